@@ -1,0 +1,122 @@
+//! What can go wrong, as types: *refused* (nothing touched) and *stopped*
+//! (part-way) are different variants with different exit codes, not words.
+
+use std::fmt;
+
+use nix::errno::Errno;
+
+/// A system call that failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Failed to {op} '{path}': {}", errno.desc())]
+pub struct OpError {
+    /// What was attempted, to be read after "to".
+    pub op: &'static str,
+    /// The path; for a rename both, as shown.
+    pub path: String,
+    /// The error number.
+    pub errno: Errno,
+}
+
+/// Why an exchange that had begun did not end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Stop {
+    /// A system call failed.
+    #[error(transparent)]
+    Op(#[from] OpError),
+    /// A file is where another has to go; both are left alone.
+    #[error("Failed to move '{from}' to '{to}': a file of that name is there. Rename one of them")]
+    Conflict {
+        /// What should have moved.
+        from: String,
+        /// Where to.
+        to: String,
+    },
+    /// The root changed under the exchange.
+    #[error("{0}")]
+    Changed(String),
+}
+
+/// A reason to refuse: what was found, what would have happened, and the mend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What was found.
+    pub found: String,
+    /// What would have happened.
+    pub consequence: String,
+    /// What the user can do.
+    pub mend: String,
+}
+
+impl Refusal {
+    /// Puts the three parts together; each is a sentence without its full stop.
+    #[must_use]
+    pub fn new(
+        found: impl Into<String>,
+        consequence: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Self {
+        Self { found: found.into(), consequence: consequence.into(), mend: mend.into() }
+    }
+}
+
+impl From<OpError> for Refusal {
+    fn from(error: OpError) -> Self {
+        let mend = match error.errno {
+            Errno::EACCES | Errno::EPERM => "Run it as root",
+            _ => "Mend the file system (see the kernel's messages: dmesg), then try again",
+        };
+        Self::new(error.to_string(), "The root cannot be judged without it", mend)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}. {}. {}", self.found, self.consequence, self.mend)
+    }
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The command line is wrong: exit status 2.
+    #[error("{0}")]
+    Usage(String),
+    /// Judged before the first write, nothing touched: exit status 3.
+    #[error("refused: {}. Nothing was touched.", Listed(.0))]
+    Refused(Vec<Refusal>),
+    /// Stopped part-way: exit status 1.
+    #[error("stopped part-way: {0}. Nothing is lost.")]
+    Stopped(#[from] Stop),
+    /// Only reading failed, in a command that writes nothing: exit status 1.
+    #[error("{0}")]
+    Read(OpError),
+}
+
+impl Error {
+    /// The exit status of the program.
+    #[must_use]
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Stopped(_) | Self::Read(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Refused(_) => 3,
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(vec![refusal])
+    }
+}
+
+struct Listed<'a>(&'a [Refusal]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, refusal) in self.0.iter().enumerate() {
+            write!(f, "{}{refusal}", if at == 0 { "" } else { ".\nrefused: " })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! The end of an exchange: the record, the commit (I5), and after it the last
+//! clean-up, which is all that is left to do once the marker is alone.
+
+use super::begin::open;
+use super::marker::{disarm, holds_in_progress, numbered};
+use super::{Exchange, Population, Result, rename};
+use crate::error::Stop;
+use crate::intent::{self, Direction, Intent};
+use crate::name::Name;
+use crate::names::{
+    ETC, FLAGS_NOTE, INTENT, LUSTRATE, MARKER, NEW, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT,
+    OLD_ROOT_TMP, PART, RECORD,
+};
+use crate::time::Timestamp;
+use crate::tree::{Moved, Tree};
+
+/// Intents and records larger than this are not read: over a million entries.
+pub const MAX_INTENT: usize = 512 << 20;
+
+impl<T: Tree> Exchange<'_, T> {
+    pub(super) fn close(&mut self, coming: Population) -> Result<()> {
+        match coming {
+            Population::New => self.close_lustration()?,
+            Population::Old => self.close_revert()?,
+        }
+        clean_up(self.tree, self.root, self.intent.root_flags())
+    }
+
+    fn close_lustration(&mut self) -> Result<()> {
+        if let Some(etc) = self.tree.open(&self.staging, &[ETC])? {
+            disarm(self.tree, &self.meta, &etc, Direction::Lustrate)?;
+        }
+        self.tree.remove_dir(&self.meta, &NEW)?;
+        self.write_record()?;
+        self.commit((&OLD_ROOT_TMP, &OLD_ROOT))
+    }
+
+    fn close_revert(&mut self) -> Result<()> {
+        let left = self.tree.list(&self.staging)?;
+        if let Some(name) = left.iter().find(|name| **name != LUSTRATE) {
+            let path = self.tree.show(&self.staging, Some(name));
+            return Err(Stop::Changed(format!("'{path}' appeared while the revert was running")));
+        }
+        if let Some(etc) = self.tree.open(&self.incoming, &[ETC])? {
+            disarm(self.tree, &self.meta, &etc, Direction::Revert)?;
+        }
+        self.write_record()?;
+        rename(self.tree, (&self.staging, &LUSTRATE), (&self.incoming, &LUSTRATE))?;
+        self.tree.remove_dir(self.root, &OLD_ROOT_TMP)?;
+        if let Some(rotated) = self.intent.rotated.clone()
+            && self.tree.rename((self.root, &rotated), (self.root, &OLD_ROOT))? == Moved::Taken
+        {
+            self.note(format!("'{rotated}' keeps its name: there is another '{OLD_ROOT}'"));
+        }
+        let name = self.name_for_new_root()?;
+        self.done.place = Some(name.clone());
+        self.commit((&NIXOS_ROOT_TMP, &name))
+    }
+
+    /// The one rename after which the exchange is done.
+    fn commit(&self, (from, to): (&Name, &Name)) -> Result<()> {
+        self.tree.sync(self.root)?;
+        rename(self.tree, (self.root, from), (self.root, to))?;
+        Ok(self.tree.sync(self.root)?)
+    }
+
+    /// `nixos-root`: an older one of ours makes room; anything else of that
+    /// name is the user's, and ours gets a date.
+    fn name_for_new_root(&self) -> Result<Name> {
+        let (tree, root) = (self.tree, self.root);
+        if tree.stat(root, &NIXOS_ROOT)?.is_none() {
+            return Ok(NIXOS_ROOT);
+        }
+        if let Some(meta) = tree.open(root, &[NIXOS_ROOT, LUSTRATE])? {
+            let time = load(tree, &meta)?.map_or(self.intent.started, |older| older.started);
+            let dated = free_dated(tree, root, time, &NIXOS_ROOT)?;
+            rename(tree, (root, &NIXOS_ROOT), (root, &dated))?;
+            return Ok(NIXOS_ROOT);
+        }
+        free_dated(tree, root, self.intent.started, &NIXOS_ROOT)
+    }
+
+    fn write_record(&mut self) -> Result<()> {
+        let mut record = self.intent.clone();
+        record.warnings.extend(self.done.notes.iter().cloned());
+        record.finished = Some(Timestamp::now());
+        self.tree.remove_file(&self.meta, &PART)?;
+        self.tree.make_file(&self.meta, &PART, &record.to_text())?;
+        self.tree.replace((&self.meta, &PART), (&self.meta, &RECORD))?;
+        Ok(self.tree.remove_file(&self.meta, &INTENT)?)
+    }
+}
+
+/// The intent in a `.lustrate`, or else the record; `None` when there is
+/// neither, or the intent is none.
+///
+/// # Errors
+/// [`Stop`] when it cannot be read.
+pub(super) fn load<T: Tree>(tree: &T, meta: &T::Dir) -> Result<Option<Intent>> {
+    for name in [INTENT, RECORD] {
+        if let Some(text) = tree.read(meta, &name, MAX_INTENT)? {
+            return Ok(intent::parse(&text).ok());
+        }
+    }
+    Ok(None)
+}
+
+/// A name `BASE-<time>` that nothing in the root has.
+///
+/// # Errors
+/// [`Stop`] when the root cannot be looked at.
+pub fn free_dated<T: Tree>(tree: &T, root: &T::Dir, time: Timestamp, base: &Name) -> Result<Name> {
+    let dated = time.dated(base);
+    let mut at = 0;
+    while tree.stat(root, &numbered(&dated, at))?.is_some() {
+        at += 1;
+    }
+    Ok(numbered(&dated, at))
+}
+
+/// After the commit: the root's own flags, and last the in-progress marker.
+fn clean_up<T: Tree>(tree: &T, root: &T::Dir, flags: Option<u32>) -> Result<()> {
+    if let Some(flags) = flags {
+        let now = tree.flags(root, None)?;
+        if now | flags != now {
+            tree.set_flags(root, None, now | flags)?;
+        }
+    }
+    if let Some(etc) = tree.open(root, &[ETC])?
+        && holds_in_progress(tree, &etc)?
+    {
+        tree.remove_file(&etc, &FLAGS_NOTE)?;
+        tree.remove_file(&etc, &MARKER)?;
+    }
+    Ok(())
+}
+
+/// Ends what a power cut after the commit, or before the first step, left: an
+/// in-progress marker and no staging directory.
+///
+/// # Errors
+/// [`Stop`]; it can be repeated.
+pub fn finish<T: Tree>(tree: &T, root: &T::Dir) -> Result<()> {
+    let mut newest: Option<Intent> = None;
+    for name in [OLD_ROOT, NIXOS_ROOT] {
+        if let Some(meta) = tree.open(root, &[name, LUSTRATE])?
+            && let Some(found) = load(tree, &meta)?
+            && newest.as_ref().is_none_or(|n| n.started <= found.started)
+        {
+            newest = Some(found);
+        }
+    }
+    let flags = newest.and_then(|intent| intent.root_flags());
+    clean_up(tree, root, flags)
+}
+
+/// Sets the flags of an immutable root again that are noted in `etc`.
+///
+/// # Errors
+/// [`Stop`]; it can be repeated.
+pub fn undo_note<T: Tree>(tree: &T, root: &T::Dir) -> Result<()> {
+    let etc = open(tree, root, &ETC)?;
+    if let Some(flags) = noted_flags(tree, &etc)? {
+        let now = tree.flags(root, None)?;
+        tree.set_flags(root, None, now | flags)?;
+    }
+    Ok(tree.remove_file(&etc, &FLAGS_NOTE)?)
+}
+
+/// The flags of the root that are noted in `etc`.
+///
+/// # Errors
+/// [`Stop`] when it cannot be read.
+pub fn noted_flags<T: Tree>(tree: &T, etc: &T::Dir) -> Result<Option<u32>> {
+    let note = tree.read(etc, &FLAGS_NOTE, 32)?;
+    let digits = note.and_then(|n| String::from_utf8(n).ok());
+    let flags = digits.and_then(|n| n.strip_suffix('\n')?.parse::<u32>().ok());
+    Ok(flags.map(|f| f & super::flags::HINDERING))
+}
