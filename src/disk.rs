@@ -110,6 +110,14 @@ impl Tree for Disk {
     type Dir = Dir;
 
     fn open(&self, dir: &Dir, path: &[Name]) -> Result<Option<Dir>> {
+        // openat2(2) takes at most PATH_MAX, 4096 bytes.
+        if path.len() > 1 && path.iter().map(|n| n.as_bytes().len() + 1).sum::<usize>() > 4_000 {
+            let (upper, lower) = path.split_at(path.len() / 2);
+            return match self.open(dir, upper)? {
+                Some(upper) => self.open(&upper, lower),
+                None => Ok(None),
+            };
+        }
         let path = joined(path);
         match sys::open_beneath(dir, &path, OFlag::O_DIRECTORY, Links::Refuse) {
             Ok(fd) => Ok(Some(Dir { fd, path: dir.join(Some(&path)) })),
@@ -142,6 +150,17 @@ impl Tree for Disk {
             // EINVAL: not a regular file; ENXIO: a socket; ELOOP: a link.
             Err(Errno::ENOENT | Errno::EINVAL | Errno::ELOOP | Errno::ENXIO) => Ok(None),
             Err(errno) => Err(dir.failed("read", Some(name))(errno)),
+        }
+    }
+
+    fn is_read_only(&self, dir: &Dir, name: &Name) -> Result<bool> {
+        let mode = nix::unistd::AccessFlags::W_OK;
+        // No AT_SYMLINK_NOFOLLOW: musl emulates that with more calls, and what
+        // is asked about is the root of a subvolume, a directory.
+        match nix::unistd::faccessat(dir, name.as_os_str(), mode, AtFlags::empty()) {
+            Ok(()) | Err(Errno::EACCES) => Ok(false),
+            Err(Errno::EROFS) => Ok(true),
+            Err(errno) => Err(dir.failed("look at", Some(name))(errno)),
         }
     }
 

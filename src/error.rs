@@ -78,6 +78,9 @@ impl fmt::Display for Refusal {
 /// Why a command did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
+    /// Not an error: a text that was asked for, such as the help.
+    #[error("{0}")]
+    Shown(String),
     /// The command line is wrong: exit status 2.
     #[error("{0}")]
     Usage(String),
@@ -97,6 +100,7 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> u8 {
         match self {
+            Self::Shown(_) => 0,
             Self::Stopped(_) | Self::Read(_) => 1,
             Self::Usage(_) => 2,
             Self::Refused(_) => 3,

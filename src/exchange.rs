@@ -25,9 +25,9 @@ mod keepers;
 mod marker;
 
 pub use begin::begin;
-pub use close::{MAX_INTENT, finish, free_dated, noted_flags, undo_note};
+pub use close::{MAX_INTENT, finish, free_dated, has_begun, noted_flags, undo_note};
 pub use flags::HINDERING;
-pub use marker::{IN_PROGRESS, MAX_MARKER, is_in_progress};
+pub use marker::{LONGEST_MARKER, MAX_MARKER, direction_of};
 
 type Result<T> = std::result::Result<T, Stop>;
 

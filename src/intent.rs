@@ -89,7 +89,7 @@ pub struct Intent {
     pub rotated: Option<Name>,
     /// The entries that stay, and why.
     pub pinned: Vec<(Name, Pin)>,
-    /// The nested keepers, in order.
+    /// The keepers that move, in order.
     pub keepers: Vec<RelPath>,
     /// The symbolic links on the way to keepers, recreated in the new population.
     pub links: Vec<RelPath>,

@@ -52,7 +52,7 @@ pub fn overlay_redirects(mountinfo: &[u8], id: u64) -> Option<bool> {
 }
 
 /// Undoes the kernel's octal escapes (`\040` for a space; `fs/seq_file.c`).
-fn unescape(field: &[u8]) -> Vec<u8> {
+pub(crate) fn unescape(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&first, tail)) = rest.split_first() {

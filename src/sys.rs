@@ -263,19 +263,24 @@ pub(crate) fn rename(
     done??.map(drop)
 }
 
-/// Gives `to` the extended attributes of `from` (ACLs, labels); the names of
-/// those that could not be set come back.
+/// Gives `to` the extended attributes of `from` (ACLs, labels), and no others:
+/// a new directory may have inherited an ACL. The names of those that could not
+/// be set or removed come back.
 pub(crate) fn copy_xattrs(from: impl AsFd, to: impl AsFd) -> Result<Vec<String>> {
     let (from, to) = (from.as_fd().as_raw_fd(), to.as_fd().as_raw_fd());
-    // SAFETY: a live descriptor, and a buffer with its length, or none with 0.
-    let names = buffered(|at, len| unsafe { libc::flistxattr(from, at.cast(), len) });
-    let names = match names {
-        Err(Errno::EOPNOTSUPP) => return Ok(Vec::new()),
-        names => names?,
+    let (names, there) = match (xattr_names(from), xattr_names(to)) {
+        (Err(Errno::EOPNOTSUPP), _) => return Ok(Vec::new()),
+        (names, there) => (names?, there?),
     };
     let mut failed = Vec::new();
-    for name in names.split(|&b| b == 0).filter(|n| !n.is_empty()) {
-        let Ok(text) = CString::new(name) else { continue };
+    for text in there.iter().filter(|name| !names.contains(name)) {
+        // SAFETY: a live descriptor and a NUL-terminated name.
+        let removed = unsafe { libc::fremovexattr(to, text.as_ptr()) };
+        if Errno::result(removed).is_err() {
+            failed.push(text.to_string_lossy().into_owned());
+        }
+    }
+    for text in names {
         // SAFETY: as above, and a NUL-terminated name.
         let value =
             buffered(|at, len| unsafe { libc::fgetxattr(from, text.as_ptr(), at.cast(), len) })?;
@@ -283,10 +288,17 @@ pub(crate) fn copy_xattrs(from: impl AsFd, to: impl AsFd) -> Result<Vec<String>>
         let set =
             unsafe { libc::fsetxattr(to, text.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
         if Errno::result(set).is_err() {
-            failed.push(String::from_utf8_lossy(name).into_owned());
+            failed.push(text.to_string_lossy().into_owned());
         }
     }
     Ok(failed)
+}
+
+fn xattr_names(file: i32) -> Result<Vec<CString>> {
+    // SAFETY: a live descriptor, and a buffer with its length, or none with 0.
+    let names = buffered(|at, len| unsafe { libc::flistxattr(file, at.cast(), len) })?;
+    let names = names.split(|&b| b == 0).filter(|n| !n.is_empty());
+    Ok(names.filter_map(|name| CString::new(name).ok()).collect())
 }
 
 /// Calls twice: for the length, then for the bytes.

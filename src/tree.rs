@@ -59,6 +59,12 @@ pub trait Tree {
     /// Any other failure of openat2(2) or read(2).
     fn read(&self, dir: &Self::Dir, name: &Name, max: usize) -> Result<Option<Vec<u8>>>;
 
+    /// Whether what `name` is lies on a read-only btrfs subvolume.
+    ///
+    /// # Errors
+    /// Any failure of faccessat(2) but `EROFS` and `EACCES`.
+    fn is_read_only(&self, dir: &Self::Dir, name: &Name) -> Result<bool>;
+
     /// Where a symbolic link leads.
     ///
     /// # Errors

@@ -66,7 +66,7 @@ fn reopen<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent) -> Result<T::Di
     tree.sync(root)?;
     // From here a boot finds work: the marker first, then the staging directory.
     if let Some(etc) = tree.open(root, &[ETC])? {
-        arm(tree, &meta, &etc, Need::InProgress)?;
+        arm(tree, &meta, &etc, Need::InProgress(Direction::Revert))?;
     }
     clear_root_flags(tree, root, intent)?;
     rename(tree, (root, &OLD_ROOT), (root, &OLD_ROOT_TMP))?;

@@ -143,15 +143,32 @@ fn clean_up<T: Tree>(tree: &T, root: &T::Dir, flags: Option<u32>) -> Result<()> 
 pub fn finish<T: Tree>(tree: &T, root: &T::Dir) -> Result<()> {
     let mut newest: Option<Intent> = None;
     for name in [OLD_ROOT, NIXOS_ROOT] {
-        if let Some(meta) = tree.open(root, &[name, LUSTRATE])?
+        if let Some(meta) = tree.open(root, &[name.clone(), LUSTRATE])?
             && let Some(found) = load(tree, &meta)?
             && newest.as_ref().is_none_or(|n| n.started <= found.started)
         {
             newest = Some(found);
         }
+        // A revert that had only just begun is not one of that root any more.
+        if let Some(meta) = tree.open(root, &[name.clone(), LUSTRATE])?
+            && tree.stat(&meta, &RECORD)?.is_some()
+        {
+            tree.remove_file(&meta, &INTENT)?;
+        }
     }
     let flags = newest.and_then(|intent| intent.root_flags());
     clean_up(tree, root, flags)
+}
+
+/// Whether a revert of `/old-root` has begun, but not taken its first step.
+///
+/// # Errors
+/// [`Stop`] when it cannot be looked at.
+pub fn has_begun<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
+    match tree.open(root, &[OLD_ROOT, LUSTRATE])? {
+        Some(meta) => Ok(tree.stat(&meta, &INTENT)?.is_some()),
+        None => Ok(false),
+    }
 }
 
 /// Sets the flags of an immutable root again that are noted in `etc`.

@@ -48,6 +48,8 @@ impl<T: Tree> Exchange<'_, T> {
             self.make_parents(keeper.parents())?;
         }
         let to = match self.holder(coming, keeper.entry())? {
+            // An entry of the root goes home, and is installed from there.
+            _ if keeper.is_entry() => self.tree.open(self.home(coming), &[])?,
             Some(holder) => self.tree.open(holder, keeper.parents())?,
             None => None,
         };

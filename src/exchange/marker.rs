@@ -9,21 +9,38 @@ use super::{Exchange, Population, Result, rename};
 use crate::intent::Direction;
 use crate::name::Name;
 use crate::names::{ETC, MARKER, NIXOS, PART, SAVED_MARKER};
-use crate::sys::Kind;
 use crate::tree::Tree;
 
 /// The content of the in-progress marker.
-pub const IN_PROGRESS: &[u8] = b"# nixos-lustrate: in progress\n\
-    # Do not edit or remove this file. To go on: nixos-lustrate run\n\
-    # To go back: nixos-lustrate revert\n";
+fn content(direction: Direction) -> &'static [u8] {
+    match direction {
+        Direction::Lustrate => {
+            b"# nixos-lustrate: lustration in progress\n\
+            # Do not edit or remove this file. To go on: nixos-lustrate run\n\
+            # To go back: nixos-lustrate revert\n"
+        }
+        Direction::Revert => {
+            b"# nixos-lustrate: revert in progress\n\
+            # Do not edit or remove this file. To go on: nixos-lustrate revert\n\
+            # To go back: nixos-lustrate run\n"
+        }
+    }
+}
+
+/// No in-progress marker is longer, in bytes.
+pub const LONGEST_MARKER: usize = 256;
 
 /// Markers longer than the longest keep-list are not read to their end.
 pub const MAX_MARKER: usize = crate::keeplist::MAX_LEN;
 
-/// Whether a marker has the in-progress content.
+/// Which exchange an in-progress marker is of; `None` for any other marker.
 #[must_use]
-pub fn is_in_progress(content: &[u8]) -> bool {
-    content.starts_with(b"# nixos-lustrate: in progress\n")
+pub fn direction_of(marker: &[u8]) -> Option<Direction> {
+    [Direction::Lustrate, Direction::Revert].into_iter().find(|d| content(*d) == marker)
+}
+
+fn is_in_progress(marker: &[u8]) -> bool {
+    direction_of(marker).is_some()
 }
 
 /// Which marker an `etc` needs.
@@ -31,8 +48,9 @@ pub fn is_in_progress(content: &[u8]) -> bool {
 pub(super) enum Need {
     /// Any: the one that asked for the lustration serves.
     Any,
-    /// The in-progress marker: one that asks for a lustration must not be left.
-    InProgress,
+    /// The in-progress marker of this direction: one that asks for a lustration
+    /// must not be left.
+    InProgress(Direction),
 }
 
 impl<T: Tree> Exchange<'_, T> {
@@ -41,7 +59,7 @@ impl<T: Tree> Exchange<'_, T> {
         let leaves = self.intent.pin(&ETC).is_none();
         let need = match self.intent.direction {
             Direction::Lustrate if leaves => Need::Any,
-            _ => Need::InProgress,
+            direction => Need::InProgress(direction),
         };
         match self.tree.open(self.root, &[ETC])? {
             Some(etc) => arm(self.tree, &self.meta, &etc, need),
@@ -59,7 +77,7 @@ impl<T: Tree> Exchange<'_, T> {
         }
         let Some(holder) = self.holder(coming, &ETC)? else { return Ok(()) };
         match self.tree.open(holder, &[ETC])? {
-            Some(etc) => arm(self.tree, &self.meta, &etc, Need::InProgress),
+            Some(etc) => arm(self.tree, &self.meta, &etc, Need::InProgress(self.intent.direction)),
             None => Ok(()), // the old one may be anything
         }
     }
@@ -82,13 +100,20 @@ impl<T: Tree> Exchange<'_, T> {
 /// put aside in the same step.
 pub(super) fn arm<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir, need: Need) -> Result<()> {
     let there = tree.stat(etc, &MARKER)?;
-    if there.is_some_and(|stat| stat.kind == Kind::File) {
-        let content = tree.read(etc, &MARKER, MAX_MARKER)?.unwrap_or_default();
-        if need == Need::Any || is_in_progress(&content) {
-            return Ok(());
+    let marker = tree.read(etc, &MARKER, MAX_MARKER)?;
+    let direction = match (need, marker.as_deref().and_then(direction_of)) {
+        (Need::Any, _) if marker.is_some() => return Ok(()),
+        (Need::Any, _) => Direction::Lustrate,
+        (Need::InProgress(direction), Some(found)) if found == direction => return Ok(()),
+        (Need::InProgress(direction), Some(_)) => {
+            // One of ours for the other way: nothing of the user's.
+            tree.remove_file(meta, &PART)?;
+            tree.make_file(meta, &PART, content(direction))?;
+            return Ok(tree.replace((meta, &PART), (etc, &MARKER))?);
         }
-    }
-    let ours = marker_aside(tree, meta)?;
+        (Need::InProgress(direction), None) => direction,
+    };
+    let ours = marker_aside(tree, meta, direction)?;
     if there.is_some() && tree.exchange((etc, &MARKER), (meta, &ours))? {
         return Ok(());
     }
@@ -106,15 +131,16 @@ pub(super) fn arm<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir, need: Need) ->
 
 /// An in-progress marker in `.lustrate`, under a name that no marker that was
 /// put aside has.
-fn marker_aside<T: Tree>(tree: &T, meta: &T::Dir) -> Result<Name> {
+fn marker_aside<T: Tree>(tree: &T, meta: &T::Dir, direction: Direction) -> Result<Name> {
     let mut at = 0;
     loop {
         let name = numbered(&SAVED_MARKER, at);
         match tree.read(meta, &name, MAX_MARKER)? {
-            Some(content) if is_in_progress(&content) => return Ok(name),
+            Some(marker) if marker == content(direction) => return Ok(name),
+            Some(marker) if is_in_progress(&marker) => tree.remove_file(meta, &name)?,
             None if tree.stat(meta, &name)?.is_none() => {
                 tree.remove_file(meta, &PART)?;
-                tree.make_file(meta, &PART, IN_PROGRESS)?;
+                tree.make_file(meta, &PART, content(direction))?;
                 rename(tree, (meta, &PART), (meta, &name))?;
                 return Ok(name);
             }

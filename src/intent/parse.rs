@@ -96,7 +96,7 @@ impl Draft {
                 let (pin, _) = Pin::ALL.into_iter().find(|(_, w)| w.as_bytes() == value)?;
                 self.pinned.push((Name::new(&unescape(name)?).ok()?, pin));
             }
-            (b"keeper", None, ..) => self.keepers.push(nested(&value)?),
+            (b"keeper", None, ..) => self.keepers.push(path(&value)?),
             (b"link", None, ..) => self.links.push(path(&value)?),
             (b"flags", Some(flags), Some(whose), None) => {
                 let whose = unescape(whose)?;
@@ -156,10 +156,6 @@ fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
 /// A path exactly as it is written: no empty components.
 fn path(bytes: &[u8]) -> Option<RelPath> {
     RelPath::parse(bytes).ok().filter(|p| p.to_bytes() == bytes)
-}
-
-fn nested(bytes: &[u8]) -> Option<RelPath> {
-    path(bytes).filter(|p| !p.is_entry())
 }
 
 /// Undoes the escape; `None` where a byte stands that would have been escaped.
@@ -274,7 +270,8 @@ mod tests {
 
     #[test]
     fn a_path_that_leads_elsewhere_is_refused() {
-        for line in ["old ..", "old a/b", "keeper ../x", "keeper a", "keeper /a/b", "old \\x2e"] {
+        for line in ["old ..", "old a/b", "keeper ../x", "keeper a//b", "keeper /a/b", "old \\x2e"]
+        {
             let text = format!("nixos-lustrate-intent 1\n{line}\nend 2\n");
             assert_eq!(parse(text.as_bytes()), Err(BadIntent::Line(2)), "{line}");
         }

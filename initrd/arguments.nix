@@ -1,0 +1,26 @@
+# The command line of `nixos-lustrate run`, from the options. Builtins only, so
+# that it is testable without nixpkgs.
+{
+  # Nothing for the defaults: then the unit runs as the package ships it.
+  list =
+    {
+      keep,
+      guard,
+      everyBoot,
+      systemId,
+    }:
+    map (path: "--keep=${path}") keep
+    ++ (if everyBoot then [ "--always" ] else [ ])
+    ++ (if systemId == "nixos" then [ ] else [ "--system-id=${systemId}" ])
+    ++ (if guard then [ ] else [ "--no-guard" ]);
+
+  # As words of a POSIX shell. An "@" is split off because the text goes through
+  # stage-1.nix, which replaces @name@ in it once more.
+  toShell =
+    arguments:
+    builtins.concatStringsSep " " (
+      map (
+        argument: "'${builtins.replaceStrings [ "'" "@" ] [ "'\\''" "'\\@'" ] argument}'"
+      ) arguments
+    );
+}

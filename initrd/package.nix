@@ -1,0 +1,79 @@
+# nixos-lustrate, in two builds: "full", and "initrd", the small one without
+# host-side commands, clap and serde. Both are meant for pkgsStatic.
+{
+  lib,
+  rustPlatform,
+  installShellFiles,
+  variant ? "full",
+}:
+assert lib.assertOneOf "variant" variant [
+  "full"
+  "initrd"
+];
+let
+  inherit (lib) fileset;
+  isInitrd = variant == "initrd";
+in
+rustPlatform.buildRustPackage {
+  pname = if isInitrd then "nixos-lustrate-initrd" else "nixos-lustrate";
+  inherit ((lib.importTOML ../Cargo.toml).package) version;
+
+  src = fileset.toSource {
+    root = ../.;
+    fileset = fileset.unions [
+      ../Cargo.toml
+      ../Cargo.lock
+      ../clippy.toml
+      ../rustfmt.toml
+      ../src
+      ./nixos-lustrate.service
+      (fileset.maybeMissing ../build.rs)
+      (fileset.maybeMissing ../README.md)
+      (fileset.maybeMissing ../LICENSE)
+      (fileset.maybeMissing ../man)
+      (fileset.maybeMissing ../completions)
+      # Cargo wants every target of Cargo.toml to exist.
+      (fileset.fileFilter (file: file.hasExt "rs") ../tests)
+      (fileset.maybeMissing ../benches)
+    ];
+  };
+
+  cargoLock.lockFile = ../Cargo.lock;
+
+  buildNoDefaultFeatures = isInitrd;
+
+  # cargo-auditable embeds the list of dependencies, which an initrd has no use for.
+  auditable = !isInitrd;
+
+  # The others need root, loop devices and file-system tools.
+  cargoTestFlags = [
+    "--lib"
+    "--bins"
+  ];
+
+  nativeBuildInputs = lib.optionals (!isInitrd) [ installShellFiles ];
+
+  postInstall =
+    if isInitrd then
+      ''
+        install -D -m 0444 initrd/nixos-lustrate.service \
+          "$out/lib/systemd/system/nixos-lustrate.service"
+      ''
+    else
+      ''
+        for page in man/*.[1-8]; do
+          [ ! -e "$page" ] || installManPage "$page"
+        done
+        for file in completions/*.bash completions/*.fish completions/_*; do
+          [ ! -e "$file" ] || installShellCompletion "$file"
+        done
+      '';
+
+  meta = {
+    description = "Install NixOS in place: atomic, resumable, revertible lustration";
+    homepage = "https://github.com/nixos-lustrate/nixos-lustrate";
+    license = lib.licenses.mit;
+    platforms = lib.platforms.linux;
+    mainProgram = "nixos-lustrate";
+  };
+}

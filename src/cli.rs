@@ -1,0 +1,181 @@
+//! The command line of the full build, by clap: the same language as
+//! [`crate::options`], and `--json`.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::error::Error;
+use crate::exchange::Boot;
+use crate::options::{Command, Options, keep};
+
+/// Install NixOS in place: exchange what is in a root file system.
+#[derive(Debug, Parser)]
+#[command(name = "nixos-lustrate", version, max_term_width = 80, after_help = AFTER)]
+struct Cli {
+    #[command(subcommand)]
+    command: Sub,
+    /// Say more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Say less
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    quiet: u8,
+}
+
+const AFTER: &str = "Exit status: 0 done, or nothing to do; 1 stopped part-way; \
+    2 wrong usage; 3 refused, nothing touched.";
+
+#[derive(Debug, Subcommand)]
+enum Sub {
+    /// Lustrate, or go on with it: move all but what is kept to /old-root
+    Run {
+        #[command(flatten)]
+        root: Root,
+        #[command(flatten)]
+        keep: Keep,
+        /// The ID= in os-release that the guard accepts
+        #[arg(long, value_name = "ID", default_value = "nixos")]
+        system_id: String,
+        /// Do not ask to whom a root without a marker belongs
+        #[arg(long)]
+        no_guard: bool,
+    },
+    /// Say what run would do; nothing is written
+    Plan {
+        #[command(flatten)]
+        root: Root,
+        #[command(flatten)]
+        keep: Keep,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say how far it is, and what is where
+    Status {
+        #[command(flatten)]
+        root: Root,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bring the old system back; what NixOS wrote goes to /nixos-root
+    Revert {
+        #[command(flatten)]
+        root: Root,
+        /// Leave /boot and /boot.bak where they are
+        #[arg(long)]
+        keep_boot: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Root {
+    /// The root file system [default: /sysroot in an initrd, / elsewhere]
+    #[arg(long = "root", value_name = "DIR")]
+    path: Option<OsString>,
+}
+
+#[derive(Debug, Args)]
+struct Keep {
+    /// Keep PATH too, as if the marker listed it
+    #[arg(long = "keep", value_name = "PATH")]
+    paths: Vec<OsString>,
+    /// Without a marker too; only --keep is kept
+    #[arg(long)]
+    always: bool,
+}
+
+/// Parses the arguments behind the program's name.
+///
+/// # Errors
+/// [`Error::Usage`]; and [`Error::Shown`] for help and version.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, Error> {
+    let name = OsString::from("nixos-lustrate");
+    let parsed = Cli::try_parse_from(std::iter::once(name).chain(arguments));
+    let cli = parsed.map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Error::Shown(error.to_string()),
+        _ => Error::Usage(error.to_string().trim_start_matches("error: ").trim_end().to_owned()),
+    })?;
+    let mut options = Options::default();
+    let verbosity = i16::from(cli.verbose) - i16::from(cli.quiet);
+    options.verbosity = i8::try_from(verbosity.clamp(-2, 2)).unwrap_or(0);
+    let mut keeps = None;
+    let root = match cli.command {
+        Sub::Run { root, keep, system_id, no_guard } => {
+            options.command = Command::Run;
+            options.guard = (!no_guard).then_some(system_id);
+            keeps = Some(keep);
+            root
+        }
+        Sub::Plan { root, keep, json } => {
+            options.command = Command::Plan;
+            options.json = json;
+            keeps = Some(keep);
+            root
+        }
+        Sub::Status { root, json } => {
+            options.command = Command::Status;
+            options.json = json;
+            root
+        }
+        Sub::Revert { root, keep_boot } => {
+            options.command = Command::Revert;
+            options.boot = if keep_boot { Boot::Keep } else { Boot::Exchange };
+            root
+        }
+    };
+    options.root = root.path;
+    if let Some(Keep { paths, always }) = keeps {
+        options.always = always;
+        options.keep = paths.iter().map(keep).collect::<Result<_, _>>()?;
+    }
+    options.check()?;
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_parsers_speak_the_same_language() {
+        for line in [
+            "run",
+            "run --root /mnt --keep etc/nixos --keep=/home/ --always -v",
+            "run --root=/mnt --no-guard --system-id=mine -q",
+            "run --system-id",
+            "plan --keep a/../b",
+            "plan --root /x -v",
+            "status --root /x",
+            "status --keep x",
+            "revert --keep-boot --root /x",
+            "revert --always",
+            "run --json",
+            "run extra",
+            "rum",
+            "",
+            "plan --no-guard",
+        ] {
+            let words = || line.split_whitespace().map(OsString::from);
+            let (full, small) = (parse(words()), crate::options::parse(words()));
+            match (&full, &small) {
+                (Err(Error::Usage(_)), Err(Error::Usage(_))) => {}
+                _ => assert_eq!(full, small, "{line}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_option_is_in_the_help_of_the_small_build() {
+        let command = <Cli as clap::CommandFactory>::command();
+        for sub in command.get_subcommands() {
+            assert!(crate::options::HELP.contains(&format!("nixos-lustrate {}", sub.get_name())));
+            for option in sub.get_arguments().filter_map(clap::Arg::get_long) {
+                let known = ["help", "json"].contains(&option);
+                assert!(known || crate::options::HELP.contains(&format!("--{option}")), "{option}");
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `run` and `revert`, on any [`Tree`]: look, survey, plan, exchange.
+
+use crate::error::{Error, OpError, Refusal, Stop};
+use crate::exchange::{self, Boot, Done};
+use crate::facts::{Environment, Marker, Wishes};
+use crate::intent::Direction;
+use crate::plan::{Plan, plan};
+use crate::survey::{Look, look, survey};
+use crate::tree::Tree;
+
+/// What a command did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// There was nothing to do.
+    Nothing,
+    /// The exchange was done already; only its last clean-up was missing.
+    Finished(Direction),
+    /// The exchange is done.
+    Exchanged(Box<(Plan, Done)>),
+}
+
+/// Lustrates, or goes on with it; an interrupted revert is turned round.
+///
+/// # Errors
+/// [`Error::Refused`] with nothing touched, [`Error::Stopped`] part-way.
+pub fn run<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    environment: Environment,
+    wishes: &Wishes,
+    announce: impl FnOnce(&Plan),
+) -> Result<Outcome, Error> {
+    let look = look(tree, root).map_err(unread)?;
+    match (look.in_progress(), &look.marker) {
+        (false, Marker::InProgress(direction)) => finish(tree, root, *direction),
+        (false, Marker::None) if !wishes.always => Ok(Outcome::Nothing),
+        _ => {
+            let plan = judge(tree, root, environment, wishes, Direction::Lustrate)?;
+            announce(&plan);
+            exchange(tree, root, plan, Boot::Exchange)
+        }
+    }
+}
+
+/// Brings the old population back, from wherever a lustration is.
+///
+/// # Errors
+/// [`Error::Refused`] with nothing touched, [`Error::Stopped`] part-way.
+pub fn revert<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    environment: Environment,
+    boot: Boot,
+    announce: impl FnOnce(&Plan),
+) -> Result<Outcome, Error> {
+    let Look { marker, .. } = &look(tree, root).map_err(unread)?;
+    if !may_revert(tree, root)? {
+        return match marker {
+            Marker::InProgress(direction) => finish(tree, root, *direction),
+            _ => Ok(Outcome::Nothing),
+        };
+    }
+    let plan = judge(tree, root, environment, &Wishes::default(), Direction::Revert)?;
+    announce(&plan);
+    exchange(tree, root, plan, boot)
+}
+
+/// Whether there is something that a revert would bring back.
+///
+/// # Errors
+/// [`Error::Refused`] when the root cannot be looked at.
+pub fn may_revert<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool, Error> {
+    let look = look(tree, root).map_err(unread)?;
+    let old_root = [crate::names::OLD_ROOT];
+    let done = tree.open(root, &old_root).map_err(unread)?.is_some();
+    // After the last step of a revert an older old root has its name again,
+    // and is not meant.
+    let over = look.marker == Marker::InProgress(Direction::Revert)
+        && !exchange::has_begun(tree, root).map_err(Error::Stopped)?;
+    Ok(look.in_progress() || (done && !over))
+}
+
+/// Judges as `run` and `revert` do, and writes nothing.
+///
+/// # Errors
+/// [`Error::Refused`] with all reasons.
+pub fn judge<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    environment: Environment,
+    wishes: &Wishes,
+    direction: Direction,
+) -> Result<Plan, Error> {
+    let facts = survey(tree, root, environment, wishes, direction).map_err(unread)?;
+    plan(&facts, direction).map_err(Error::Refused)
+}
+
+fn exchange<T: Tree>(tree: &T, root: &T::Dir, plan: Plan, boot: Boot) -> Result<Outcome, Error> {
+    let done = exchange::begin(tree, root, plan.intent.clone(), boot)?.carry_out()?;
+    Ok(Outcome::Exchanged(Box::new((plan, done))))
+}
+
+fn finish<T: Tree>(tree: &T, root: &T::Dir, direction: Direction) -> Result<Outcome, Error> {
+    exchange::finish(tree, root)?;
+    Ok(Outcome::Finished(direction))
+}
+
+fn unread(error: OpError) -> Error {
+    Error::from(Refusal::from(error))
+}
+
+/// What remains of a stop before anything was changed: a refusal.
+#[must_use]
+pub fn untouched(error: Error) -> Error {
+    match error {
+        Error::Stopped(Stop::Op(error)) => unread(error),
+        Error::Stopped(stop) => Refusal::new(
+            stop.to_string(),
+            "Nothing could be moved",
+            "Try again, or look into the root",
+        )
+        .into(),
+        error => error,
+    }
+}

@@ -1,0 +1,103 @@
+//! What the system around the root says: `/proc`, and the mount of the root.
+
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::sys::statvfs::{FsFlags, fstatvfs};
+
+use crate::cmdline::{self, CmdLine};
+use crate::disk::Dir;
+use crate::error::{OpError, Refusal};
+use crate::facts::Environment;
+use crate::mountinfo;
+use crate::name::{RelPath, Shown};
+use crate::sys;
+
+/// Whether this is an initrd (os-release(5), "initrd-release").
+#[must_use]
+pub fn in_initrd() -> bool {
+    Path::new("/etc/initrd-release").exists()
+}
+
+/// The kernel command line.
+///
+/// # Errors
+/// A refusal: without it, `lustrate=off` could not be heard.
+pub fn kernel_command_line() -> Result<CmdLine, Refusal> {
+    Ok(cmdline::parse(&read_proc("/proc/cmdline")?))
+}
+
+fn read_proc(path: &'static str) -> Result<Vec<u8>, Refusal> {
+    fs::read(path).map_err(|error| {
+        Refusal::new(
+            format!("Failed to read '{path}': {error}"),
+            "The root cannot be judged without it",
+            "Mount it: mount -t proc proc /proc",
+        )
+    })
+}
+
+/// Where `dir` is mounted in the file system that is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// As it is, with what is mounted below it.
+    Mounted,
+    /// The bare file system of the running `/`, as an initrd will see it.
+    Bare,
+}
+
+/// Reads the environment of a root.
+///
+/// # Errors
+/// A refusal that names what could not be read.
+pub fn environment(
+    dir: &Dir,
+    shown: &str,
+    view: View,
+    command_line: &CmdLine,
+) -> Result<Environment, Refusal> {
+    let failed = |op, errno| Refusal::from(OpError { op, path: shown.to_owned(), errno });
+    let flags = fstatvfs(dir).map_err(|e| failed("look at", e))?.flags();
+    let mountinfo = read_proc("/proc/self/mountinfo")?;
+    let link = format!("/proc/self/fd/{}", std::os::fd::AsFd::as_fd(dir).as_raw_fd());
+    let path = fs::read_link(&link).map_err(|error| {
+        let mend = "Mount it: mount -t proc proc /proc";
+        Refusal::new(format!("Failed to read '{link}': {error}"), "Mounts cannot be seen", mend)
+    })?;
+    let path = path.as_os_str().as_bytes();
+    let mount = sys::stat(dir, None).map_err(|e| failed("look at", e))?.mount;
+    let (mounts, swaps) = match view {
+        View::Mounted => (mountinfo::below(&mountinfo, path), swaps(path)),
+        View::Bare => (Vec::new(), swaps(path)),
+    };
+    Ok(Environment {
+        root: shown.to_owned(),
+        mounts,
+        read_only: view == View::Mounted && flags.contains(FsFlags::ST_RDONLY),
+        overlay_redirects: mount.and_then(|id| mountinfo::overlay_redirects(&mountinfo, id)),
+        swaps,
+        init: command_line.init.clone(),
+        uid: nix::unistd::geteuid().as_raw(),
+        boot_id: boot_id(),
+    })
+}
+
+/// The swap files below the root; `/proc/swaps` is missing in kernels without swap.
+fn swaps(root: &[u8]) -> Vec<RelPath> {
+    let root = root.strip_suffix(b"/").unwrap_or(root);
+    let swaps = fs::read("/proc/swaps").unwrap_or_default();
+    let paths = swaps.split(|&b| b == b'\n').skip(1);
+    paths
+        .filter_map(|line| {
+            let path = mountinfo::unescape(line.split(|&b| b == b' ' || b == b'\t').next()?);
+            RelPath::parse(path.strip_prefix(root)?.strip_prefix(b"/")?).ok()
+        })
+        .collect()
+}
+
+fn boot_id() -> String {
+    let id = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    Shown(id.trim_ascii()).to_string()
+}

@@ -1,0 +1,98 @@
+//! The guard: NixOS is never booted on somebody else's root (I7).
+//!
+//! Asked only in an initrd, and only when there is nothing to do. A false alarm
+//! would stop a healthy machine, so it objects only when it is sure.
+
+use crate::error::Refusal;
+use crate::facts::Result;
+use crate::name::{Name, RelPath};
+use crate::names::{ETC, MARKER, NIX};
+use crate::osrelease;
+use crate::resolve::{Found, Last, resolve};
+use crate::sys::Kind;
+use crate::tree::Tree;
+
+const OS_RELEASE: Name = Name::literal("os-release");
+const STATIC: Name = Name::literal("static");
+/// os-release files are a few hundred bytes long.
+const MAX_LEN: usize = 1 << 16;
+
+/// Objects to a root whose os-release has another `ID=` than `system_id`.
+///
+/// # Errors
+/// What the file system answers.
+pub fn objection<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    shown: &str,
+    system_id: &str,
+) -> Result<Option<Refusal>> {
+    let Some(etc) = tree.open(root, &[ETC])? else { return Ok(None) };
+    let content = match tree.stat(&etc, &OS_RELEASE)?.map(|stat| stat.kind) {
+        Some(Kind::File) => tree.read(&etc, &OS_RELEASE, MAX_LEN)?,
+        Some(Kind::Link) if !leads_into_nixos(&tree.read_link(&etc, &OS_RELEASE)?) => {
+            behind_link(tree, root)?
+        }
+        _ => None,
+    };
+    let found = content.map(|content| osrelease::parse(&content));
+    let Some(other) = found.filter(|os| os.id.as_ref().is_some_and(|id| id != system_id)) else {
+        return Ok(None);
+    };
+    let name = &other.name;
+    Ok(Some(Refusal::new(
+        format!("{shown} holds {name}, and no marker asks for its lustration"),
+        "NixOS would have activated itself over the files of that system",
+        format!(
+            "To boot {name}, choose it in the boot menu. To lustrate it after all: \
+             touch {shown}/etc/{MARKER}, and boot again. To boot all the same: add \
+             lustrate=off to the kernel command line"
+        ),
+    )))
+}
+
+/// NixOS's own link leads to `/etc/static/os-release`, and that into the store.
+fn leads_into_nixos(target: &[u8]) -> bool {
+    let path = target.strip_prefix(b"/").unwrap_or(target);
+    match RelPath::parse(path) {
+        Ok(path) => match path.names() {
+            [first, ..] if *first == NIX || *first == STATIC => true,
+            [first, second, ..] => *first == ETC && *second == STATIC,
+            _ => false,
+        },
+        Err(_) => false,
+    }
+}
+
+fn behind_link<T: Tree>(tree: &T, root: &T::Dir) -> Result<Option<Vec<u8>>> {
+    let Some(path) = RelPath::new(vec![ETC, OS_RELEASE]) else { return Ok(None) };
+    let Found::Here { real, .. } = resolve(tree, root, &path, Last::Follow)? else {
+        return Ok(None);
+    };
+    if *real.entry() == NIX {
+        return Ok(None);
+    }
+    match tree.open(root, real.parents())? {
+        Some(dir) => tree.read(&dir, real.last(), MAX_LEN),
+        None => Ok(None),
+    }
+}
+
+/// The name of the system that a root, or an old root, holds.
+///
+/// # Errors
+/// What the file system answers.
+pub fn system_name<T: Tree>(tree: &T, root: &T::Dir) -> Result<Option<String>> {
+    let Some(path) = RelPath::new(vec![ETC, OS_RELEASE]) else { return Ok(None) };
+    let Found::Here { real, .. } = resolve(tree, root, &path, Last::Follow)? else {
+        return Ok(None);
+    };
+    let content = match real.parents() {
+        [] => None,
+        parents => match tree.open(root, parents)? {
+            Some(dir) => tree.read(&dir, real.last(), MAX_LEN)?,
+            None => None,
+        },
+    };
+    Ok(content.map(|content| osrelease::parse(&content).name))
+}

@@ -1,0 +1,198 @@
+//! Plans and states as text for a console of 80 columns. No sizes: a tree is
+//! never walked.
+
+use std::fmt::Write;
+
+use crate::exchange::Done;
+use crate::intent::{Direction, Pin};
+use crate::name::{Name, RelPath};
+use crate::plan::{How, Kept, Plan};
+use crate::status::{State, Status};
+
+const WIDTH: usize = 80;
+
+/// The plan, for a person.
+#[must_use]
+pub fn plan(plan: &Plan, root: &str) -> String {
+    let mut text = String::new();
+    let intent = &plan.intent;
+    let what = match (plan.resumes, plan.takes_over) {
+        (true, _) => "goes on with the exchange in progress: ",
+        (_, true) => "takes over an interrupted stock lustration: ",
+        _ => "",
+    };
+    let (moving, kept) = (intent.old.len(), plan.kept.len());
+    let _ = writeln!(
+        text,
+        "{root}: {what}{} to /old-root, {} kept.",
+        count(moving, "entry", "entries"),
+        count(kept, "path", "paths")
+    );
+    section(&mut text, "Moves to /old-root", &wrapped(&intent.old));
+    section(
+        &mut text,
+        "Kept",
+        &plan.kept.iter().map(|k| kept_line(k, &intent.links)).collect::<Vec<_>>(),
+    );
+    let stays = |pin: Pin, why: &str| {
+        let names: Vec<_> = intent.pinned.iter().filter(|(_, p)| *p == pin).collect();
+        names.iter().map(|(name, _)| line(&name.to_string(), why)).collect::<Vec<_>>()
+    };
+    let mut left = stays(Pin::Protected, "never touched");
+    left.extend(stays(Pin::Mount, "a mount point: another file system"));
+    left.extend(stays(Pin::ReadOnly, "a read-only subvolume, which cannot be moved"));
+    section(&mut text, "Left in place", &left);
+    if let Some(rotated) = &intent.rotated {
+        let _ = writeln!(text, "\nThe older /old-root becomes /{rotated}.");
+    }
+    section(&mut text, "Warnings", &plan.warnings);
+    text
+}
+
+fn kept_line(kept: &Kept, links: &[RelPath]) -> String {
+    let real = &kept.real;
+    let how = match kept.how {
+        How::Entry => "stays where it is".to_owned(),
+        How::Nested => "moved by one rename".to_owned(),
+        How::Subvolume => "a subvolume, kept whole".to_owned(),
+        How::Link => {
+            let mut on_the_way = links.iter().map(ToString::to_string).collect::<Vec<_>>();
+            on_the_way.retain(|link| kept.asked.to_string().starts_with(&format!("{link}/")));
+            match on_the_way.join(", ") {
+                links if links.is_empty() => format!("through a link: {real} is kept"),
+                links => format!("through a link: {real} is kept, {links} made anew"),
+            }
+        }
+    };
+    line(&kept.asked.to_string(), &how)
+}
+
+fn line(what: &str, why: &str) -> String {
+    format!("{what:<26} {why}")
+}
+
+/// Names in columns, read downwards like those of ls(1).
+fn wrapped(names: &[Name]) -> Vec<String> {
+    let shown: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let widest = shown.iter().map(|n| n.chars().count()).max().unwrap_or(0) + 2;
+    let columns = ((WIDTH - 2) / widest.max(1)).max(1);
+    let rows = shown.len().div_ceil(columns);
+    let row = |at: usize| {
+        let cells = shown.iter().skip(at).step_by(rows.max(1));
+        let cells = cells.map(|n| format!("{n}{}", " ".repeat(widest - n.chars().count())));
+        cells.collect::<String>().trim_end().to_owned()
+    };
+    (0..rows).map(row).collect()
+}
+
+fn section(text: &mut String, title: &str, lines: &[String]) {
+    if !lines.is_empty() {
+        let _ = writeln!(text, "\n{title}:");
+        for line in lines {
+            folded(text, line);
+        }
+    }
+}
+
+/// A line with its continuation indented, broken at spaces.
+fn folded(text: &mut String, line: &str) {
+    let mut used = 0;
+    for word in line.split_inclusive(' ') {
+        let length = word.trim_end().chars().count();
+        if used == 0 {
+            text.push_str("  ");
+            used = 2;
+        } else if used + length > WIDTH {
+            text.truncate(text.trim_end_matches(' ').len());
+            text.push_str("\n    ");
+            used = 4;
+        }
+        text.push_str(word);
+        used += word.chars().count();
+    }
+    text.truncate(text.trim_end_matches(' ').len());
+    text.push('\n');
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// The state, for a person.
+#[must_use]
+pub fn status(status: &Status) -> String {
+    let mut text = String::new();
+    let root = &status.root;
+    let _ = writeln!(text, "{root}: {}", status.state.word());
+    let system = status.system.as_deref().unwrap_or("no known system");
+    let mut lines = vec![line("The root", system)];
+    for holder in &status.holders {
+        let system = holder.system.as_deref().unwrap_or("no known system");
+        let entries = count(holder.entries, "entry", "entries");
+        let since = holder.finished.map(|t| format!(", since {t}")).unwrap_or_default();
+        lines.push(line(&format!("/{}", holder.name), &format!("{system}, {entries}{since}")));
+    }
+    section(&mut text, "What is where", &lines);
+    if let Some((moved, all)) = status.progress {
+        let _ =
+            writeln!(text, "\n{moved} of {all} entries of the old system are in /old-root.tmp.");
+    }
+    section(&mut text, "Trouble", status.trouble.as_slice());
+    if let Some(intent) = status.intent.as_ref().filter(|_| status.state == State::Done) {
+        section(
+            &mut text,
+            "Kept",
+            &intent.keepers.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        );
+        section(&mut text, "Warnings of that lustration", &intent.warnings);
+    }
+    let root = if root == "/" { String::new() } else { format!(" --root {root}") };
+    let next = match status.state {
+        State::None => "Nothing to do.".to_owned(),
+        State::Scheduled => format!(
+            "The next boot into NixOS lustrates. What it will do: nixos-lustrate plan{root}"
+        ),
+        State::InProgress(_) | State::Stock => {
+            format!("Go on: nixos-lustrate run{root}. Go back: nixos-lustrate revert{root}")
+        }
+        State::Unfinished => format!("The last step: nixos-lustrate run{root}"),
+        State::Done => format!("The way back, from a rescue system: nixos-lustrate revert{root}"),
+        State::Reverted => {
+            "What NixOS had written is in /nixos-root; it can be removed.".to_owned()
+        }
+    };
+    text.push('\n');
+    folded(&mut text, &next);
+    text
+}
+
+/// What an exchange that is about to begin will do, in one line.
+#[must_use]
+pub fn beginning(plan: &Plan, root: &str) -> String {
+    let entries = count(plan.intent.old.len(), "entry", "entries");
+    let verb = if plan.resumes || plan.takes_over { "Going on with" } else { "Beginning" };
+    match plan.intent.direction {
+        Direction::Lustrate => {
+            let kept = count(plan.kept.len(), "path", "paths");
+            format!("{verb} the lustration of {root}: {entries} to /old-root, {kept} kept")
+        }
+        Direction::Revert => format!("{verb} the revert of {root}: {entries} back to their places"),
+    }
+}
+
+/// What an exchange did, in one line.
+#[must_use]
+pub fn end(plan: &Plan, done: &Done, root: &str) -> String {
+    let (out, keepers) = (done.displaced, done.keepers);
+    match plan.intent.direction {
+        Direction::Lustrate => format!(
+            "Lustrated {root}: {} moved to /old-root, {} moved back in",
+            count(out, "entry", "entries"),
+            count(keepers, "nested keeper", "nested keepers"),
+        ),
+        Direction::Revert => {
+            let place = done.place.as_ref().map(ToString::to_string).unwrap_or_default();
+            format!("Reverted {root}: the old system is back; what NixOS wrote is in /{place}")
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Reads a root: everything that a plan needs, and nothing is written (I6).
+
+use crate::error::{OpError, Stop};
+use crate::exchange::{self, HINDERING, MAX_INTENT, MAX_MARKER, direction_of};
+use crate::facts::{Entry, Environment, Facts, Journal, Keep, Marker, Older, Result, Wishes};
+use crate::intent::{self, Direction, Flagged, Intent};
+use crate::keeplist;
+use crate::name::{Name, RelPath};
+use crate::names::{
+    BOOT_BAK, ETC, INTENT, LUSTRATE, MARKER, NEW, NIX, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT,
+    OLD_ROOT_TMP, RECORD, RW_ETC, UPPER,
+};
+use crate::resolve::{Found, Last, resolve};
+use crate::sys::{Kind, Stat};
+use crate::time::Timestamp;
+use crate::tree::Tree;
+
+/// What a few system calls tell: whether there is anything to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// The staging directory is there.
+    pub staging: bool,
+    /// A revert is in its last steps.
+    pub closing: bool,
+    /// The marker.
+    pub marker: Marker,
+}
+
+impl Look {
+    /// Whether an exchange is in progress.
+    #[must_use]
+    pub fn in_progress(&self) -> bool {
+        self.staging || self.closing
+    }
+}
+
+/// Looks whether there is anything to do.
+///
+/// # Errors
+/// What the file system answers.
+pub fn look<T: Tree>(tree: &T, root: &T::Dir) -> Result<Look> {
+    let staging = tree.stat(root, &OLD_ROOT_TMP)?.is_some_and(|s| s.kind == Kind::Dir);
+    let closing = !staging
+        && tree.stat(root, &NIXOS_ROOT_TMP)?.is_some_and(|s| s.kind == Kind::Dir)
+        && tree.open(root, &[NIXOS_ROOT_TMP, LUSTRATE])?.is_some();
+    let marker = match tree.open(root, &[ETC])? {
+        Some(etc) => marker_in(tree, &etc)?,
+        None => marker_through_link(tree, root)?,
+    };
+    let marker = match (marker, tree.open(root, &[RW_ETC, UPPER])?) {
+        (Marker::None, Some(upper)) => marker_in(tree, &upper)?,
+        (marker, _) => marker,
+    };
+    Ok(Look { staging, closing, marker })
+}
+
+fn marker_in<T: Tree>(tree: &T, etc: &T::Dir) -> Result<Marker> {
+    Ok(match tree.stat(etc, &MARKER)? {
+        None => Marker::None,
+        Some(stat) if stat.kind != Kind::File => Marker::NoFile,
+        Some(_) => {
+            let content = tree.read(etc, &MARKER, exchange::LONGEST_MARKER)?.unwrap_or_default();
+            direction_of(&content).map_or(Marker::Asks, Marker::InProgress)
+        }
+    })
+}
+
+/// `etc` is a link (the plan refuses that): is there a marker behind it?
+fn marker_through_link<T: Tree>(tree: &T, root: &T::Dir) -> Result<Marker> {
+    if tree.stat(root, &ETC)?.is_none_or(|stat| stat.kind != Kind::Link) {
+        return Ok(Marker::None);
+    }
+    let path = RelPath::new(vec![ETC, MARKER]);
+    let found = path.map(|path| resolve(tree, root, &path, Last::Keep)).transpose()?;
+    Ok(match found {
+        Some(Found::Here { stat, .. }) if stat.kind == Kind::File => Marker::Asks,
+        Some(Found::Here { .. }) => Marker::NoFile,
+        _ => Marker::None,
+    })
+}
+
+/// Reads everything that a plan in this direction is made from.
+///
+/// # Errors
+/// What the file system answers.
+pub fn survey<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    environment: Environment,
+    wishes: &Wishes,
+    direction: Direction,
+) -> Result<Facts> {
+    let look = look(tree, root)?;
+    let staging = tree.open(root, &[OLD_ROOT_TMP])?;
+    let incoming = match &staging {
+        Some(staging) => match tree.open(root, &[NIXOS_ROOT_TMP])? {
+            None => tree.open(staging, &[LUSTRATE, NEW])?,
+            incoming => incoming,
+        },
+        None if look.closing => tree.open(root, &[NIXOS_ROOT_TMP])?,
+        None => None,
+    };
+    let finished = !look.in_progress() && direction == Direction::Revert;
+    let old_home = if finished { tree.open(root, &[OLD_ROOT])? } else { staging };
+    let journal_home = match (&old_home, &incoming) {
+        (Some(home), _) if tree.open(home, &[LUSTRATE])?.is_some() => Some(home),
+        (_, incoming) => incoming.as_ref(),
+    };
+    let journal = match journal_home {
+        Some(home) => journal(tree, home, environment.uid, finished)?,
+        None => Journal::None,
+    };
+    let here = tree.stat_dir(root)?;
+    let entries = entries(tree, root, &here)?;
+    let etc = tree.open(root, &[ETC])?;
+    let noted = etc.as_ref().map(|etc| exchange::noted_flags(tree, etc)).transpose();
+    let noted = noted.map_err(reading)?.flatten().unwrap_or(0);
+    let keeps = match &journal {
+        Journal::None if !finished => keeps(tree, root, old_home.as_ref(), wishes)?,
+        _ => Ok(Vec::new()),
+    };
+    let keeper_flags = match &journal {
+        Journal::Good(intent) if finished => {
+            keeper_flags(tree, [Some(root), old_home.as_ref()], intent)?
+        }
+        _ => Vec::new(),
+    };
+    let boot_bak = match &old_home {
+        Some(home) => tree.stat(home, &BOOT_BAK)?,
+        None => None,
+    };
+    let boot_bak = boot_bak.or(entry_stat(&entries, &BOOT_BAK)).filter(|s| s.kind == Kind::Dir);
+    let staged = match &old_home {
+        Some(home) => Some(self::entries(tree, home, &here)?),
+        None => None,
+    };
+    let marker_flagged = match &etc {
+        Some(etc) => tree.stat(etc, &MARKER)?.is_some_and(|s| s.flags != 0),
+        None => false,
+    };
+    let older = if look.in_progress() { None } else { older(tree, root, &entries)? };
+    Ok(Facts {
+        always: wishes.always,
+        root_flags: (tree.flags(root, None)? | noted) & HINDERING,
+        root: here,
+        staged,
+        incoming: match &incoming {
+            Some(home) => self::entries(tree, home, &here)?,
+            None => Vec::new(),
+        },
+        marker: look.marker,
+        marker_flagged,
+        keeps,
+        older,
+        init_found: init_found(tree, root, environment.init.as_deref())?,
+        journal,
+        keeper_flags,
+        boot_bak: boot_bak.map(|s| s.inode),
+        now: Timestamp::now(),
+        entries,
+        environment,
+    })
+}
+
+fn reading(stop: Stop) -> OpError {
+    match stop {
+        Stop::Op(error) => error,
+        Stop::Conflict { from: path, .. } | Stop::Changed(path) => {
+            OpError { op: "read", path, errno: nix::errno::Errno::EIO }
+        }
+    }
+}
+
+fn entry_stat(entries: &[Entry], name: &Name) -> Option<Stat> {
+    entries.iter().find(|e| e.name == *name).map(|e| e.stat)
+}
+
+fn entries<T: Tree>(tree: &T, dir: &T::Dir, here: &Stat) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for name in tree.list(dir)? {
+        let Some(stat) = tree.stat(dir, &name)? else { continue };
+        // Only a subvolume of its own can be read-only by itself.
+        let read_only = stat.device != here.device
+            && stat.mount == here.mount
+            && tree.is_read_only(dir, &name)?;
+        let may_be_ours = [NIXOS_ROOT, NIXOS_ROOT_TMP].contains(&name)
+            || crate::time::is_dated(&name, &NIXOS_ROOT);
+        let ours = may_be_ours && tree.open(dir, &[name.clone(), LUSTRATE])?.is_some();
+        entries.push(Entry { name, stat, read_only, ours });
+    }
+    Ok(entries)
+}
+
+/// The intent, or else the record, in a staging directory or old root.
+fn journal<T: Tree>(tree: &T, home: &T::Dir, uid: u32, finished: bool) -> Result<Journal> {
+    let Some(meta) = tree.open(home, &[LUSTRATE])? else { return Ok(Journal::None) };
+    let order = if finished { [RECORD, INTENT] } else { [INTENT, RECORD] };
+    for name in order {
+        let Some(stat) = tree.stat(&meta, &name)? else { continue };
+        let path = tree.show(&meta, Some(&name));
+        let bad = |why: &str| Ok(Journal::Bad(format!("{path} cannot be followed: {why}")));
+        if stat.kind != Kind::File {
+            return bad("it is not a regular file");
+        }
+        if (stat.uid != 0 && stat.uid != uid) || stat.mode & 0o022 != 0 {
+            return bad("it may have been written by another user");
+        }
+        let Some(text) = tree.read(&meta, &name, MAX_INTENT)? else { continue };
+        return match intent::parse(&text) {
+            Err(why) => bad(&why.to_string()),
+            Ok(intent) if intent.anchor != tree.stat_dir(&meta)?.inode => {
+                bad("its directory is a copy of the one that it was written for")
+            }
+            Ok(intent) => Ok(Journal::Good(Box::new(intent))),
+        };
+    }
+    // `new` is made after the intent is on the disk.
+    if tree.stat(&meta, &NEW)?.is_some() {
+        let path = tree.show(&meta, Some(&INTENT));
+        return Ok(Journal::Bad(format!("{path} is missing, and files have been moved")));
+    }
+    Ok(Journal::None)
+}
+
+/// When the lustration was that an `/old-root` comes from.
+fn older<T: Tree>(tree: &T, root: &T::Dir, entries: &[Entry]) -> Result<Option<Older>> {
+    let Some(stat) = entry_stat(entries, &OLD_ROOT).filter(|s| s.kind == Kind::Dir) else {
+        return Ok(None);
+    };
+    if let Some(meta) = tree.open(root, &[OLD_ROOT, LUSTRATE])?
+        && let Some(text) = tree.read(&meta, &RECORD, MAX_INTENT)?
+        && let Ok(record) = intent::parse(&text)
+    {
+        return Ok(Some(Older { time: record.started }));
+    }
+    let time = Timestamp(u64::try_from(stat.modified.0).unwrap_or(0));
+    Ok(Some(Older { time }))
+}
+
+/// The keep-list, each line followed to what it means.
+fn keeps<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    staging: Option<&T::Dir>,
+    wishes: &Wishes,
+) -> Result<Result<Vec<Keep>, keeplist::BadKeep>> {
+    let mut list = Vec::new();
+    if !wishes.always {
+        // An interrupted stock lustration has moved `etc` with the list in it.
+        for base in [Some(root), staging].into_iter().flatten() {
+            for parents in [&[ETC][..], &[RW_ETC, UPPER]] {
+                if let Some(etc) = tree.open(base, parents)?
+                    && let Some(content) = tree.read(&etc, &MARKER, MAX_MARKER)?
+                    && direction_of(&content).is_none()
+                {
+                    match keeplist::parse(&content) {
+                        Ok(paths) => list.extend(paths),
+                        Err(bad) => return Ok(Err(bad)),
+                    }
+                }
+            }
+        }
+    }
+    list.extend(wishes.keep.iter().cloned());
+    list.sort();
+    list.dedup();
+    let mut keeps = Vec::new();
+    for asked in list {
+        let base = match staging {
+            Some(staging) if tree.stat(staging, asked.entry())?.is_some() => staging,
+            _ => root,
+        };
+        let keep = keep(tree, base, asked)?;
+        match overlaid(tree, base, &keep.asked)? {
+            Some(upper) if keep.found == Found::Missing => keeps.push(upper),
+            upper => {
+                keeps.push(keep);
+                keeps.extend(upper);
+            }
+        }
+    }
+    Ok(Ok(keeps))
+}
+
+fn keep<T: Tree>(tree: &T, base: &T::Dir, asked: RelPath) -> Result<Keep> {
+    let found = resolve(tree, base, &asked, Last::Keep)?;
+    let target = match &found {
+        Found::Here { real, stat, .. } if stat.kind == Kind::Link => {
+            Some(resolve(tree, base, real, Last::Follow)?)
+        }
+        _ => None,
+    };
+    Ok(Keep { asked, found, target })
+}
+
+/// With NixOS's etc overlay, what is `etc/x` on the running system lies in
+/// `.rw-etc/upper/x` (nixpkgs, `nixos/modules/system/etc/etc.nix`).
+fn overlaid<T: Tree>(tree: &T, base: &T::Dir, asked: &RelPath) -> Result<Option<Keep>> {
+    let (true, [_, rest @ ..]) = (*asked.entry() == ETC, asked.names()) else { return Ok(None) };
+    if rest.is_empty() || tree.open(base, &[RW_ETC, UPPER])?.is_none() {
+        return Ok(None);
+    }
+    let names = [RW_ETC, UPPER].into_iter().chain(rest.iter().cloned()).collect();
+    let Some(path) = RelPath::new(names) else { return Ok(None) };
+    let keep = keep(tree, base, path)?;
+    Ok(Some(keep).filter(|k| k.found != Found::Missing))
+}
+
+/// The hindering flags of keepers, and of the directories that hold them.
+fn keeper_flags<T: Tree>(
+    tree: &T,
+    bases: [Option<&T::Dir>; 2],
+    intent: &Intent,
+) -> Result<Vec<Flagged>> {
+    let mut flags = Vec::new();
+    for (keeper, base) in
+        intent.keepers.iter().flat_map(|k| bases.into_iter().flatten().map(move |b| (k, b)))
+    {
+        let Some(dir) = tree.open(base, keeper.parents())? else { continue };
+        let parent = tree.stat_dir(&dir)?;
+        let path = RelPath::new(keeper.parents().to_vec());
+        flags.push(Flagged { path, inode: parent.inode, flags: parent.flags });
+        if let Some(stat) = tree.stat(&dir, keeper.last())? {
+            let path = Some(keeper.clone());
+            flags.push(Flagged { path, inode: stat.inode, flags: stat.flags });
+        }
+    }
+    flags.retain(|f| f.flags != 0 && f.path.is_some());
+    Ok(flags)
+}
+
+/// Whether the stage-2 program that this boot is going to start is there; when
+/// the store is a file system of its own, that cannot be known yet.
+fn init_found<T: Tree>(tree: &T, root: &T::Dir, init: Option<&[u8]>) -> Result<Option<bool>> {
+    let store = [NIX, Name::literal("store")];
+    let Some(init) = init else { return Ok(None) };
+    let Some(store) = tree.open(root, &store)? else { return Ok(None) };
+    if let Ok(path) = RelPath::parse(init)
+        && *path.entry() == NIX
+        && !matches!(resolve(tree, root, &path, Last::Follow)?, Found::Missing | Found::Loop)
+    {
+        return Ok(Some(true));
+    }
+    Ok((!tree.list(&store)?.is_empty()).then_some(false))
+}

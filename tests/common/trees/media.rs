@@ -1,0 +1,89 @@
+//! File systems with features or limits of their own: casefold, project
+//! quotas, no space, no inodes.
+
+use super::case::{Case, Check, Expect, Outcome};
+use crate::common::image::{Fs, Options};
+use crate::common::manifest::CASEFOLD;
+
+/// Something may have to give; nothing may be lost.
+const SAFE: Expect = Expect::Safe(Outcome { check: Check::NothingLost, ..Outcome::TYPICAL });
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "casefold",
+        on: &[Fs::Ext4],
+        options: |fs| Options::new(fs).mkfs(&["-O", "casefold"]),
+        // Only an empty directory takes the flag.
+        base: |root, keep| {
+            root.remove("lost+found");
+            let _ = root.flags("", CASEFOLD);
+            super::typical::typical(root, keep);
+        },
+        ..Case::TYPICAL
+    },
+    // Renames into a directory of another project are EXDEV.
+    Case {
+        name: "project-quota-xfs",
+        on: &[Fs::Xfs],
+        seal: |root| root.project("", 7),
+        expect: SAFE,
+        ..Case::TYPICAL
+    },
+    Case {
+        name: "project-quota-ext4",
+        on: &[Fs::Ext4],
+        options: |fs| Options::new(fs).mkfs(&["-O", "project"]).mount("prjquota"),
+        seal: |root| root.project("", 7),
+        expect: SAFE,
+        ..Case::TYPICAL
+    },
+    Case {
+        name: "project-quota-of-an-entry",
+        on: &[Fs::Xfs],
+        build: |root| {
+            root.project("srv", 9)?;
+            root.file("srv/in-project", "");
+            Ok(())
+        },
+        ..Case::TYPICAL
+    },
+    Case {
+        name: "no-space",
+        options: |fs| match fs {
+            Fs::Tmpfs => Options::new(fs).size_mib(8),
+            _ => Options::new(fs),
+        },
+        seal: |root| {
+            root.fill_blocks("var/filler");
+            Ok(())
+        },
+        expect: SAFE,
+        ..Case::TYPICAL
+    },
+    Case {
+        name: "no-inodes",
+        on: &[Fs::Ext4, Fs::Tmpfs],
+        options: |fs| match fs {
+            Fs::Ext4 => Options::new(fs).mkfs(&["-N", "256"]),
+            _ => Options::new(fs).mount("nr_inodes=256"),
+        },
+        seal: |root| {
+            root.fill_inodes("var/filler");
+            Ok(())
+        },
+        expect: SAFE,
+        ..Case::TYPICAL
+    },
+    Case {
+        name: "no-sparse-superblocks-no-journal",
+        on: &[Fs::Ext4],
+        options: |fs| Options::new(fs).mkfs(&["-O", "^has_journal,^dir_index,^extent,^64bit"]),
+        ..Case::TYPICAL
+    },
+    Case {
+        name: "one-kilobyte-blocks",
+        on: &[Fs::Ext4],
+        options: |fs| Options::new(fs).mkfs(&["-b", "1024"]),
+        ..Case::TYPICAL
+    },
+];
