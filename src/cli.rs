@@ -96,7 +96,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, E
     let parsed = Cli::try_parse_from(std::iter::once(name).chain(arguments));
     let cli = parsed.map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Error::Shown(error.to_string()),
-        _ => Error::Usage(error.to_string().trim_start_matches("error: ").trim_end().to_owned()),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            Error::Usage("no command given".to_owned())
+        }
+        _ => Error::Usage(what_is_wrong(&error.to_string())),
     })?;
     let mut options = Options::default();
     let verbosity = i16::from(cli.verbose) - i16::from(cli.quiet);
@@ -133,6 +136,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, E
     }
     options.check()?;
     Ok(options)
+}
+
+/// What clap says, without its usage line: `--help` tells that better.
+fn what_is_wrong(said: &str) -> String {
+    let wrong = said.split("\n\nUsage:").next().unwrap_or(said);
+    let wrong = wrong.trim_start_matches("error: ").trim_end();
+    wrong.replace("\n\n  tip: ", "\nTip: ")
 }
 
 #[cfg(test)]

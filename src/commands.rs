@@ -4,8 +4,9 @@ use crate::error::{Error, OpError, Refusal, Stop};
 use crate::exchange::{self, Boot, Done};
 use crate::facts::{Environment, Marker, Wishes};
 use crate::intent::Direction;
+use crate::names::MARKER;
 use crate::plan::{Plan, plan};
-use crate::survey::{Look, look, survey};
+use crate::survey::{look, older_came_back, survey};
 use crate::tree::Tree;
 
 /// What a command did.
@@ -53,16 +54,32 @@ pub fn revert<T: Tree>(
     boot: Boot,
     announce: impl FnOnce(&Plan),
 ) -> Result<Outcome, Error> {
-    let Look { marker, .. } = &look(tree, root).map_err(unread)?;
-    if !may_revert(tree, root)? {
-        return match marker {
-            Marker::InProgress(direction) => finish(tree, root, *direction),
-            _ => Ok(Outcome::Nothing),
-        };
+    let look = look(tree, root).map_err(unread)?;
+    match (may_revert(tree, root)?, look.in_progress(), &look.marker) {
+        (false, _, Marker::InProgress(direction)) => return finish(tree, root, *direction),
+        // A run that was interrupted before it could write an intent.
+        (_, false, _) if exchange::undo_note(tree, root)? => {
+            return Ok(Outcome::Finished(Direction::Revert));
+        }
+        (false, ..) => return Ok(Outcome::Nothing),
+        (true, false, Marker::Asks | Marker::NoFile) => return Err(scheduled(&environment).into()),
+        (true, ..) => {}
     }
     let plan = judge(tree, root, environment, &Wishes::default(), Direction::Revert)?;
     announce(&plan);
     exchange(tree, root, plan, boot)
+}
+
+/// A new lustration is asked for and has not begun, and `/old-root` is of an
+/// earlier one: to revert that is not what somebody who interrupted the new one
+/// means.
+fn scheduled(environment: &Environment) -> Refusal {
+    let root = environment.root.trim_end_matches('/');
+    Refusal::new(
+        format!("{root}/etc/{MARKER} asks for a lustration that has not begun"),
+        "An earlier one would have been reverted, the one in /old-root",
+        format!("If you mean that one, remove the marker first: rm {root}/etc/{MARKER}"),
+    )
 }
 
 /// Whether there is something that a revert would bring back.
@@ -73,11 +90,7 @@ pub fn may_revert<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool, Error> {
     let look = look(tree, root).map_err(unread)?;
     let old_root = [crate::names::OLD_ROOT];
     let done = tree.open(root, &old_root).map_err(unread)?.is_some();
-    // After the last step of a revert an older old root has its name again,
-    // and is not meant.
-    let over = look.marker == Marker::InProgress(Direction::Revert)
-        && !exchange::has_begun(tree, root).map_err(Error::Stopped)?;
-    Ok(look.in_progress() || (done && !over))
+    Ok(look.in_progress() || (done && !older_came_back(tree, root).map_err(unread)?))
 }
 
 /// Judges as `run` and `revert` do, and writes nothing.

@@ -165,8 +165,7 @@ impl Tree for Disk {
     }
 
     fn read_link(&self, dir: &Dir, name: &Name) -> Result<Vec<u8>> {
-        let target = nix::fcntl::readlinkat(dir, name.as_os_str());
-        target.map(|t| t.as_bytes().to_vec()).map_err(dir.failed("read the link", Some(name)))
+        sys::read_link(dir, name).map_err(dir.failed("read the link", Some(name)))
     }
 
     fn make_dir(&self, dir: &Dir, name: &Name, mode: u32) -> Result<()> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
@@ -15,10 +16,11 @@ use crate::mountinfo;
 use crate::name::{RelPath, Shown};
 use crate::sys;
 
-/// Whether this is an initrd (os-release(5), "initrd-release").
+/// Whether this is an initrd (os-release(5), "initrd-release"); asked once.
 #[must_use]
 pub fn in_initrd() -> bool {
-    Path::new("/etc/initrd-release").exists()
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| Path::new("/etc/initrd-release").exists())
 }
 
 /// The kernel command line.
@@ -26,17 +28,17 @@ pub fn in_initrd() -> bool {
 /// # Errors
 /// A refusal: without it, `lustrate=off` could not be heard.
 pub fn kernel_command_line() -> Result<CmdLine, Refusal> {
-    Ok(cmdline::parse(&read_proc("/proc/cmdline")?))
+    let path = "/proc/cmdline";
+    let line = sys::read_line(path).map_err(|errno| no_proc(path, errno.desc()))?;
+    Ok(cmdline::parse(&line))
 }
 
-fn read_proc(path: &'static str) -> Result<Vec<u8>, Refusal> {
-    fs::read(path).map_err(|error| {
-        Refusal::new(
-            format!("Failed to read '{path}': {error}"),
-            "The root cannot be judged without it",
-            "Mount it: mount -t proc proc /proc",
-        )
-    })
+fn no_proc(path: &str, why: &str) -> Refusal {
+    Refusal::new(
+        format!("Failed to read '{path}': {why}"),
+        "The root cannot be judged without it",
+        "Mount it: mount -t proc proc /proc",
+    )
 }
 
 /// Where `dir` is mounted in the file system that is looked at.
@@ -60,12 +62,10 @@ pub fn environment(
 ) -> Result<Environment, Refusal> {
     let failed = |op, errno| Refusal::from(OpError { op, path: shown.to_owned(), errno });
     let flags = fstatvfs(dir).map_err(|e| failed("look at", e))?.flags();
-    let mountinfo = read_proc("/proc/self/mountinfo")?;
+    let mountinfo = "/proc/self/mountinfo";
+    let mountinfo = fs::read(mountinfo).map_err(|e| no_proc(mountinfo, &e.to_string()))?;
     let link = format!("/proc/self/fd/{}", std::os::fd::AsFd::as_fd(dir).as_raw_fd());
-    let path = fs::read_link(&link).map_err(|error| {
-        let mend = "Mount it: mount -t proc proc /proc";
-        Refusal::new(format!("Failed to read '{link}': {error}"), "Mounts cannot be seen", mend)
-    })?;
+    let path = fs::read_link(&link).map_err(|e| no_proc(&link, &e.to_string()))?;
     let path = path.as_os_str().as_bytes();
     let mount = sys::stat(dir, None).map_err(|e| failed("look at", e))?.mount;
     let (mounts, swaps) = match view {

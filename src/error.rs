@@ -63,6 +63,9 @@ impl From<OpError> for Refusal {
     fn from(error: OpError) -> Self {
         let mend = match error.errno {
             Errno::EACCES | Errno::EPERM => "Run it as root",
+            Errno::ENOSPC | Errno::EDQUOT => {
+                "Free a little space there (a few files, a few megabytes), then try again"
+            }
             _ => "Mend the file system (see the kernel's messages: dmesg), then try again",
         };
         Self::new(error.to_string(), "The root cannot be judged without it", mend)

@@ -25,7 +25,7 @@ mod keepers;
 mod marker;
 
 pub use begin::begin;
-pub use close::{MAX_INTENT, finish, free_dated, has_begun, noted_flags, undo_note};
+pub use close::{MAX_INTENT, finish, free_dated, identity, noted_flags, undo_note};
 pub use flags::HINDERING;
 pub use marker::{LONGEST_MARKER, MAX_MARKER, direction_of};
 
@@ -95,6 +95,8 @@ impl<T: Tree> Exchange<'_, T> {
         self.clear_flags()?;
         self.arm_root()?;
         if coming == Population::New {
+            // Undoes what a revert does last, so that paths mean what they did.
+            self.exchange_boot(coming)?;
             self.set_copies_aside()?;
         }
         self.collect(out, coming)?;
@@ -102,7 +104,9 @@ impl<T: Tree> Exchange<'_, T> {
         self.displace(out)?;
         self.exchange_etc(out, coming)?;
         self.install(coming)?;
-        self.exchange_boot(coming)?;
+        if coming == Population::Old {
+            self.exchange_boot(coming)?;
+        }
         self.restore_flags()?;
         self.close(coming)?;
         Ok(self.done)

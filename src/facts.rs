@@ -121,7 +121,9 @@ pub struct Facts {
     pub keeps: Result<Vec<Keep>, BadKeep>,
     /// The intent in progress, or else the record of `/old-root`.
     pub journal: Journal,
-    /// An older `/old-root`.
+    /// What is to be reverted is finished: the old population is in `/old-root`.
+    pub finished: bool,
+    /// An older `/old-root`, when there is one to make room.
     pub older: Option<Older>,
     /// `init=` is there below the root; `None` when it does not matter.
     pub init_found: Option<bool>,

@@ -17,20 +17,30 @@ const STATIC: Name = Name::literal("static");
 /// os-release files are a few hundred bytes long.
 const MAX_LEN: usize = 1 << 16;
 
-/// Objects to a root whose os-release has another `ID=` than `system_id`.
+/// Why nothing is done, for the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// There is no marker.
+    NoMarker,
+    /// `lustrate=plan` is on the kernel command line.
+    OnlyPlanned,
+}
+
+/// Objects to a root whose `etc` has an os-release with another `ID=` than
+/// `system_id`.
 ///
 /// # Errors
 /// What the file system answers.
 pub fn objection<T: Tree>(
     tree: &T,
-    root: &T::Dir,
+    (root, etc): (&T::Dir, &T::Dir),
     shown: &str,
     system_id: &str,
+    idle: Idle,
 ) -> Result<Option<Refusal>> {
-    let Some(etc) = tree.open(root, &[ETC])? else { return Ok(None) };
-    let content = match tree.stat(&etc, &OS_RELEASE)?.map(|stat| stat.kind) {
-        Some(Kind::File) => tree.read(&etc, &OS_RELEASE, MAX_LEN)?,
-        Some(Kind::Link) if !leads_into_nixos(&tree.read_link(&etc, &OS_RELEASE)?) => {
+    let content = match tree.stat(etc, &OS_RELEASE)?.map(|stat| stat.kind) {
+        Some(Kind::File) => tree.read(etc, &OS_RELEASE, MAX_LEN)?,
+        Some(Kind::Link) if !leads_into_nixos(&tree.read_link(etc, &OS_RELEASE)?) => {
             behind_link(tree, root)?
         }
         _ => None,
@@ -40,13 +50,22 @@ pub fn objection<T: Tree>(
         return Ok(None);
     };
     let name = &other.name;
+    let (why, lustrate) = match idle {
+        Idle::NoMarker => (
+            "no marker asks for its lustration",
+            format!("To lustrate it after all: touch {shown}/etc/{MARKER}, and boot again"),
+        ),
+        Idle::OnlyPlanned => (
+            "lustrate=plan only shows what its lustration would do",
+            "To lustrate it: boot again without lustrate=plan".to_owned(),
+        ),
+    };
     Ok(Some(Refusal::new(
-        format!("{shown} holds {name}, and no marker asks for its lustration"),
+        format!("{shown} holds {name}, and {why}"),
         "NixOS would have activated itself over the files of that system",
         format!(
-            "To boot {name}, choose it in the boot menu. To lustrate it after all: \
-             touch {shown}/etc/{MARKER}, and boot again. To boot all the same: add \
-             lustrate=off to the kernel command line"
+            "To boot {name}, choose it in the boot menu. {lustrate}. To boot NixOS all the \
+             same: lustrate=off on the kernel command line"
         ),
     )))
 }

@@ -99,6 +99,9 @@ pub struct Intent {
     pub copies: Vec<Name>,
     /// The entries of the old population that move, in order.
     pub old: Vec<Name>,
+    /// In the record of a revert: the `/old-root` that is in the root again,
+    /// by its inode number and the time of its lustration.
+    pub older: Option<(u64, Timestamp)>,
     /// In a record: what was noticed on the way.
     pub warnings: Vec<String>,
     /// In a record: when the exchange was complete.
@@ -149,6 +152,9 @@ impl Intent {
         }
         self.copies.iter().for_each(|n| text.line("copy", &[n.as_bytes()]));
         self.old.iter().for_each(|n| text.line("old", &[n.as_bytes()]));
+        if let Some((inode, time)) = self.older {
+            text.line("older", &[inode.to_string().as_bytes(), time.0.to_string().as_bytes()]);
+        }
         self.warnings.iter().for_each(|w| text.line("warning", &[w.as_bytes()]));
         text.number("finished", self.finished.map(|t| t.0));
         text.number("end", Some(text.lines));

@@ -12,9 +12,8 @@ use crate::status::{State, Status};
 #[derive(Serialize)]
 struct PlanDocument<'a> {
     root: &'a str,
+    run: &'static str,
     refusals: Vec<RefusalDocument<'a>>,
-    resumes: bool,
-    takes_over: bool,
     moves: Vec<String>,
     kept: Vec<KeptDocument>,
     links: Vec<String>,
@@ -43,16 +42,16 @@ struct LeftDocument {
     why: &'static str,
 }
 
-/// A plan, or the reasons to refuse, as JSON.
+/// What `run` would do, in a word; the plan, or the reasons to refuse; as JSON.
 #[must_use]
-pub fn plan(plan: Result<&Plan, &[Refusal]>, root: &str) -> String {
+pub fn plan(run: &'static str, plan: Option<&Plan>, refusals: &[Refusal], root: &str) -> String {
     let names = |names: &[crate::name::Name]| names.iter().map(ToString::to_string).collect();
+    let refusals = refusals.iter().map(refusal).collect();
     let document = match plan {
-        Ok(plan) => PlanDocument {
+        Some(plan) => PlanDocument {
             root,
-            refusals: Vec::new(),
-            resumes: plan.resumes,
-            takes_over: plan.takes_over,
+            run,
+            refusals,
             moves: names(&plan.intent.old),
             kept: kept(plan),
             links: plan.intent.links.iter().map(ToString::to_string).collect(),
@@ -60,11 +59,10 @@ pub fn plan(plan: Result<&Plan, &[Refusal]>, root: &str) -> String {
             old_root_becomes: plan.intent.rotated.as_ref().map(ToString::to_string),
             warnings: &plan.warnings,
         },
-        Err(refusals) => PlanDocument {
+        None => PlanDocument {
             root,
-            refusals: refusals.iter().map(refusal).collect(),
-            resumes: false,
-            takes_over: false,
+            run,
+            refusals,
             moves: Vec::new(),
             kept: Vec::new(),
             links: Vec::new(),

@@ -2,7 +2,8 @@
 //!
 //! One write makes one record of `/dev/kmsg` (Documentation/ABI/testing/dev-kmsg),
 //! so each line is written whole, with newlines flattened. The kernel drops more
-//! than 10 records in 5 s, so the program says little. Where a service manager
+//! than 10 records in 5 s, so the program says little; it takes none that is
+//! longer than about 1 KiB, so a long plan makes several. Where a service manager
 //! reads stderr (`JOURNAL_STREAM`, systemd.exec(5)), the lines go there, since
 //! `quiet` hides the kernel log from the console but not the journal's copy.
 
@@ -15,8 +16,8 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 /// Where the lines go.
 #[derive(Debug)]
 enum Sink {
-    /// `/dev/kmsg`.
-    Kernel(File),
+    /// `/dev/kmsg`, opened for the first line: mostly there is none.
+    Kernel(OnceLock<Option<File>>),
     /// stderr, read by the journal: with the level in front.
     Journal,
     /// stderr, read by a person.
@@ -34,10 +35,9 @@ static LOGGER: OnceLock<Logger> = OnceLock::new();
 /// Installs the logger.
 pub fn install(in_initrd: bool, verbosity: i8) {
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let kernel = || OpenOptions::new().write(true).open("/dev/kmsg").ok();
     let sink = match (in_initrd, journal) {
         (true, true) => Sink::Journal,
-        (true, false) => kernel().map_or(Sink::Person, Sink::Kernel),
+        (true, false) => Sink::Kernel(OnceLock::new()),
         (false, _) => Sink::Person,
     };
     log::set_max_level(match verbosity {
@@ -60,10 +60,52 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// A record as `/dev/kmsg` takes it.
-fn kernel_line(level: Level, message: &str) -> String {
-    let flat = message.replace('\n', " | ");
-    format!("<{}>nixos-lustrate: {flat}\n", priority(level))
+/// The longest text of a record, in bytes: with what the kernel puts in front
+/// it must stay below 1 KiB (`PRINTKRB_RECORD_MAX`, formerly `LOG_LINE_MAX`).
+const MAX_RECORD: usize = 900;
+
+/// No message makes more records than this.
+const MAX_RECORDS: usize = 4;
+
+/// A message as records that `/dev/kmsg` takes, each as full as its lines let it be.
+fn kernel_lines(level: Level, message: &str) -> Vec<String> {
+    let mut records = vec![String::new()];
+    for line in message.lines().filter(|line| !line.trim().is_empty()) {
+        for piece in pieces(line) {
+            match records.last_mut() {
+                Some(record) if record.is_empty() => record.push_str(piece),
+                Some(record) if record.len() + 3 + piece.len() <= MAX_RECORD => {
+                    record.push_str(" | ");
+                    record.push_str(piece);
+                }
+                _ => records.push(piece.to_owned()),
+            }
+        }
+    }
+    if records.len() > MAX_RECORDS {
+        records.truncate(MAX_RECORDS);
+        records.push("(cut: too long for the kernel log)".to_owned());
+    }
+    let priority = priority(level);
+    records.iter().map(|text| format!("<{priority}>nixos-lustrate: {text}\n")).collect()
+}
+
+/// A line in pieces that fit into a record, cut between characters.
+fn pieces(mut line: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    while line.len() > MAX_RECORD {
+        let end = (0..=MAX_RECORD).rev().find(|&at| line.is_char_boundary(at));
+        let (piece, rest) = line.split_at(end.unwrap_or(MAX_RECORD));
+        pieces.push(piece);
+        line = rest;
+    }
+    pieces.push(line);
+    pieces
+}
+
+fn person_line(level: Level, message: &str) -> String {
+    let warning = if level == Level::Warn { "warning: " } else { "" };
+    format!("{warning}{message}\n")
 }
 
 impl Log for Logger {
@@ -75,16 +117,21 @@ impl Log for Logger {
         let (level, message) = (record.level(), record.args().to_string());
         // There is nowhere to report that reporting failed.
         let _ = match &self.sink {
-            Sink::Kernel(kmsg) => (&*kmsg).write_all(kernel_line(level, &message).as_bytes()),
+            Sink::Kernel(kmsg) => {
+                let open = || OpenOptions::new().write(true).open("/dev/kmsg").ok();
+                match kmsg.get_or_init(open) {
+                    Some(kmsg) => kernel_lines(level, &message)
+                        .iter()
+                        .try_for_each(|line| (&*kmsg).write_all(line.as_bytes())),
+                    None => std::io::stderr().write_all(person_line(level, &message).as_bytes()),
+                }
+            }
             Sink::Journal => {
                 let lines = message.lines();
                 let lines = lines.map(|line| format!("<{}>{line}\n", priority(level)));
                 std::io::stderr().write_all(lines.collect::<String>().as_bytes())
             }
-            Sink::Person if level == Level::Warn => {
-                std::io::stderr().write_all(format!("warning: {message}\n").as_bytes())
-            }
-            Sink::Person => std::io::stderr().write_all(format!("{message}\n").as_bytes()),
+            Sink::Person => std::io::stderr().write_all(person_line(level, &message).as_bytes()),
         };
     }
 
@@ -97,9 +144,20 @@ mod tests {
 
     #[test]
     fn a_record_is_one_line_with_its_priority() {
-        assert_eq!(kernel_line(Level::Error, "a\nb"), "<3>nixos-lustrate: a | b\n");
-        assert_eq!(kernel_line(Level::Warn, "w"), "<4>nixos-lustrate: w\n");
-        assert_eq!(kernel_line(Level::Info, "i"), "<6>nixos-lustrate: i\n");
-        assert_eq!(kernel_line(Level::Debug, "d"), "<7>nixos-lustrate: d\n");
+        assert_eq!(kernel_lines(Level::Error, "a\nb"), ["<3>nixos-lustrate: a | b\n"]);
+        assert_eq!(kernel_lines(Level::Warn, "w"), ["<4>nixos-lustrate: w\n"]);
+        assert_eq!(kernel_lines(Level::Info, "i\n\nj"), ["<6>nixos-lustrate: i | j\n"]);
+        assert_eq!(kernel_lines(Level::Debug, "d"), ["<7>nixos-lustrate: d\n"]);
+    }
+
+    #[test]
+    fn no_record_is_longer_than_the_kernel_takes() {
+        let long = format!("begin\n{}\nend", "\u{e9}".repeat(1000));
+        let records = kernel_lines(Level::Info, &long);
+        assert!(records.iter().all(|r| r.len() <= 976 && r.ends_with('\n')), "{records:?}");
+        let text: String = records.iter().map(|r| &r["<6>nixos-lustrate: ".len()..]).collect();
+        assert_eq!(text.matches('\u{e9}').count(), 1000);
+        let endless = kernel_lines(Level::Info, &"line\n".repeat(10_000));
+        assert_eq!(endless.len(), MAX_RECORDS + 1);
     }
 }

@@ -81,6 +81,7 @@ impl<'a> Draft<'a> {
             flags: Vec::new(),
             copies: Vec::new(),
             old: Vec::new(),
+            older: None,
             warnings: Vec::new(),
             finished: None,
         };
@@ -88,7 +89,7 @@ impl<'a> Draft<'a> {
             intent,
             kept: Vec::new(),
             warnings: Vec::new(),
-            resumes: matches!(facts.journal, Journal::Good(_)) && facts.older.is_none(),
+            resumes: matches!(facts.journal, Journal::Good(_)) && !facts.finished,
             takes_over: facts.journal == Journal::None && in_progress,
         };
         Self { facts, plan }
@@ -106,8 +107,7 @@ impl<'a> Draft<'a> {
 
     /// `nix`, `boot`, and older roots of ours.
     fn pin_protected(&mut self) {
-        let older = self.facts.older.filter(|_| self.plan.intent.direction == Direction::Lustrate);
-        if let Some(older) = older {
+        if let Some(older) = self.facts.older {
             let taken = |name: &Name| self.facts.entry(name).is_some();
             let dated = older.time.dated(&OLD_ROOT);
             let mut names = (0..).map(|at| match at {
@@ -117,7 +117,13 @@ impl<'a> Draft<'a> {
             self.plan.intent.rotated = names.find(|name| !taken(name));
         }
         let facts = self.facts;
-        for entry in facts.entries.iter().filter(|e| is_protected(e)) {
+        // One that the stock function had buried is an entry like any other.
+        let buried = match &facts.journal {
+            Journal::Good(journal) => journal.moves(&OLD_ROOT),
+            _ => false,
+        };
+        let protected = |e: &&Entry| is_protected(e) && !(buried && e.name == OLD_ROOT);
+        for entry in facts.entries.iter().filter(protected) {
             let older = entry.name == OLD_ROOT;
             match self.plan.intent.rotated.clone().filter(|_| older) {
                 Some(rotated) => self.pin(&rotated, Pin::Protected),
@@ -143,7 +149,7 @@ impl<'a> Draft<'a> {
         intent.copies.clone_from(&journal.copies);
         intent.old.clone_from(&journal.old);
         intent.flags.clone_from(&journal.flags);
-        for (name, pin) in &journal.pinned {
+        for (name, pin) in journal.pinned.iter().filter(|(name, _)| !journal.moves(name)) {
             self.pin(name, *pin);
         }
         self.plan.kept = Kept::from_intent(&self.plan.intent);
@@ -182,19 +188,20 @@ impl<'a> Draft<'a> {
             let staged = facts.staged.as_deref().unwrap_or_default();
             let staged = staged.iter().map(|e| &e.name);
             let mut old: Vec<Name> = staged.clone().cloned().collect();
-            if intent.direction == Direction::Lustrate || facts.older.is_none() {
+            if !facts.finished {
                 old.extend(facts.entries.iter().map(|e| e.name.clone()));
             }
             old.sort_unstable();
             old.dedup();
             intent.old = old;
-            if facts.older.is_none() {
+            if !facts.finished {
                 intent.copies = staged.filter(|n| facts.entry(n).is_some()).cloned().collect();
             }
-            intent.copies.retain(|n| !is_reserved(n));
+            intent.copies.retain(|n| !is_reserved(n) && *n != OLD_ROOT);
         }
         let pinned: Vec<&Name> = intent.pinned.iter().map(|(name, _)| name).collect();
-        let rotated = intent.rotated.is_some();
+        let known = matches!(facts.journal, Journal::Good(_));
+        let rotated = intent.rotated.is_some() && !known;
         let staged = |n: &Name| facts.staged.iter().flatten().any(|e| e.name == *n);
         intent.old.retain(|n| {
             let stays = pinned.contains(&n) || (rotated && *n == OLD_ROOT);

@@ -49,6 +49,16 @@ pub fn plan(plan: &Plan, root: &str) -> String {
     text
 }
 
+/// What `run` would do where only the last step of an exchange is missing.
+#[must_use]
+pub fn last_step(direction: Direction, root: &str) -> String {
+    let what = match direction {
+        Direction::Lustrate => "lustration",
+        Direction::Revert => "revert",
+    };
+    format!("{root}: the {what} is done; run would remove its marker, nothing else.\n")
+}
+
 fn kept_line(kept: &Kept, links: &[RelPath]) -> String {
     let real = &kept.real;
     let how = match kept.how {
@@ -133,9 +143,19 @@ pub fn status(status: &Status) -> String {
         lines.push(line(&format!("/{}", holder.name), &format!("{system}, {entries}{since}")));
     }
     section(&mut text, "What is where", &lines);
-    if let Some((moved, all)) = status.progress {
-        let _ =
-            writeln!(text, "\n{moved} of {all} entries of the old system are in /old-root.tmp.");
+    if let (State::InProgress(direction), Some((moved, all))) = (status.state, status.progress) {
+        let what = match direction {
+            Direction::Lustrate => "lustration",
+            Direction::Revert => "revert",
+        };
+        text.push('\n');
+        folded(
+            &mut text,
+            &format!(
+                "A {what} is half-way: {moved} of {all} entries of the old system are in \
+                 /old-root.tmp."
+            ),
+        );
     }
     section(&mut text, "Trouble", status.trouble.as_slice());
     if let Some(intent) = status.intent.as_ref().filter(|_| status.state == State::Done) {
@@ -152,7 +172,10 @@ pub fn status(status: &Status) -> String {
         State::Scheduled => format!(
             "The next boot into NixOS lustrates. What it will do: nixos-lustrate plan{root}"
         ),
-        State::InProgress(_) | State::Stock => {
+        State::InProgress(Direction::Revert) => format!(
+            "Go on: nixos-lustrate revert{root}. Go back, to NixOS: nixos-lustrate run{root}"
+        ),
+        State::InProgress(Direction::Lustrate) | State::Stock => {
             format!("Go on: nixos-lustrate run{root}. Go back: nixos-lustrate revert{root}")
         }
         State::Unfinished => format!("The last step: nixos-lustrate run{root}"),

@@ -6,7 +6,7 @@ use crate::guard::system_name;
 use crate::intent::{Direction, Intent};
 use crate::name::Name;
 use crate::names::{LUSTRATE, NIXOS_ROOT, OLD_ROOT, OLD_ROOT_TMP, RECORD};
-use crate::survey::survey;
+use crate::survey::{older_came_back, survey};
 use crate::sys::Kind;
 use crate::time::{Timestamp, is_dated};
 use crate::tree::Tree;
@@ -98,25 +98,19 @@ pub fn status<T: Tree>(tree: &T, root: &T::Dir, environment: Environment) -> Res
             holders.extend(holder(tree, root, name).map_err(unread)?);
         }
     }
-    let in_progress = facts.entries.iter().any(|e| e.name == OLD_ROOT_TMP)
-        || (facts.older.is_none() && facts.journal != Journal::None);
-    let finished = |base: &Name| {
-        let held = holders.iter().find(|h| h.name == *base);
-        held.map(|h| h.finished.unwrap_or_default())
-    };
+    let in_progress = !facts.finished;
+    let holds = |base: &Name| holders.iter().any(|h| h.name == *base);
+    let came_back = older_came_back(tree, root).map_err(unread)?;
     let state = match (&facts.marker, &facts.journal) {
         (_, Journal::Good(intent)) if in_progress => State::InProgress(intent.direction),
         (_, Journal::Bad(_)) if in_progress => State::InProgress(Direction::Lustrate),
         _ if in_progress => State::Stock,
         (Marker::InProgress(_), _) => State::Unfinished,
         (Marker::Asks | Marker::NoFile, _) => State::Scheduled,
-        (Marker::None, _) => match (finished(&OLD_ROOT), finished(&NIXOS_ROOT)) {
-            // After a revert there may be an older old root again.
-            (Some(lustrated), Some(reverted)) if reverted > lustrated => State::Reverted,
-            (Some(_), _) => State::Done,
-            (None, Some(_)) => State::Reverted,
-            (None, None) => State::None,
-        },
+        (Marker::None, _) if came_back => State::Reverted,
+        (Marker::None, _) if holds(&OLD_ROOT) => State::Done,
+        (Marker::None, _) if holds(&NIXOS_ROOT) => State::Reverted,
+        (Marker::None, _) => State::None,
     };
     let (intent, trouble) = match facts.journal {
         Journal::Good(intent) => (Some(*intent), None),

@@ -39,12 +39,20 @@ impl Look {
 /// # Errors
 /// What the file system answers.
 pub fn look<T: Tree>(tree: &T, root: &T::Dir) -> Result<Look> {
+    look_in(tree, root, tree.open(root, &[ETC])?.as_ref())
+}
+
+/// The same, with `etc` open already: each call counts when there is nothing to do.
+///
+/// # Errors
+/// What the file system answers.
+pub fn look_in<T: Tree>(tree: &T, root: &T::Dir, etc: Option<&T::Dir>) -> Result<Look> {
     let staging = tree.stat(root, &OLD_ROOT_TMP)?.is_some_and(|s| s.kind == Kind::Dir);
     let closing = !staging
         && tree.stat(root, &NIXOS_ROOT_TMP)?.is_some_and(|s| s.kind == Kind::Dir)
         && tree.open(root, &[NIXOS_ROOT_TMP, LUSTRATE])?.is_some();
-    let marker = match tree.open(root, &[ETC])? {
-        Some(etc) => marker_in(tree, &etc)?,
+    let marker = match etc {
+        Some(etc) => marker_in(tree, etc)?,
         None => marker_through_link(tree, root)?,
     };
     let marker = match (marker, tree.open(root, &[RW_ETC, UPPER])?) {
@@ -138,7 +146,11 @@ pub fn survey<T: Tree>(
         Some(etc) => tree.stat(etc, &MARKER)?.is_some_and(|s| s.flags != 0),
         None => false,
     };
-    let older = if look.in_progress() { None } else { older(tree, root, &entries)? };
+    let older = match &journal {
+        Journal::None if !finished => exchange::identity(tree, root, &OLD_ROOT)?,
+        _ => None,
+    };
+    let older = older.map(|(_, time)| Older { time });
     Ok(Facts {
         always: wishes.always,
         root_flags: (tree.flags(root, None)? | noted) & HINDERING,
@@ -151,6 +163,7 @@ pub fn survey<T: Tree>(
         marker: look.marker,
         marker_flagged,
         keeps,
+        finished,
         older,
         init_found: init_found(tree, root, environment.init.as_deref())?,
         journal,
@@ -222,19 +235,16 @@ fn journal<T: Tree>(tree: &T, home: &T::Dir, uid: u32, finished: bool) -> Result
     Ok(Journal::None)
 }
 
-/// When the lustration was that an `/old-root` comes from.
-fn older<T: Tree>(tree: &T, root: &T::Dir, entries: &[Entry]) -> Result<Option<Older>> {
-    let Some(stat) = entry_stat(entries, &OLD_ROOT).filter(|s| s.kind == Kind::Dir) else {
-        return Ok(None);
-    };
-    if let Some(meta) = tree.open(root, &[OLD_ROOT, LUSTRATE])?
-        && let Some(text) = tree.read(&meta, &RECORD, MAX_INTENT)?
-        && let Ok(record) = intent::parse(&text)
-    {
-        return Ok(Some(Older { time: record.started }));
-    }
-    let time = Timestamp(u64::try_from(stat.modified.0).unwrap_or(0));
-    Ok(Some(Older { time }))
+/// Whether `/old-root` is one that a finished revert brought back with the old
+/// population: that revert is over, and an earlier lustration is not meant.
+///
+/// # Errors
+/// What the file system answers.
+pub fn older_came_back<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
+    let Some(meta) = tree.open(root, &[NIXOS_ROOT, LUSTRATE])? else { return Ok(false) };
+    let record = tree.read(&meta, &RECORD, MAX_INTENT)?;
+    let older = record.and_then(|text| intent::parse(&text).ok()?.older);
+    Ok(older.is_some() && older == exchange::identity(tree, root, &OLD_ROOT)?)
 }
 
 /// The keep-list, each line followed to what it means.

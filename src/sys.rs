@@ -212,6 +212,33 @@ pub(crate) fn read(dir: impl AsFd, path: &[u8], links: Links, max: usize) -> Res
     Ok(content)
 }
 
+/// What a link says. Its length is not asked first: no link is longer than a page.
+pub(crate) fn read_link(dir: impl AsFd, name: &Name) -> Result<Vec<u8>> {
+    let mut target = [0u8; 4096];
+    let length = name.as_os_str().with_nix_path(|name| {
+        let buffer = target.as_mut_ptr().cast();
+        // SAFETY: a live descriptor, a NUL-terminated name, and a buffer of that length.
+        Errno::result(unsafe {
+            libc::readlinkat(dir.as_fd().as_raw_fd(), name.as_ptr(), buffer, target.len())
+        })
+    })??;
+    Ok(target.iter().take(usize::try_from(length).unwrap_or(0)).copied().collect())
+}
+
+/// Reads a file that is one line, like `/proc/cmdline`, with no more calls than
+/// it takes: this is on the way of every boot.
+pub(crate) fn read_line(path: &str) -> Result<Vec<u8>> {
+    let file = openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let (mut line, mut buffer) = (Vec::new(), [0u8; 4096]);
+    while line.last() != Some(&b'\n') {
+        match nix::unistd::read(&file, &mut buffer)? {
+            0 => break,
+            length => line.extend(buffer.iter().take(length)),
+        }
+    }
+    Ok(line)
+}
+
 /// Makes a regular file that was not there, with its content on the disk.
 pub(crate) fn make_file(dir: impl AsFd, name: &Name, content: &[u8]) -> Result<()> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;

@@ -27,10 +27,13 @@ pub fn begin<'a, T: Tree>(
     let meta = if !in_progress && intent.direction == Direction::Revert {
         reopen(tree, root, &mut intent)?
     } else {
-        stage(tree, root, &mut intent, in_progress)?
+        stage(tree, root, &mut intent)?
     };
-    if intent.direction == Direction::Lustrate
+    // An older old root makes room; also when the stock function had buried
+    // another one, which a revert brings back under that name.
+    if (intent.direction == Direction::Lustrate || intent.moves(&OLD_ROOT))
         && let Some(rotated) = &intent.rotated
+        && tree.stat(root, rotated)?.is_none()
     {
         rename(tree, (root, &OLD_ROOT), (root, rotated))?;
     }
@@ -74,17 +77,12 @@ fn reopen<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent) -> Result<T::Di
 }
 
 /// Makes the staging directory, or completes the one that is there.
-fn stage<T: Tree>(
-    tree: &T,
-    root: &T::Dir,
-    intent: &mut Intent,
-    in_progress: bool,
-) -> Result<T::Dir> {
-    if !in_progress {
+fn stage<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent) -> Result<T::Dir> {
+    if tree.stat(root, &OLD_ROOT_TMP)?.is_none() {
         note_root_flags(tree, root, intent)?;
+        clear_root_flags(tree, root, intent)?;
+        tree.make_dir(root, &OLD_ROOT_TMP, 0o755)?;
     }
-    clear_root_flags(tree, root, intent)?;
-    tree.make_dir(root, &OLD_ROOT_TMP, 0o755)?;
     let staging = open(tree, root, &OLD_ROOT_TMP)?;
     // The last steps of a revert, backwards.
     if let Some(incoming) = tree.open(root, &[NIXOS_ROOT_TMP])? {
@@ -94,6 +92,7 @@ fn stage<T: Tree>(
     let meta = open(tree, &staging, &LUSTRATE)?;
     write_intent(tree, &meta, intent)?;
     tree.sync(root)?;
+    clear_root_flags(tree, root, intent)?;
     if let Some(etc) = tree.open(root, &[ETC])? {
         tree.remove_file(&etc, &FLAGS_NOTE)?;
     }

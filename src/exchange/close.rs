@@ -1,7 +1,6 @@
 //! The end of an exchange: the record, the commit (I5), and after it the last
 //! clean-up, which is all that is left to do once the marker is alone.
 
-use super::begin::open;
 use super::marker::{disarm, holds_in_progress, numbered};
 use super::{Exchange, Population, Result, rename};
 use crate::error::Stop;
@@ -11,8 +10,9 @@ use crate::names::{
     ETC, FLAGS_NOTE, INTENT, LUSTRATE, MARKER, NEW, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT,
     OLD_ROOT_TMP, PART, RECORD,
 };
+use crate::sys::Kind;
 use crate::time::Timestamp;
-use crate::tree::{Moved, Tree};
+use crate::tree::{self, Moved, Tree};
 
 /// Intents and records larger than this are not read: over a million entries.
 pub const MAX_INTENT: usize = 512 << 20;
@@ -44,6 +44,12 @@ impl<T: Tree> Exchange<'_, T> {
         if let Some(etc) = self.tree.open(&self.incoming, &[ETC])? {
             disarm(self.tree, &self.meta, &etc, Direction::Revert)?;
         }
+        // The old root that came back as an entry, or is going to have its name again.
+        let rotated = self.intent.rotated.clone().unwrap_or(OLD_ROOT);
+        self.intent.older = match identity(self.tree, self.root, &OLD_ROOT)? {
+            None => identity(self.tree, self.root, &rotated)?,
+            older => older,
+        };
         self.write_record()?;
         rename(self.tree, (&self.staging, &LUSTRATE), (&self.incoming, &LUSTRATE))?;
         self.tree.remove_dir(self.root, &OLD_ROOT_TMP)?;
@@ -89,6 +95,29 @@ impl<T: Tree> Exchange<'_, T> {
         self.tree.replace((&self.meta, &PART), (&self.meta, &RECORD))?;
         Ok(self.tree.remove_file(&self.meta, &INTENT)?)
     }
+}
+
+/// An old root by its inode number and the time of its lustration: a later one
+/// may have the number of one that was removed.
+///
+/// # Errors
+/// What the file system answers.
+pub fn identity<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    name: &Name,
+) -> tree::Result<Option<(u64, Timestamp)>> {
+    let Some(stat) = tree.stat(root, name)?.filter(|stat| stat.kind == Kind::Dir) else {
+        return Ok(None);
+    };
+    let record = match tree.open(root, &[name.clone(), LUSTRATE])? {
+        Some(meta) => tree.read(&meta, &RECORD, MAX_INTENT)?,
+        None => None,
+    };
+    let started = record.and_then(|text| Some(intent::parse(&text).ok()?.started));
+    // The stock function leaves no record; nothing is moved into an old root later.
+    let modified = Timestamp(u64::try_from(stat.modified.0).unwrap_or(0));
+    Ok(Some((stat.inode, started.unwrap_or(modified))))
 }
 
 /// The intent in a `.lustrate`, or else the record; `None` when there is
@@ -160,28 +189,22 @@ pub fn finish<T: Tree>(tree: &T, root: &T::Dir) -> Result<()> {
     clean_up(tree, root, flags)
 }
 
-/// Whether a revert of `/old-root` has begun, but not taken its first step.
-///
-/// # Errors
-/// [`Stop`] when it cannot be looked at.
-pub fn has_begun<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
-    match tree.open(root, &[OLD_ROOT, LUSTRATE])? {
-        Some(meta) => Ok(tree.stat(&meta, &INTENT)?.is_some()),
-        None => Ok(false),
-    }
-}
-
-/// Sets the flags of an immutable root again that are noted in `etc`.
+/// Sets the flags of an immutable root again that are noted in `etc`; `false`
+/// when there is no note.
 ///
 /// # Errors
 /// [`Stop`]; it can be repeated.
-pub fn undo_note<T: Tree>(tree: &T, root: &T::Dir) -> Result<()> {
-    let etc = open(tree, root, &ETC)?;
+pub fn undo_note<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
+    let Some(etc) = tree.open(root, &[ETC])? else { return Ok(false) };
+    if tree.stat(&etc, &FLAGS_NOTE)?.is_none() {
+        return Ok(false);
+    }
     if let Some(flags) = noted_flags(tree, &etc)? {
         let now = tree.flags(root, None)?;
         tree.set_flags(root, None, now | flags)?;
     }
-    Ok(tree.remove_file(&etc, &FLAGS_NOTE)?)
+    tree.remove_file(&etc, &FLAGS_NOTE)?;
+    Ok(true)
 }
 
 /// The flags of the root that are noted in `etc`.

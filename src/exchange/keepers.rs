@@ -2,6 +2,7 @@
 //! out to the same place in the one that comes in (I1: never copied).
 
 use super::{Exchange, Population, Result};
+use crate::error::Stop;
 use crate::name::{Name, RelPath};
 use crate::names::COPIES;
 use crate::tree::{Moved, Stat, Tree};
@@ -39,6 +40,12 @@ impl<T: Tree> Exchange<'_, T> {
         out: Population,
         coming: Population,
     ) -> Result<Option<Pair<T::Dir>>> {
+        // A copy that the stock function made of an entry does not go back to
+        // where the original is.
+        let original = |entry| Ok::<_, Stop>(self.holder(Population::Old, entry)?.is_some());
+        if keeper.is_entry() && coming == Population::Old && original(keeper.entry())? {
+            return Ok(None);
+        }
         let Some(holder) = self.holder(out, keeper.entry())? else { return Ok(None) };
         let Some(from) = self.tree.open(holder, keeper.parents())? else { return Ok(None) };
         if self.tree.stat(&from, keeper.last())?.is_none() {

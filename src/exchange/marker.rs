@@ -120,6 +120,7 @@ pub(super) fn arm<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir, need: Need) ->
     if there.is_some() {
         // Without RENAME_EXCHANGE ours makes room first: the one that was
         // there has to get the name that `disarm` looks for.
+        tree.remove_file(meta, &PART)?;
         rename(tree, (meta, &ours), (meta, &PART))?;
         rename(tree, (etc, &MARKER), (meta, &ours))?;
         tree.replace((meta, &PART), (etc, &MARKER))?;

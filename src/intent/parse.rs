@@ -69,6 +69,7 @@ struct Draft {
     flags: Vec<Flagged>,
     copies: Vec<Name>,
     old: Vec<Name>,
+    older: Option<(u64, Timestamp)>,
     warnings: Vec<String>,
     finished: Option<Timestamp>,
 }
@@ -106,6 +107,9 @@ impl Draft {
             }
             (b"copy", None, ..) => self.copies.push(Name::new(&value).ok()?),
             (b"old", None, ..) => self.old.push(Name::new(&value).ok()?),
+            (b"older", Some(time), None, _) => {
+                once(&mut self.older, (number(&value)?, Timestamp(number(time)?)))?;
+            }
             (b"warning", None, ..) => self.warnings.push(String::from_utf8(value).ok()?),
             _ => return None,
         }
@@ -137,6 +141,7 @@ impl Draft {
             flags: self.flags,
             copies: self.copies,
             old: self.old,
+            older: self.older,
             warnings: self.warnings,
             finished: self.finished,
         })
@@ -212,6 +217,7 @@ mod tests {
             flags in vec((prop::option::of(nested()), any::<u64>(), any::<u32>()), 0..3),
             (copies, old) in (vec(name(), 0..3), btree_set(name(), 0..9)),
             (warnings, finished) in (vec("(?s).{1,9}", 0..3), any::<Option<u64>>()),
+            older in any::<Option<(u64, u64)>>(),
         ) -> Intent {
             let flags = flags.into_iter();
             Intent {
@@ -221,6 +227,7 @@ mod tests {
                 flags: flags.map(|(path, inode, flags)| Flagged { path, inode, flags }).collect(),
                 old: old.into_iter().collect(),
                 warnings,
+                older: older.map(|(inode, time)| (inode, Timestamp(time))),
                 finished: finished.map(Timestamp),
             }
         }

@@ -3,9 +3,9 @@
 use super::{Draft, add_flags};
 use crate::error::Refusal;
 use crate::facts::Keep;
-use crate::intent::{Flagged, Intent, Pin};
+use crate::intent::{Direction, Flagged, Intent, Pin};
 use crate::name::{Name, RelPath};
-use crate::names::{ETC, MARKER, RW_ETC, UPPER};
+use crate::names::{ETC, MARKER, OLD_ROOT, RW_ETC, UPPER};
 use crate::resolve::Found;
 use crate::sys::{Kind, Stat};
 
@@ -146,28 +146,45 @@ impl Draft<'_> {
             ));
             return Ok(None);
         }
-        if super::is_ours(entry)
-            || self.plan.intent.pin(entry) == Some(Pin::Protected)
-            || (*entry == crate::names::OLD_ROOT && self.plan.intent.rotated.is_some())
+        let old_root = *entry == OLD_ROOT;
+        if old_root || super::is_ours(entry) || self.plan.intent.pin(entry) == Some(Pin::Protected)
         {
             self.warn(format!(
-                "'{asked}' in the keep-list is ignored: '{entry}' is never touched anyway"
+                "'{asked}' in the keep-list is ignored: '{entry}' has a place of its own"
             ));
             return Ok(None);
         }
+        if real.is_entry() && *entry == ETC && self.was_moved(entry) {
+            if self.plan.intent.direction == Direction::Revert {
+                return Ok(None); // it only has to go back
+            }
+            let path = self.facts.show(&entry);
+            return Err(Refusal::new(
+                format!(
+                    "'{asked}' in the keep-list is the whole of {path}, which an interrupted \
+                         lustration by other means has moved already"
+                ),
+                "Its marker could not be told from the one of this lustration",
+                "List what to keep in it instead, or go back first: nixos-lustrate revert",
+            ));
+        }
         let kept = Kept { asked: asked.clone(), real: real.clone(), how };
         Ok(Some(Settled { kept, links: links.clone(), stat: *stat, parent: *parent }))
+    }
+
+    /// Whether an entry is in the staging directory of an interrupted stock
+    /// lustration.
+    fn was_moved(&self, name: &Name) -> bool {
+        self.facts.staged.iter().flatten().any(|e| e.name == *name)
     }
 
     /// Takes the settled keepers, without those that others cover.
     fn take(&mut self, mut settled: Vec<Settled>) {
         // What covers comes before what it covers.
         settled.sort_by(|a, b| a.kept.real.cmp(&b.kept.real));
-        let facts = self.facts;
         // What an interrupted stock lustration has moved has to come back.
-        let moved = |name: &Name| facts.staged.iter().flatten().any(|e| e.name == *name);
         for one in &settled {
-            if one.kept.real.is_entry() && !moved(one.kept.real.entry()) {
+            if one.kept.real.is_entry() && !self.was_moved(one.kept.real.entry()) {
                 self.pin(one.kept.real.entry(), Pin::Kept);
             }
         }
@@ -181,7 +198,7 @@ impl Draft<'_> {
             }
             if !covered {
                 last = Some(real.clone());
-                if !real.is_entry() || moved(real.entry()) {
+                if !real.is_entry() || self.was_moved(real.entry()) {
                     self.plan.intent.keepers.push(real.clone());
                     self.flag(Some(real.clone()), &one.stat);
                     self.flag(RelPath::new(real.parents().to_vec()), &one.parent);

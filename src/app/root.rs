@@ -1,0 +1,146 @@
+//! The root that a command works on: opened once, locked, and judged for
+//! whether it may be changed at all.
+
+use std::ffi::OsString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::cmdline::CmdLine;
+use crate::commands;
+use crate::disk::{Dir, Disk};
+use crate::environment::{View, environment, in_initrd};
+use crate::error::{Error, OpError, Refusal};
+use crate::facts::Environment;
+use crate::name::Shown;
+use crate::options::Options;
+use crate::survey::look;
+use crate::sys;
+
+/// An opened root.
+pub(super) struct Root {
+    pub(super) disk: Disk,
+    pub(super) dir: Dir,
+    pub(super) shown: String,
+}
+
+impl Root {
+    pub(super) fn open(options: &Options) -> Result<Self, Error> {
+        let default = || OsString::from(if in_initrd() { "/sysroot" } else { "/" });
+        let path = options.root.clone().unwrap_or_else(default);
+        let shown = Shown(path.as_bytes()).to_string();
+        let dir = Disk::open_root(&path).map_err(|error| {
+            let (found, mend) = match error.errno {
+                Errno::ENOENT => {
+                    (format!("{shown} is missing"), "Mount the root there, or give another --root")
+                }
+                Errno::ENOTDIR => (
+                    format!("{shown} is not a directory"),
+                    "Give the directory where the root is mounted",
+                ),
+                Errno::EACCES => (error.to_string(), "Run it as root"),
+                _ => (error.to_string(), "Mount the root there, or give another --root"),
+            };
+            Refusal::new(found, "There is no root to work on", mend)
+        })?;
+        Ok(Self { disk: Disk::default(), dir, shown })
+    }
+
+    fn is_running_system(&self) -> Result<bool, Error> {
+        let stat = |dir: &Dir| sys::stat(dir, None);
+        let running = Disk::open_root("/".as_ref()).map_err(Refusal::from)?;
+        let same = stat(&self.dir).and_then(|a| stat(&running).map(|b| (a, b)));
+        let (ours, running) = same.map_err(|errno| {
+            Refusal::from(OpError { op: "look at", path: self.shown.clone(), errno })
+        })?;
+        Ok(ours.device == running.device && ours.inode == running.inode)
+    }
+
+    pub(super) fn environment(
+        &self,
+        view: View,
+        command_line: &CmdLine,
+    ) -> Result<Environment, Error> {
+        Ok(environment(&self.dir, &self.shown, view, command_line)?)
+    }
+
+    /// One exchange at a time; the lock ends with the process.
+    pub(super) fn lock(&self) -> Result<Flock<OwnedFd>, Error> {
+        let fd = self.dir.as_fd().try_clone_to_owned().map_err(|error| {
+            Refusal::new(format!("{}: {error}", self.shown), "It could not be locked", "Try again")
+        })?;
+        Flock::lock(fd, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+            Errno::EWOULDBLOCK => Refusal::new(
+                format!("another nixos-lustrate is at work on {}", self.shown),
+                "Two at once would get in each other's way",
+                "Wait until it has ended",
+            )
+            .into(),
+            errno => Refusal::from(OpError { op: "lock", path: self.shown.clone(), errno }).into(),
+        })
+    }
+
+    /// What may change a root: as root, and not the running system's.
+    pub(super) fn may_change(&self, verb: &str) -> Result<(), Error> {
+        if self.is_running_system()? {
+            let mend = match verb {
+                "run" => {
+                    "In NixOS's initrd it runs by itself at the next boot: touch /etc/NIXOS_LUSTRATE"
+                }
+                _ => {
+                    "Do it from a rescue system or an initrd: \
+                      mount the root file system, and give --root"
+                }
+            };
+            return Err(Refusal::new(
+                format!("{} is the root of the running system", self.shown),
+                "Its programs would have been moved from under it",
+                mend,
+            )
+            .into());
+        }
+        if !nix::unistd::geteuid().is_root() {
+            return Err(Refusal::new(
+                format!("nixos-lustrate {verb} needs root"),
+                "Files of other users could not be moved",
+                format!("Run it as root: sudo nixos-lustrate {verb}"),
+            )
+            .into());
+        }
+        Ok(())
+    }
+
+    /// A running `/` is looked at as the initrd will see it, without mounts.
+    pub(super) fn look_below_mounts(&mut self) -> Result<View, Error> {
+        if in_initrd() || !self.is_running_system()? {
+            return Ok(View::Mounted);
+        }
+        self.dir = Disk::clone_root().map_err(|error| {
+            let mend = match error.errno {
+                Errno::EPERM => "Run it as root: sudo nixos-lustrate plan",
+                _ => "Judge it from a rescue system: nixos-lustrate plan --root DIR",
+            };
+            Refusal::new(error.to_string(), "What is below the mounts cannot be seen", mend)
+        })?;
+        Ok(View::Bare)
+    }
+
+    /// An error of an exchange: a refusal while nothing has been changed.
+    pub(super) fn judged(&self, error: Error) -> Error {
+        let in_progress = || look(&self.disk, &self.dir).is_ok_and(|look| look.in_progress());
+        if self.disk.touched() || in_progress() { error } else { commands::untouched(error) }
+    }
+
+    /// The two ways on, for the console (I7).
+    pub(super) fn ways_on(&self, error: &Error) {
+        if matches!(error, Error::Stopped(_)) {
+            let root = &self.shown;
+            log::error!(
+                "To go on, once the cause is mended: nixos-lustrate run --root {root}\n\
+                 To go back: nixos-lustrate revert --root {root}"
+            );
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! A file system in memory that loses its power after a chosen number of
+//! changes. Each change is atomic; nothing is lost that was done before.
+
+#![allow(unreachable_pub)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+
+use nix::errno::Errno;
+use nixos_lustrate::error::OpError;
+use nixos_lustrate::name::Name;
+use nixos_lustrate::sys::{APPEND, IMMUTABLE, Kind, PROJECT};
+use nixos_lustrate::tree::{Moved, Result, Stat, Tree};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    Dir(BTreeMap<Name, usize>),
+    File(Vec<u8>),
+    Link(Vec<u8>),
+}
+
+#[derive(Clone, Debug)]
+pub struct Inode {
+    pub content: Content,
+    pub flags: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct Memory {
+    inodes: RefCell<Vec<Inode>>,
+    /// Changes until the power is cut.
+    left: Cell<usize>,
+    /// Changes made.
+    pub made: Cell<usize>,
+    pub exchanges: bool,
+}
+
+pub const ROOT: usize = 0;
+
+impl Memory {
+    pub fn new() -> Self {
+        let root = Inode { content: Content::Dir(BTreeMap::new()), flags: 0 };
+        Self {
+            inodes: RefCell::new(vec![root]),
+            left: Cell::new(usize::MAX),
+            made: Cell::new(0),
+            exchanges: true,
+        }
+    }
+
+    /// The power goes after that many changes from now.
+    pub fn cut_after(&self, changes: usize) {
+        self.left.set(changes);
+        self.made.set(0);
+    }
+
+    pub fn power_on(&self) {
+        self.cut_after(usize::MAX);
+    }
+
+    fn change(&self) -> Result<()> {
+        match self.left.get() {
+            0 => Err(fail(Errno::EIO)),
+            left => {
+                self.left.set(left - 1);
+                self.made.set(self.made.get() + 1);
+                Ok(())
+            }
+        }
+    }
+
+    fn lookup(&self, dir: usize, name: &Name) -> Option<usize> {
+        match &self.inodes.borrow()[dir].content {
+            Content::Dir(entries) => entries.get(name).copied(),
+            _ => None,
+        }
+    }
+
+    fn link(&self, dir: usize, name: &Name, inode: usize) {
+        if let Content::Dir(entries) = &mut self.inodes.borrow_mut()[dir].content {
+            entries.insert(name.clone(), inode);
+        }
+    }
+
+    fn unlink(&self, dir: usize, name: &Name) {
+        if let Content::Dir(entries) = &mut self.inodes.borrow_mut()[dir].content {
+            entries.remove(name);
+        }
+    }
+
+    fn create(&self, dir: usize, name: &Name, content: Content) -> Result<usize> {
+        if self.lookup(dir, name).is_some() {
+            return Err(fail(Errno::EEXIST));
+        }
+        self.may_change(dir)?;
+        self.change()?;
+        Ok(self.add(dir, name, content))
+    }
+
+    /// Adds a file, as whoever makes the tree does.
+    pub fn add(&self, dir: usize, name: &Name, content: Content) -> usize {
+        let inode = self.inodes.borrow().len();
+        self.inodes.borrow_mut().push(Inode { content, flags: 0 });
+        self.link(dir, name, inode);
+        inode
+    }
+
+    pub fn flag(&self, inode: usize, flags: u32) {
+        self.inodes.borrow_mut()[inode].flags |= flags;
+    }
+
+    pub fn inode(&self, inode: usize) -> Inode {
+        self.inodes.borrow()[inode].clone()
+    }
+
+    pub fn count(&self) -> usize {
+        self.inodes.borrow().len()
+    }
+
+    fn may_change(&self, inode: usize) -> Result<()> {
+        let flags = self.inodes.borrow()[inode].flags;
+        if flags & (IMMUTABLE | APPEND) == 0 { Ok(()) } else { Err(fail(Errno::EPERM)) }
+    }
+
+    /// Every path and its inode.
+    pub fn paths(&self) -> BTreeMap<Vec<Name>, usize> {
+        let mut paths = BTreeMap::new();
+        let mut todo = vec![(Vec::new(), ROOT)];
+        let mut seen = BTreeSet::new();
+        while let Some((path, inode)) = todo.pop() {
+            if let Content::Dir(entries) = &self.inodes.borrow()[inode].content {
+                assert!(seen.insert(inode), "a directory in two places: {path:?}");
+                for (name, child) in entries {
+                    let mut path = path.clone();
+                    path.push(name.clone());
+                    todo.push((path, *child));
+                }
+            }
+            paths.insert(path, inode);
+        }
+        paths
+    }
+}
+
+fn fail(errno: Errno) -> OpError {
+    OpError { op: "change", path: "the model".to_owned(), errno }
+}
+
+impl Tree for Memory {
+    type Dir = usize;
+
+    fn open(&self, dir: &usize, path: &[Name]) -> Result<Option<usize>> {
+        let mut at = *dir;
+        for name in path {
+            match self.lookup(at, name) {
+                Some(inode) => at = inode,
+                None => return Ok(None),
+            }
+        }
+        let is_dir = matches!(self.inodes.borrow()[at].content, Content::Dir(_));
+        Ok(is_dir.then_some(at))
+    }
+
+    fn stat(&self, dir: &usize, name: &Name) -> Result<Option<Stat>> {
+        self.lookup(*dir, name).map(|inode| self.stat_dir(&inode)).transpose()
+    }
+
+    fn stat_dir(&self, dir: &usize) -> Result<Stat> {
+        let inode = &self.inodes.borrow()[*dir];
+        Ok(Stat {
+            kind: match inode.content {
+                Content::Dir(_) => Kind::Dir,
+                Content::File(_) => Kind::File,
+                Content::Link(_) => Kind::Link,
+            },
+            mode: 0o700,
+            uid: 0,
+            gid: 0,
+            inode: *dir as u64,
+            device: (1, 1),
+            mount: Some(1),
+            flags: inode.flags & !PROJECT,
+            accessed: (0, 0),
+            modified: (0, 0),
+        })
+    }
+
+    fn list(&self, dir: &usize) -> Result<Vec<Name>> {
+        match &self.inodes.borrow()[*dir].content {
+            Content::Dir(entries) => Ok(entries.keys().cloned().collect()),
+            _ => Err(fail(Errno::ENOTDIR)),
+        }
+    }
+
+    fn read(&self, dir: &usize, name: &Name, max: usize) -> Result<Option<Vec<u8>>> {
+        let Some(inode) = self.lookup(*dir, name) else { return Ok(None) };
+        Ok(match &self.inodes.borrow()[inode].content {
+            Content::File(bytes) => Some(bytes.iter().copied().take(max + 1).collect()),
+            _ => None,
+        })
+    }
+
+    fn is_read_only(&self, _: &usize, _: &Name) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn read_link(&self, dir: &usize, name: &Name) -> Result<Vec<u8>> {
+        let inode = self.lookup(*dir, name).ok_or_else(|| fail(Errno::ENOENT))?;
+        match &self.inodes.borrow()[inode].content {
+            Content::Link(target) => Ok(target.clone()),
+            _ => Err(fail(Errno::EINVAL)),
+        }
+    }
+
+    fn make_dir(&self, dir: &usize, name: &Name, _: u32) -> Result<()> {
+        match self.open(dir, std::slice::from_ref(name))? {
+            Some(_) => Ok(()),
+            None => self.create(*dir, name, Content::Dir(BTreeMap::new())).map(drop),
+        }
+    }
+
+    fn make_file(&self, dir: &usize, name: &Name, content: &[u8]) -> Result<()> {
+        // Not atomic: first the empty file, then its content.
+        let inode = self.create(*dir, name, Content::File(Vec::new()))?;
+        if !content.is_empty() {
+            self.change()?;
+            self.inodes.borrow_mut()[inode].content = Content::File(content.to_vec());
+        }
+        Ok(())
+    }
+
+    fn make_link(&self, dir: &usize, name: &Name, target: &[u8], _: &Stat) -> Result<()> {
+        self.create(*dir, name, Content::Link(target.to_vec())).map(drop)
+    }
+
+    fn copy_metadata(&self, _: &usize, _: &usize) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn set_times(&self, _: &usize, _: &Stat) -> Result<()> {
+        Ok(())
+    }
+
+    fn rename(&self, from: (&usize, &Name), to: (&usize, &Name)) -> Result<Moved> {
+        let Some(inode) = self.lookup(*from.0, from.1) else { return Ok(Moved::Missing) };
+        if self.lookup(*to.0, to.1).is_some() {
+            return Ok(Moved::Taken);
+        }
+        for touched in [*from.0, *to.0, inode] {
+            self.may_change(touched)?;
+        }
+        self.change()?;
+        self.unlink(*from.0, from.1);
+        self.link(*to.0, to.1, inode);
+        Ok(Moved::Done)
+    }
+
+    fn replace(&self, from: (&usize, &Name), to: (&usize, &Name)) -> Result<()> {
+        let inode = self.lookup(*from.0, from.1).ok_or_else(|| fail(Errno::ENOENT))?;
+        self.change()?;
+        self.unlink(*from.0, from.1);
+        self.link(*to.0, to.1, inode);
+        Ok(())
+    }
+
+    fn exchange(&self, a: (&usize, &Name), b: (&usize, &Name)) -> Result<bool> {
+        if !self.exchanges {
+            return Ok(false);
+        }
+        let inode =
+            |at: (&usize, &Name)| self.lookup(*at.0, at.1).ok_or_else(|| fail(Errno::ENOENT));
+        let (first, second) = (inode(a)?, inode(b)?);
+        for touched in [*a.0, *b.0, first, second] {
+            self.may_change(touched)?;
+        }
+        self.change()?;
+        self.link(*a.0, a.1, second);
+        self.link(*b.0, b.1, first);
+        Ok(true)
+    }
+
+    fn remove_file(&self, dir: &usize, name: &Name) -> Result<()> {
+        if self.lookup(*dir, name).is_some() {
+            self.may_change(*dir)?;
+            self.change()?;
+            self.unlink(*dir, name);
+        }
+        Ok(())
+    }
+
+    fn remove_dir(&self, dir: &usize, name: &Name) -> Result<()> {
+        match self.open(dir, std::slice::from_ref(name))? {
+            Some(found) if !self.list(&found)?.is_empty() => Err(fail(Errno::ENOTEMPTY)),
+            Some(_) => self.remove_file(dir, name),
+            None => Ok(()),
+        }
+    }
+
+    fn flags(&self, dir: &usize, name: Option<&Name>) -> Result<u32> {
+        let inode = name.map_or(Some(*dir), |name| self.lookup(*dir, name));
+        Ok(self.inodes.borrow()[inode.ok_or_else(|| fail(Errno::ENOENT))?].flags)
+    }
+
+    fn set_flags(&self, dir: &usize, name: Option<&Name>, flags: u32) -> Result<()> {
+        let inode = name.map_or(Some(*dir), |name| self.lookup(*dir, name));
+        let inode = inode.ok_or_else(|| fail(Errno::ENOENT))?;
+        self.change()?;
+        self.inodes.borrow_mut()[inode].flags = flags;
+        Ok(())
+    }
+
+    fn sync(&self, _: &usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn show(&self, dir: &usize, name: Option<&Name>) -> String {
+        format!("<{dir}>/{}", name.map(ToString::to_string).unwrap_or_default())
+    }
+}
