@@ -57,17 +57,24 @@ debian_root() {
     printf '%s\n' "$tarball"
 }
 
-# msrv_rustc names a rustc of exactly the version that msrv gives: rustup's, or
-# Debian's rustc-web, unpacked below the cache since another version of the
-# package is installed. Answers nothing where there is neither.
-msrv_rustc() {
-    local version dir deb
-    version=$(msrv)
+# rustc_of VERSION names a rustc of that version (1.88 is any 1.88.x): rustup's,
+# one that is installed, or Debian's rustc-web, unpacked below the cache since
+# another version of it is installed. Answers nothing where there is none.
+rustc_of() {
+    local version=$1 toolchain candidate dir deb
+    for toolchain in "$version" "$version.0"; do
+        if rustup run "$toolchain" rustc --version >/dev/null 2>&1; then
+            rustup which --toolchain "$toolchain" rustc
+            return
+        fi
+    done
+    for candidate in rustc /usr/bin/rustc; do
+        if [[ "$($candidate --version 2>/dev/null || true)." == "rustc $version."* ]]; then
+            command -v "$candidate"
+            return
+        fi
+    done
     dir=$cache/rust-$version
-    if rustup run "$version" rustc --version >/dev/null 2>&1; then
-        rustup which --toolchain "$version" rustc
-        return
-    fi
     if [ ! -e "$dir" ]; then
         deb=$(debian_version rustc-web "$version")
         [ -n "$deb" ] || return 0

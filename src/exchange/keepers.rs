@@ -4,7 +4,7 @@
 use super::{Exchange, Population, Result};
 use crate::error::Stop;
 use crate::name::{Name, RelPath};
-use crate::names::COPIES;
+use crate::names::{COPIES, ETC};
 use crate::tree::{Moved, Stat, Tree};
 
 impl<T: Tree> Exchange<'_, T> {
@@ -179,6 +179,12 @@ impl<T: Tree> Exchange<'_, T> {
         for name in &self.intent.copies {
             // Aside already: what has the name now is the new population's.
             if self.tree.stat(&copies, name)?.is_some() {
+                continue;
+            }
+            if *name == ETC {
+                if let Some(place) = self.etc()?.holder(Population::New) {
+                    self.rename((self.place(place), name), (&copies, name))?;
+                }
                 continue;
             }
             let in_root = self.staged.binary_search(name).is_ok();

@@ -11,6 +11,15 @@ use crate::name::{Name, Shown};
 use crate::names::{ETC, LUSTRATE, MARKER, NIX, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP};
 use crate::sys::Kind;
 
+/// A path as a word of a shell command; mostly it is one as it is.
+fn word(path: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+@:,".contains(c);
+    if path.chars().all(plain) {
+        return path.to_owned();
+    }
+    format!("'{}'", path.replace('\'', "'\\''"))
+}
+
 /// What can be judged before anything is decided.
 pub(super) fn before(facts: &Facts, direction: Direction) -> Vec<Refusal> {
     let checks = [
@@ -35,7 +44,7 @@ fn read_only(facts: &Facts) -> Option<Refusal> {
         Refusal::new(
             format!("{root} is mounted read-only"),
             "Nothing can be moved in it",
-            format!("Remount it: mount -o remount,rw {root}"),
+            format!("Remount it: mount -o remount,rw {}", word(root)),
         )
     })
 }
@@ -68,7 +77,7 @@ fn in_the_way(facts: &Facts, name: &Name) -> Option<Refusal> {
     Some(Refusal::new(
         found,
         "That name is needed while files are being moved",
-        format!("Rename it: mv {path} {path}.saved"),
+        format!("Rename it: mv {} {}", word(&path), word(&format!("{path}.saved"))),
     ))
 }
 
@@ -78,7 +87,7 @@ fn our_name(facts: &Facts) -> Option<Refusal> {
     Some(Refusal::new(
         format!("{path} is there"),
         "That name is needed in /old-root, where it would have to go",
-        format!("Rename it: mv {path} {}", facts.show(&"lustrate.saved")),
+        format!("Rename it: mv {} {}", word(&path), word(&facts.show(&"lustrate.saved"))),
     ))
 }
 
@@ -88,11 +97,19 @@ fn etc(facts: &Facts, direction: Direction) -> Option<Refusal> {
     let stays = "A boot could not see that files are being moved, and would go on with half a root";
     if direction == Direction::Lustrate && entry.stat.kind != Kind::Dir {
         let what = if entry.stat.kind == Kind::Link { "a symbolic link" } else { "no directory" };
-        let mend = format!("Make it a directory with the same content: cp -a {path}/. {path}.new");
+        let (etc, new) = (word(&path), word(&format!("{path}.new")));
+        let mend = format!(
+            "Make it a directory with the same content: \
+             cp -a {etc}/. {new} && rm {etc} && mv {new} {etc}"
+        );
         return Some(Refusal::new(format!("{path} is {what}"), stays, mend));
     }
     if entry.stat.device != facts.root.device && entry.stat.mount == facts.root.mount {
-        let mend = format!("Make it a plain directory: cp -a --reflink=auto {path} {path}.new");
+        let [etc, new, old] = ["", ".new", ".old"].map(|end| word(&format!("{path}{end}")));
+        let mend = format!(
+            "Make it a plain directory: \
+             cp -a --reflink=auto {etc} {new} && mv {etc} {old} && mv {new} {etc}"
+        );
         return Some(Refusal::new(
             format!("{path} is a subvolume of its own"),
             "The marker could not be moved out of it, and every boot would lustrate again",
@@ -101,18 +118,22 @@ fn etc(facts: &Facts, direction: Direction) -> Option<Refusal> {
     }
     if entry.stat.mount != facts.root.mount || facts.is_mount_point(&ETC) {
         let found = format!("{path} is a mount point");
-        return Some(Refusal::new(found, stays, format!("Unmount it first: umount {path}")));
+        return Some(Refusal::new(
+            found,
+            stays,
+            format!("Unmount it first: umount {}", word(&path)),
+        ));
     }
     if entry.stat.flags != 0 {
         let found = format!("{path} is immutable or append-only");
-        return Some(Refusal::new(found, stays, format!("Clear that: chattr -ia {path}")));
+        return Some(Refusal::new(found, stays, format!("Clear that: chattr -ia {}", word(&path))));
     }
     let marker = format!("{path}/{MARKER}");
     facts.marker_flagged.then(|| {
         Refusal::new(
             format!("{marker} is immutable or append-only"),
             "It could not be taken away afterwards, and the next boot would lustrate again",
-            format!("Clear that: chattr -ia {marker}"),
+            format!("Clear that: chattr -ia {}", word(&marker)),
         )
     })
 }
@@ -125,7 +146,7 @@ fn marker(facts: &Facts, direction: Direction) -> Option<Refusal> {
     Some(Refusal::new(
         format!("{marker} is not a regular file"),
         "Its keep-list cannot be read, and everything in it would be gone",
-        format!("Replace it by a file that lists what to keep: rm {marker}; touch {marker}"),
+        format!("Replace it by a file that lists what to keep: rm {0}; touch {0}", word(&marker)),
     ))
 }
 
@@ -199,7 +220,7 @@ fn mounts(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
                     Direction::Lustrate => "Its file system would end up below /old-root",
                     Direction::Revert => "Its file system would end up below /nixos-root",
                 },
-                format!("Unmount it first: umount {path}"),
+                format!("Unmount it first: umount {}", word(&path)),
             )
         })
         .collect()
@@ -217,7 +238,7 @@ fn special_flags(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
             Refusal::new(
                 format!("{path} is immutable, and is neither a file nor a directory"),
                 format!("It could not be moved: {errno}"),
-                format!("Remove it: it can be made anew, ls -l {path} says what it is"),
+                format!("Remove it: it can be made anew, ls -l {} says what it is", word(&path)),
             )
         })
         .collect()
@@ -250,7 +271,7 @@ fn swaps(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
             Refusal::new(
                 format!("{path} is in use as swap space"),
                 "It could not be moved",
-                format!("Switch it off first: swapoff {path}"),
+                format!("Switch it off first: swapoff {}", word(&path)),
             )
         })
         .collect()

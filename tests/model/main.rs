@@ -321,7 +321,7 @@ fn differences(found: &Picture, want: &Picture) -> String {
 }
 
 fn trees() -> usize {
-    std::env::var("MODEL_TREES").ok().and_then(|n| n.parse().ok()).unwrap_or(1_500)
+    std::env::var("MODEL_TREES").ok().and_then(|n| n.parse().ok()).unwrap_or(750)
 }
 
 fn interrupt_all(seed: u64, exchanges: bool, command: Command) {
