@@ -49,7 +49,7 @@ fn print(text: &str) -> Result<(), Error> {
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     written.map_err(|error| {
         let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        Error::Read(OpError { op: "write to", path: "standard output".to_owned(), errno })
+        Error::Read(OpError::new("write to", "standard output".to_owned(), errno))
     })
 }
 
@@ -63,12 +63,8 @@ fn run(options: &Options) -> Result<(), Error> {
         );
     }
     match command_line.asked {
-        Asked::Off => {
-            log::info!("lustrate=off on the kernel command line: nothing is done");
-            return Ok(());
-        }
         Asked::Revert => return revert_and_reboot(options, &command_line),
-        Asked::Nothing | Asked::Plan => {}
+        Asked::Off | Asked::Nothing | Asked::Plan => {}
     }
     let root = Root::open(options)?;
     let etc = root.disk.open(&root.dir, &[ETC]).map_err(Refusal::from)?;
@@ -78,6 +74,10 @@ fn run(options: &Options) -> Result<(), Error> {
         Some(etc) if initrd => guarded(&root, etc, options, idle),
         _ => Ok(()),
     };
+    if command_line.asked == Asked::Off {
+        log::info!("lustrate=off on the kernel command line: nothing is done");
+        return whole(&root, &looked, "off");
+    }
     if !looked.in_progress() && looked.marker == Marker::None && !wishes.always {
         return guarded(Idle::NoMarker);
     }
@@ -93,9 +93,13 @@ fn run(options: &Options) -> Result<(), Error> {
         log::debug!("{}", report::plan(plan, &root.shown));
     };
     let outcome = commands::run(&root.disk, &root.dir, environment, &wishes, announce);
-    let outcome = outcome.map_err(|error| root.judged(error)).inspect_err(|e| root.ways_on(e))?;
+    let outcome = outcome.map_err(|error| root.judged(error, Direction::Lustrate))?;
     tell(&outcome, &root.shown);
-    Ok(())
+    match outcome {
+        // The root holds the old system again.
+        Outcome::Finished(Direction::Revert) => guarded(Idle::NoMarker),
+        _ => Ok(()),
+    }
 }
 
 /// `lustrate=plan`: the plan in the log, and a boot that must not go on with
@@ -116,18 +120,22 @@ fn only_plan(
         (_, Ok(plan)) => log::info!("{}", report::plan(&plan, &root.shown)),
         (_, Err(error)) => log::warn!("{error}"),
     }
-    if looked.in_progress() {
-        return Err(Refusal::new(
-            format!(
-                "{} is half-way through an exchange, and lustrate=plan stops there",
-                root.shown
-            ),
-            "Half a system would have booted",
-            "To go on: boot again without lustrate=plan. To go back: lustrate=revert instead",
-        )
-        .into());
+    whole(root, looked, "plan")
+}
+
+/// Refuses to boot a root in which files are being moved (I7).
+fn whole(root: &Root, looked: &Look, word: &str) -> Result<(), Error> {
+    if !looked.in_progress() {
+        return Ok(());
     }
-    Ok(())
+    Err(Refusal::new(
+        format!("{} is half-way through an exchange, and lustrate={word} stops there", root.shown),
+        "Half a system would have booted",
+        format!(
+            "To go on: boot again without lustrate={word}. To go back: lustrate=revert instead"
+        ),
+    )
+    .into())
 }
 
 /// Nothing to do: the guard has the last word.
@@ -152,7 +160,7 @@ fn revert(options: &Options, command_line: &CmdLine) -> Result<Outcome, Error> {
     let environment = root.environment(View::Mounted, command_line)?;
     let announce = |plan: &Plan| log::info!("{}", report::beginning(plan, &root.shown));
     let outcome = commands::revert(&root.disk, &root.dir, environment, options.boot, announce);
-    let outcome = outcome.map_err(|error| root.judged(error)).inspect_err(|e| root.ways_on(e))?;
+    let outcome = outcome.map_err(|error| root.judged(error, Direction::Revert))?;
     if outcome == Outcome::Nothing {
         log::info!("{}: there is nothing to revert", root.shown);
     }
@@ -170,10 +178,12 @@ fn revert_and_reboot(options: &Options, command_line: &CmdLine) -> Result<(), Er
         )
         .into());
     }
+    // RB_AUTOBOOT does not sync (reboot(2)), and the last step is not on the disk.
+    nix::unistd::sync();
     log::info!("Rebooting into the old system, if the boot loader still starts it");
     let rebooted = nix::sys::reboot::reboot(nix::sys::reboot::RebootMode::RB_AUTOBOOT);
     let Err(errno) = rebooted;
-    Err(Error::Read(OpError { op: "reboot", path: "the machine".to_owned(), errno }))
+    Err(Error::Read(OpError::new("reboot", "the machine".to_owned(), errno)))
 }
 
 fn tell(outcome: &Outcome, root: &str) {

@@ -141,6 +141,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, E
 /// What clap says, without its usage line: `--help` tells that better.
 fn what_is_wrong(said: &str) -> String {
     let wrong = said.split("\n\nUsage:").next().unwrap_or(said);
+    let wrong = wrong.split("\n\nFor more information").next().unwrap_or(wrong);
     let wrong = wrong.trim_start_matches("error: ").trim_end();
     wrong.replace("\n\n  tip: ", "\nTip: ")
 }

@@ -95,7 +95,7 @@ impl Dir {
 /// An error with the path that it is about.
 fn failed(op: &'static str, path: &[u8]) -> impl FnOnce(Errno) -> OpError + use<> {
     let path = Shown(path).to_string();
-    move |errno| OpError { op, path, errno }
+    move |errno| OpError::new(op, path, errno)
 }
 
 fn joined(path: &[Name]) -> Vec<u8> {
@@ -218,10 +218,14 @@ impl Tree for Disk {
     }
 
     fn rename(&self, from: (&Dir, &Name), to: (&Dir, &Name)) -> Result<Moved> {
-        let looked = |onto| match sys::stat(to.0, Some(to.1)) {
-            Ok(_) => Err(Errno::EEXIST),
-            Err(Errno::ENOENT) => sys::rename(from.0, from.1, to.0, to.1, onto),
-            Err(errno) => Err(errno),
+        // In the kernel's order: whether there is something to move comes first.
+        let looked = |onto| {
+            sys::stat(from.0, Some(from.1))?;
+            match sys::stat(to.0, Some(to.1)) {
+                Ok(_) => Err(Errno::EEXIST),
+                Err(Errno::ENOENT) => sys::rename(from.0, from.1, to.0, to.1, onto),
+                Err(errno) => Err(errno),
+            }
         };
         let done = if self.looks.get() {
             looked(Onto::Replace)
@@ -297,7 +301,7 @@ fn remove(disk: &Disk, dir: &Dir, name: &Name, how: UnlinkatFlags) -> Result<()>
 
 fn between(op: &'static str, a: (&Dir, &Name), b: (&Dir, &Name), errno: Errno) -> OpError {
     let (a, b) = (a.0.join(Some(a.1.as_bytes())), b.0.join(Some(b.1.as_bytes())));
-    OpError { op, path: format!("{}' to '{}", Shown(&a), Shown(&b)), errno }
+    OpError::new(op, format!("{}' to '{}", Shown(&a), Shown(&b)), errno)
 }
 
 fn open_for_flags(dir: &Dir, name: Option<&Name>) -> sys::Result<OwnedFd> {

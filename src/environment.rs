@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use nix::errno::Errno;
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use crate::cmdline::{self, CmdLine};
@@ -41,6 +42,11 @@ fn no_proc(path: &str, why: &str) -> Refusal {
     )
 }
 
+/// In the words of all other messages.
+fn why(error: &std::io::Error) -> &'static str {
+    Errno::from_raw(error.raw_os_error().unwrap_or(0)).desc()
+}
+
 /// Where `dir` is mounted in the file system that is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
@@ -60,12 +66,12 @@ pub fn environment(
     view: View,
     command_line: &CmdLine,
 ) -> Result<Environment, Refusal> {
-    let failed = |op, errno| Refusal::from(OpError { op, path: shown.to_owned(), errno });
+    let failed = |op, errno| Refusal::from(OpError::new(op, shown, errno));
     let flags = fstatvfs(dir).map_err(|e| failed("look at", e))?.flags();
     let mountinfo = "/proc/self/mountinfo";
-    let mountinfo = fs::read(mountinfo).map_err(|e| no_proc(mountinfo, &e.to_string()))?;
+    let mountinfo = fs::read(mountinfo).map_err(|e| no_proc(mountinfo, why(&e)))?;
     let link = format!("/proc/self/fd/{}", std::os::fd::AsFd::as_fd(dir).as_raw_fd());
-    let path = fs::read_link(&link).map_err(|e| no_proc(&link, &e.to_string()))?;
+    let path = fs::read_link(&link).map_err(|e| no_proc(&link, why(&e)))?;
     let path = path.as_os_str().as_bytes();
     let mount = sys::stat(dir, None).map_err(|e| failed("look at", e))?.mount;
     let (mounts, swaps) = match view {
@@ -76,7 +82,7 @@ pub fn environment(
         root: shown.to_owned(),
         mounts,
         read_only: view == View::Mounted && flags.contains(FsFlags::ST_RDONLY),
-        overlay_redirects: mount.and_then(|id| mountinfo::overlay_redirects(&mountinfo, id)),
+        overlay_redirects: mount.and_then(|id| mountinfo::overlay_redirects(&mountinfo, id.get())),
         swaps,
         init: command_line.init.clone(),
         uid: nix::unistd::geteuid().as_raw(),

@@ -5,16 +5,32 @@ use std::fmt;
 
 use nix::errno::Errno;
 
-/// A system call that failed.
+/// A system call that failed. One pointer wide: it is in every `Result` of the
+/// engine, and the code that passes it on is a good part of the initrd build.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Failed to {op} '{path}': {}", errno.desc())]
-pub struct OpError {
-    /// What was attempted, to be read after "to".
-    pub op: &'static str,
-    /// The path; for a rename both, as shown.
-    pub path: String,
+#[error("Failed to {} '{}': {}", self.0.op, self.0.path, self.0.errno.desc())]
+pub struct OpError(Box<Failure>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Failure {
+    op: &'static str,
+    path: String,
+    errno: Errno,
+}
+
+impl OpError {
+    /// What was attempted, to be read after "to"; the path, for a rename both,
+    /// as shown; and the error number.
+    #[must_use]
+    pub fn new(op: &'static str, path: impl Into<String>, errno: Errno) -> Self {
+        Self(Box::new(Failure { op, path: path.into(), errno }))
+    }
+
     /// The error number.
-    pub errno: Errno,
+    #[must_use]
+    pub fn errno(&self) -> Errno {
+        self.0.errno
+    }
 }
 
 /// Why an exchange that had begun did not end.
@@ -23,6 +39,14 @@ pub enum Stop {
     /// A system call failed.
     #[error(transparent)]
     Op(#[from] OpError),
+    /// The root is not as it has to be.
+    #[error(transparent)]
+    Root(#[from] Box<Trouble>),
+}
+
+/// What is wrong with a root that is being changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
     /// A file is where another has to go; both are left alone.
     #[error("Failed to move '{from}' to '{to}': a file of that name is there. Rename one of them")]
     Conflict {
@@ -34,6 +58,14 @@ pub enum Stop {
     /// The root changed under the exchange.
     #[error("{0}")]
     Changed(String),
+}
+
+impl Stop {
+    /// The root changed under the exchange: how.
+    #[must_use]
+    pub fn changed(how: String) -> Self {
+        Self::Root(Box::new(Trouble::Changed(how)))
+    }
 }
 
 /// A reason to refuse: what was found, what would have happened, and the mend.
@@ -61,7 +93,7 @@ impl Refusal {
 
 impl From<OpError> for Refusal {
     fn from(error: OpError) -> Self {
-        let mend = match error.errno {
+        let mend = match error.errno() {
             Errno::EACCES | Errno::EPERM => "Run it as root",
             Errno::ENOSPC | Errno::EDQUOT => {
                 "Free a little space there (a few files, a few megabytes), then try again"
@@ -93,6 +125,22 @@ pub enum Error {
     /// Stopped part-way: exit status 1.
     #[error("stopped part-way: {0}. Nothing is lost.")]
     Stopped(#[from] Stop),
+    /// The same, with the two ways on for the console (I7).
+    #[error(
+        "stopped part-way: {stop}. Nothing is lost.\n\
+         To go on, once the cause is mended: nixos-lustrate {on} --root {root}\n\
+         To go back: nixos-lustrate {back} --root {root}"
+    )]
+    PartWay {
+        /// Why.
+        stop: Stop,
+        /// The path of the root.
+        root: String,
+        /// The command that was stopped.
+        on: &'static str,
+        /// The command that undoes it.
+        back: &'static str,
+    },
     /// Only reading failed, in a command that writes nothing: exit status 1.
     #[error("{0}")]
     Read(OpError),
@@ -104,7 +152,7 @@ impl Error {
     pub fn status(&self) -> u8 {
         match self {
             Self::Shown(_) => 0,
-            Self::Stopped(_) | Self::Read(_) => 1,
+            Self::Stopped(_) | Self::PartWay { .. } | Self::Read(_) => 1,
             Self::Usage(_) => 2,
             Self::Refused(_) => 3,
         }

@@ -10,7 +10,7 @@
 //! so an exchange can be stopped anywhere and go on, or turn round (I3, I4).
 //! Nothing is ever copied or replaced (I1).
 
-use crate::error::Stop;
+use crate::error::{Stop, Trouble};
 use crate::intent::{Direction, Intent};
 use crate::name::Name;
 use crate::names::{BOOT, ETC, LUSTRATE, NIX, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP};
@@ -200,10 +200,10 @@ pub fn is_reserved(name: &Name) -> bool {
 /// Renames; what has the new name already is a conflict.
 fn rename<T: Tree>(tree: &T, from: (&T::Dir, &Name), to: (&T::Dir, &Name)) -> Result<Moved> {
     match tree.rename(from, to)? {
-        Moved::Taken => Err(Stop::Conflict {
+        Moved::Taken => Err(Stop::Root(Box::new(Trouble::Conflict {
             from: tree.show(from.0, Some(from.1)),
             to: tree.show(to.0, Some(to.1)),
-        }),
+        }))),
         moved => Ok(moved),
     }
 }

@@ -32,7 +32,7 @@ pub fn below(mountinfo: &[u8], root: &[u8]) -> Vec<Mount> {
             Some(Mount { point, fs_type: String::from_utf8_lossy(fs_type).into_owned() })
         })
         .collect();
-    mounts.sort_by(|a, b| a.point.cmp(&b.point));
+    mounts.sort_unstable_by(|a, b| a.point.cmp(&b.point));
     mounts.dedup_by(|a, b| a.point == b.point);
     mounts
 }

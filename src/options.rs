@@ -179,8 +179,25 @@ pub fn keep(value: &OsString) -> Result<RelPath, Error> {
         .map_err(|why| Error::Usage(format!("the path '{}' of --keep {why}", Shown(bytes))))
 }
 
+/// In words of our own: those of lexopt quote by `Debug`, which the build for
+/// the initrd leaves out.
 fn usage(error: &lexopt::Error) -> Error {
-    Error::Usage(Shown(error.to_string().as_bytes()).to_string())
+    let text = match error {
+        lexopt::Error::UnexpectedArgument(word) => {
+            format!("there is one word too many, '{}'", Shown(word.as_bytes()))
+        }
+        lexopt::Error::UnexpectedOption(option) => {
+            format!("there is no option '{}'", Shown(option.as_bytes()))
+        }
+        lexopt::Error::UnexpectedValue { option, .. } => {
+            format!("'{}' takes no value", Shown(option.as_bytes()))
+        }
+        lexopt::Error::MissingValue { option: Some(option) } => {
+            format!("'{}' needs a value", Shown(option.as_bytes()))
+        }
+        error => Shown(error.to_string().as_bytes()).to_string(),
+    };
+    Error::Usage(text)
 }
 
 #[cfg(test)]

@@ -178,9 +178,7 @@ pub fn survey<T: Tree>(
 fn reading(stop: Stop) -> OpError {
     match stop {
         Stop::Op(error) => error,
-        Stop::Conflict { from: path, .. } | Stop::Changed(path) => {
-            OpError { op: "read", path, errno: nix::errno::Errno::EIO }
-        }
+        Stop::Root(trouble) => OpError::new("read", trouble.to_string(), nix::errno::Errno::EIO),
     }
 }
 
@@ -189,8 +187,9 @@ fn entry_stat(entries: &[Entry], name: &Name) -> Option<Stat> {
 }
 
 fn entries<T: Tree>(tree: &T, dir: &T::Dir, here: &Stat) -> Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    for name in tree.list(dir)? {
+    let names = tree.list(dir)?;
+    let mut entries = Vec::with_capacity(names.len());
+    for name in names {
         let Some(stat) = tree.stat(dir, &name)? else { continue };
         // Only a subvolume of its own can be read-only by itself.
         let read_only = stat.device != here.device
@@ -272,7 +271,7 @@ fn keeps<T: Tree>(
         }
     }
     list.extend(wishes.keep.iter().cloned());
-    list.sort();
+    list.sort_unstable();
     list.dedup();
     let mut keeps = Vec::new();
     for asked in list {

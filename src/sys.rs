@@ -11,6 +11,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::mem::MaybeUninit;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -53,7 +54,7 @@ pub struct Stat {
     /// The device; btrfs subvolumes have one each.
     pub device: (u32, u32),
     /// The mount (Linux 5.8 and later).
-    pub mount: Option<u64>,
+    pub mount: Option<NonZeroU64>,
     /// [`IMMUTABLE`] and [`APPEND`], where the file system has them.
     pub flags: u32,
     /// Last access, in seconds and nanoseconds.
@@ -124,6 +125,9 @@ pub(crate) fn open_beneath(
 
 /// The same on kernels before 5.6, one component after the other.
 fn walk_beneath(dir: impl AsFd, path: &OsStr, flags: OFlag) -> Result<OwnedFd> {
+    if path == "." {
+        return openat(dir, path, flags, Mode::empty());
+    }
     let mut names = path.as_bytes().split(|&b| b == b'/').filter(|n| !n.is_empty()).peekable();
     let mut at = openat(dir, ".", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
     while let Some(name) = names.next() {
@@ -178,7 +182,8 @@ pub(crate) fn stat(dir: impl AsFd, name: Option<&Name>) -> Result<Stat> {
         gid: found.stx_gid,
         inode: found.stx_ino,
         device: (found.stx_dev_major, found.stx_dev_minor),
-        mount: (found.stx_mask & libc::STATX_MNT_ID != 0).then_some(found.stx_mnt_id),
+        mount: NonZeroU64::new(found.stx_mnt_id)
+            .filter(|_| found.stx_mask & libc::STATX_MNT_ID != 0),
         flags: attribute(libc::STATX_ATTR_IMMUTABLE, IMMUTABLE)
             | attribute(libc::STATX_ATTR_APPEND, APPEND),
         accessed: (found.stx_atime.tv_sec, found.stx_atime.tv_nsec),
@@ -324,7 +329,9 @@ pub(crate) fn copy_xattrs(from: impl AsFd, to: impl AsFd) -> Result<Vec<String>>
 fn xattr_names(file: i32) -> Result<Vec<CString>> {
     // SAFETY: a live descriptor, and a buffer with its length, or none with 0.
     let names = buffered(|at, len| unsafe { libc::flistxattr(file, at.cast(), len) })?;
-    let names = names.split(|&b| b == 0).filter(|n| !n.is_empty());
+    // XFS lists its ACLs a second time, under names that cannot be set.
+    let real = |n: &&[u8]| !n.is_empty() && !n.starts_with(b"trusted.SGI_ACL_");
+    let names = names.split(|&b| b == 0).filter(real);
     Ok(names.filter_map(|name| CString::new(name).ok()).collect())
 }
 

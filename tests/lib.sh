@@ -46,7 +46,7 @@ debian_root() {
             trap 'rm -rf --one-file-system "$partial"' EXIT
             echo "making a minimal Debian $suite (half a minute, once)" >&2
             debootstrap --variant=minbase "$suite" "$partial/root" \
-                "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$partial/log" ||
+                ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} >"$partial/log" ||
                 { cat "$partial/log" >&2 && exit 1; }
             tar -C "$partial/root" --numeric-owner --acls --xattrs --xattrs-include='*' \
                 --exclude='./var/cache/apt/archives/*.deb' --exclude='./var/lib/apt/lists/*_*' \

@@ -14,6 +14,7 @@ use crate::disk::{Dir, Disk};
 use crate::environment::{View, environment, in_initrd};
 use crate::error::{Error, OpError, Refusal};
 use crate::facts::Environment;
+use crate::intent::Direction;
 use crate::name::Shown;
 use crate::options::Options;
 use crate::survey::look;
@@ -32,7 +33,7 @@ impl Root {
         let path = options.root.clone().unwrap_or_else(default);
         let shown = Shown(path.as_bytes()).to_string();
         let dir = Disk::open_root(&path).map_err(|error| {
-            let (found, mend) = match error.errno {
+            let (found, mend) = match error.errno() {
                 Errno::ENOENT => {
                     (format!("{shown} is missing"), "Mount the root there, or give another --root")
                 }
@@ -52,9 +53,8 @@ impl Root {
         let stat = |dir: &Dir| sys::stat(dir, None);
         let running = Disk::open_root("/".as_ref()).map_err(Refusal::from)?;
         let same = stat(&self.dir).and_then(|a| stat(&running).map(|b| (a, b)));
-        let (ours, running) = same.map_err(|errno| {
-            Refusal::from(OpError { op: "look at", path: self.shown.clone(), errno })
-        })?;
+        let (ours, running) = same
+            .map_err(|errno| Refusal::from(OpError::new("look at", self.shown.clone(), errno)))?;
         Ok(ours.device == running.device && ours.inode == running.inode)
     }
 
@@ -69,7 +69,8 @@ impl Root {
     /// One exchange at a time; the lock ends with the process.
     pub(super) fn lock(&self) -> Result<Flock<OwnedFd>, Error> {
         let fd = self.dir.as_fd().try_clone_to_owned().map_err(|error| {
-            Refusal::new(format!("{}: {error}", self.shown), "It could not be locked", "Try again")
+            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+            Refusal::from(OpError::new("lock", self.shown.clone(), errno))
         })?;
         Flock::lock(fd, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
             Errno::EWOULDBLOCK => Refusal::new(
@@ -78,7 +79,7 @@ impl Root {
                 "Wait until it has ended",
             )
             .into(),
-            errno => Refusal::from(OpError { op: "lock", path: self.shown.clone(), errno }).into(),
+            errno => Refusal::from(OpError::new("lock", self.shown.clone(), errno)).into(),
         })
     }
 
@@ -118,7 +119,7 @@ impl Root {
             return Ok(View::Mounted);
         }
         self.dir = Disk::clone_root().map_err(|error| {
-            let mend = match error.errno {
+            let mend = match error.errno() {
                 Errno::EPERM => "Run it as root: sudo nixos-lustrate plan",
                 _ => "Judge it from a rescue system: nixos-lustrate plan --root DIR",
             };
@@ -127,20 +128,18 @@ impl Root {
         Ok(View::Bare)
     }
 
-    /// An error of an exchange: a refusal while nothing has been changed.
-    pub(super) fn judged(&self, error: Error) -> Error {
+    /// An error of an exchange: a refusal while nothing has been changed, and
+    /// else the two ways on (I7).
+    pub(super) fn judged(&self, error: Error, direction: Direction) -> Error {
         let in_progress = || look(&self.disk, &self.dir).is_ok_and(|look| look.in_progress());
-        if self.disk.touched() || in_progress() { error } else { commands::untouched(error) }
-    }
-
-    /// The two ways on, for the console (I7).
-    pub(super) fn ways_on(&self, error: &Error) {
-        if matches!(error, Error::Stopped(_)) {
-            let root = &self.shown;
-            log::error!(
-                "To go on, once the cause is mended: nixos-lustrate run --root {root}\n\
-                 To go back: nixos-lustrate revert --root {root}"
-            );
+        let (on, back) = match direction {
+            Direction::Lustrate => ("run", "revert"),
+            Direction::Revert => ("revert", "run"),
+        };
+        match error {
+            error if !self.disk.touched() && !in_progress() => commands::untouched(error),
+            Error::Stopped(stop) => Error::PartWay { stop, root: self.shown.clone(), on, back },
+            error => error,
         }
     }
 }

@@ -137,5 +137,5 @@ fn clear_root_flags<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result
 
 pub(super) fn open<T: Tree>(tree: &T, dir: &T::Dir, name: &Name) -> Result<T::Dir> {
     let opened = tree.open(dir, std::slice::from_ref(name))?;
-    opened.ok_or_else(|| Stop::Changed(format!("'{}' is no directory", tree.show(dir, Some(name)))))
+    opened.ok_or_else(|| Stop::changed(format!("'{}' is no directory", tree.show(dir, Some(name)))))
 }

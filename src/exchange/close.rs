@@ -39,7 +39,7 @@ impl<T: Tree> Exchange<'_, T> {
         let left = self.tree.list(&self.staging)?;
         if let Some(name) = left.iter().find(|name| **name != LUSTRATE) {
             let path = self.tree.show(&self.staging, Some(name));
-            return Err(Stop::Changed(format!("'{path}' appeared while the revert was running")));
+            return Err(Stop::changed(format!("'{path}' appeared while the revert was running")));
         }
         if let Some(etc) = self.tree.open(&self.incoming, &[ETC])? {
             disarm(self.tree, &self.meta, &etc, Direction::Revert)?;
@@ -87,7 +87,8 @@ impl<T: Tree> Exchange<'_, T> {
     }
 
     fn write_record(&mut self) -> Result<()> {
-        let mut record = self.intent.clone();
+        // From here on the intent is the record.
+        let record = &mut self.intent;
         record.warnings.extend(self.done.notes.iter().cloned());
         record.finished = Some(Timestamp::now());
         self.tree.remove_file(&self.meta, &PART)?;

@@ -70,6 +70,7 @@ impl<T: Tree> Exchange<'_, T> {
         if self.intent.pin(&ETC).is_some() {
             return Ok(());
         }
+        let leaves = self.etc()?.root == Some(out);
         while let Some(step) = next(self.etc()?, out, coming) {
             match step {
                 Step::Exchange(a, b) => {
@@ -84,6 +85,7 @@ impl<T: Tree> Exchange<'_, T> {
                 Step::Rename(from, to) => self.move_etc(from, to)?,
             }
         }
+        self.done.displaced += usize::from(leaves);
         Ok(())
     }
 
@@ -91,7 +93,7 @@ impl<T: Tree> Exchange<'_, T> {
         match self.rename((self.place(from), &ETC), (self.place(to), &ETC))? {
             Moved::Missing => {
                 let path = self.tree.show(self.place(from), Some(&ETC));
-                Err(Stop::Changed(format!("'{path}' vanished while it was being moved")))
+                Err(Stop::changed(format!("'{path}' vanished while it was being moved")))
             }
             _ => Ok(()),
         }

@@ -131,7 +131,7 @@ impl<T: Tree> Exchange<'_, T> {
             let (name, times) = (&part[depth - 1], tree.stat_dir(parent)?);
             self.rename((&self.meta, &MAKING), (parent, name))?;
             tree.set_times(parent, &times)?;
-            let path = tree.show(parent, Some(name));
+            let path = part.iter().map(ToString::to_string).collect::<Vec<_>>().join("/");
             for attribute in failed {
                 self.note(format!("the attribute {attribute} could not be set on '{path}'"));
             }

@@ -181,7 +181,10 @@ impl Draft<'_> {
     /// Takes the settled keepers, without those that others cover.
     fn take(&mut self, mut settled: Vec<Settled>) {
         // What covers comes before what it covers.
-        settled.sort_by(|a, b| a.kept.real.cmp(&b.kept.real));
+        // Among those with the same real path: in the order of what was asked.
+        settled.sort_unstable_by(|a, b| {
+            (&a.kept.real, &a.kept.asked).cmp(&(&b.kept.real, &b.kept.asked))
+        });
         // What an interrupted stock lustration has moved has to come back.
         for one in &settled {
             if one.kept.real.is_entry() && !self.was_moved(one.kept.real.entry()) {

@@ -13,7 +13,7 @@ use crate::sys::Kind;
 
 /// A path as a word of a shell command; mostly it is one as it is.
 fn word(path: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-+@:,".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
     if path.chars().all(plain) {
         return path.to_owned();
     }

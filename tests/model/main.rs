@@ -3,9 +3,12 @@
 //!
 //! `MODEL_TREES=N` sets how many random trees are tried in each test.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod memory;
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use memory::{Content, Memory, ROOT};
 use nixos_lustrate::commands::{self, Outcome};
@@ -312,10 +315,10 @@ fn without_drafts(mut picture: Picture) -> Picture {
 fn differences(found: &Picture, want: &Picture) -> String {
     let mut text = String::new();
     for (path, what) in found.iter().filter(|(p, w)| want.get(*p) != Some(w)) {
-        text += &format!("  {path} is {what}\n");
+        let _ = writeln!(text, "  {path} is {what}");
     }
     for (path, what) in want.iter().filter(|(p, w)| found.get(*p) != Some(w)) {
-        text += &format!("  {path} should be {what}\n");
+        let _ = writeln!(text, "  {path} should be {what}");
     }
     text
 }

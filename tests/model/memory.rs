@@ -143,7 +143,7 @@ impl Memory {
 }
 
 fn fail(errno: Errno) -> OpError {
-    OpError { op: "change", path: "the model".to_owned(), errno }
+    OpError::new("change", "the model".to_owned(), errno)
 }
 
 impl Tree for Memory {
@@ -178,7 +178,7 @@ impl Tree for Memory {
             gid: 0,
             inode: *dir as u64,
             device: (1, 1),
-            mount: Some(1),
+            mount: std::num::NonZeroU64::new(1),
             flags: inode.flags & !PROJECT,
             accessed: (0, 0),
             modified: (0, 0),

@@ -1,8 +1,12 @@
 //! Every tree of the table, on every file system that it names: plan, run,
-//! revert. The table says what has to come of it.
+//! revert. The table says what has to come of it, and the plan exactly what.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(feature = "full")]
+mod predict;
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -34,8 +38,13 @@ fn run_and_revert(fs: Fs) {
     require_root!();
     on_every(fs, |case, root| {
         let before = Manifest::of(root);
+        #[cfg(feature = "full")]
+        let prediction = predict::Prediction::of(root);
         let ended = command::on("run", root);
-        case.judge(&ended, &before, &Manifest::of(root));
+        let after = Manifest::of(root);
+        case.judge(&ended, &before, &after);
+        #[cfg(feature = "full")]
+        prediction.judge(case, root, &ended, &before, &after);
         if ended.code == 0 && case.outcome().is_some() {
             let reverted = command::on("revert", root);
             case.judge_revert(&reverted, &before, &Manifest::of(root));

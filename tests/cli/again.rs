@@ -1,0 +1,184 @@
+//! Lustrations and reverts of one root, one after the other: each old root and
+//! each NixOS root has its name, and nothing nests or is lost.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::changed;
+use crate::common::command::on;
+use crate::common::compare::Excuse;
+use crate::common::image::{Fs, Mounted};
+use crate::common::manifest::Manifest;
+use crate::common::population::{assert_nothing_lost, assert_same_population};
+use crate::common::trees::typical::KEEPERS;
+use crate::common::trees::{self, Root};
+use crate::common::{or_skip, require_root};
+
+fn root(mounted: &Mounted) -> Root<'_> {
+    Root { path: mounted.path(), fs: Fs::Tmpfs }
+}
+
+/// What a boot of NixOS leaves in a lustrated root.
+fn boot_nixos(root: &Root<'_>, note: &str) {
+    root.link("etc/static", "/nix/store/etc");
+    root.link("etc/os-release", "/etc/static/os-release");
+    root.file("etc/nixos/configuration.nix", "{ changed = true; }\n");
+    root.file("var/lib/nixos/uid-map", note);
+    root.file(".hidden", note);
+    root.link("bin/sh", "/nix/store/sh");
+}
+
+fn names(root: &Path, beginning: &str) -> Vec<String> {
+    let names = std::fs::read_dir(root).expect("the root");
+    let names = names.map(|e| e.expect("an entry").file_name().into_string().expect("UTF-8"));
+    let mut names: Vec<_> = names.filter(|n| n.starts_with(beginning)).collect();
+    names.sort();
+    names
+}
+
+/// Names have a resolution of a second.
+fn later() {
+    std::thread::sleep(Duration::from_millis(1100));
+}
+
+fn is_dated(name: &str, base: &str) -> bool {
+    let time = name.strip_prefix(base).and_then(|rest| rest.strip_prefix('-'));
+    time.is_some_and(|t| t.len() == 16 && t.starts_with("20") && t.ends_with('Z'))
+}
+
+#[test]
+fn a_second_and_a_third_lustration_date_the_older_roots() {
+    require_root!();
+    let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |_| {}));
+    let path = mounted.path();
+    let mut old = Vec::new();
+    for n in 1..=3 {
+        let before = Manifest::of(path);
+        on("run", path).expect(0);
+        let roots = names(path, "old-root");
+        assert_eq!(roots.len(), n);
+        assert_eq!(roots[0], "old-root");
+        assert!(roots[1..].iter().all(|name| is_dated(name, "old-root")), "{roots:?}");
+        // Each has what it had, and none is in another.
+        old.push(before.get(b"usr").map(|usr| usr.id));
+        let now = Manifest::of(path);
+        let holders = roots.iter().map(|r| now.get(format!("{r}/usr").as_bytes()).map(|u| u.id));
+        let mut holders: Vec<_> = holders.collect();
+        holders.rotate_left(1);
+        assert_eq!(holders, old);
+        assert!(names(&path.join("old-root"), "old-root").is_empty());
+        assert_nothing_lost(
+            &before,
+            &now,
+            &Excuse::none().touched(b"").touched(b"etc").parents_of(KEEPERS),
+        );
+        root(&mounted).file("usr/bin/next", n.to_string());
+        root(&mounted).file("etc/NIXOS_LUSTRATE", trees::typical::KEEP);
+        later();
+    }
+    let status = on("status", path).expect(0).out();
+    assert!(status.contains("/old-root-20"), "{status}");
+}
+
+#[test]
+fn a_revert_after_a_second_lustration_gives_the_older_root_its_name_back() {
+    require_root!();
+    let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |_| {}));
+    let path = mounted.path();
+    on("run", path).expect(0);
+    boot_nixos(&root(&mounted), "first");
+    root(&mounted).file("etc/NIXOS_LUSTRATE", "home\n");
+    let before = Manifest::of(path);
+    later();
+    on("run", path).expect(0);
+    boot_nixos(&root(&mounted), "second");
+    on("revert", path).expect(0);
+    assert_same_population(&before, &Manifest::of(path), &[b"home"]);
+    assert_eq!(names(path, "old-root"), ["old-root"]);
+    // The first is not reverted by asking twice.
+    on("revert", path).expect(0).says(&["there is nothing to revert"]);
+    assert_same_population(&before, &Manifest::of(path), &[b"home"]);
+    assert!(on("status", path).expect(0).out().contains(": reverted\n"));
+}
+
+#[test]
+fn back_and_forth_twice_dates_the_older_nixos_root() {
+    require_root!();
+    let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |_| {}));
+    let path = mounted.path();
+    let before = Manifest::of(path);
+    for (n, note) in [(1, "first"), (2, "second")] {
+        on("run", path).expect(0);
+        boot_nixos(&root(&mounted), note);
+        let said = on("revert", path).expect(0);
+        said.says(&["the old system is back; what NixOS wrote is in /nixos-root\n"]);
+        assert_eq!(names(path, "nixos-root").len(), n);
+        root(&mounted).file("etc/NIXOS_LUSTRATE", trees::typical::KEEP);
+        later();
+    }
+    let roots = names(path, "nixos-root");
+    assert!(is_dated(&roots[1], "nixos-root"), "{roots:?}");
+    let read = |name: &str| std::fs::read_to_string(path.join(name)).expect("what NixOS wrote");
+    assert_eq!(read("nixos-root/var/lib/nixos/uid-map"), "second");
+    assert_eq!(read(&format!("{}/var/lib/nixos/uid-map", roots[1])), "first");
+    root(&mounted).remove("etc/NIXOS_LUSTRATE");
+    let mut before = before;
+    // NixOS has written to a keeper: the same inode, with its new content.
+    let after = Manifest::of(path);
+    let configuration = b"etc/nixos/configuration.nix".to_vec();
+    assert_eq!(before.nodes[&configuration].id, after.nodes[&configuration].id);
+    before.nodes.insert(configuration.clone(), after.nodes[&configuration].clone());
+    assert_same_population(&before, &after, KEEPERS);
+}
+
+#[test]
+fn what_nixos_wrote_is_kept_by_a_revert() {
+    require_root!();
+    let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |_| {}));
+    let path = mounted.path();
+    on("run", path).expect(0);
+    boot_nixos(&root(&mounted), "written by NixOS");
+    root(&mounted).file("home/new-user/file", "kept in home");
+    let nixos = Manifest::of(path);
+    on("revert", path).expect(0);
+    let after = Manifest::of(path);
+    for name in ["etc/static", "etc/os-release", "var/lib/nixos/uid-map", ".hidden", "bin/sh"] {
+        let there = after.get(format!("nixos-root/{name}").as_bytes()).expect(name);
+        assert_eq!(there.id, nixos.get(name.as_bytes()).expect(name).id);
+    }
+    assert!(after.get(b"home/new-user/file").is_some(), "home has stayed all the time");
+    assert!(after.get(b"etc/static").is_none() && after.get(b".hidden").is_none());
+    // The file system may be used by nothing but the two systems.
+    assert!(on("status", path).expect(0).out().contains("/nixos-root "));
+}
+
+#[test]
+fn a_lustration_by_the_stock_function_can_be_reverted() {
+    require_root!();
+    for fs in [Fs::Tmpfs, Fs::Ext4] {
+        let (_image, mounted) = or_skip!(trees::named("stock-finished").make(fs));
+        let path = mounted.path();
+        let before = Manifest::of(path);
+        on("run", path).expect(0);
+        on("revert", path).expect(0);
+        let after = Manifest::of(path);
+        let old = before.subtree(b"old-root");
+        for (name, node) in old.nodes.iter().filter(|(name, _)| !name.is_empty()) {
+            if name == b"etc/NIXOS_LUSTRATE" {
+                assert!(after.get(name).is_none(), "the marker is back");
+                continue;
+            }
+            let now = after.get(name).unwrap_or_else(|| panic!("{}", name.escape_ascii()));
+            assert_eq!(now.id, node.id, "{}", name.escape_ascii());
+        }
+        // The copies are NixOS's.
+        for copy in ["home/alice/letter", "root/.ssh/authorized_keys", "etc/nixos"] {
+            let there = after.get(format!("nixos-root/{copy}").as_bytes()).expect(copy);
+            assert_eq!(there.id, before.get(copy.as_bytes()).expect(copy).id);
+        }
+        let excuse = Excuse::none().touched(b"").touched(b"etc").touched(b"old-root/etc");
+        let mut population = before.clone();
+        population.nodes.remove(&b"old-root"[..]);
+        assert_nothing_lost(&population, &after, &excuse);
+    }
+}

@@ -1,0 +1,117 @@
+//! Without root's privileges: clear words, and nothing touched.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::common::command::{Ended, LIMIT, binary, on, run_limited};
+use crate::common::image::Fs;
+use crate::common::manifest::Manifest;
+use crate::common::population::assert_untouched;
+use crate::common::skip::Skipped;
+use crate::common::{isolation, or_skip, require_root};
+use crate::{assert_refusal, changed};
+
+/// Where the root is for somebody who cannot reach its mount point.
+const HERE: &str = "/proc/self/cwd";
+
+/// The program as user nobody, in `root`.
+fn as_nobody(root: &Path, arguments: &[&str]) -> Result<Ended, Skipped> {
+    let copy = isolation::new_directory().join("program");
+    fs::copy(binary(), &copy).expect("a copy of the program");
+    let closed = |path: &&Path| fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 1 == 0);
+    if let Some(path) = copy.ancestors().skip(1).find(closed) {
+        return Err(Skipped::new(format!("{} is closed to user nobody", path.display())));
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+    command.arg(&copy).args(arguments).current_dir(root);
+    Ok(run_limited(&mut command, LIMIT))
+}
+
+#[test]
+fn run_and_revert_need_root() {
+    require_root!();
+    let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |_| {}));
+    let before = Manifest::of(mounted.path());
+    for verb in ["run", "revert"] {
+        let found = format!("nixos-lustrate {verb} needs root");
+        let mend = format!("Run it as root: sudo nixos-lustrate {verb}");
+        assert_refusal(
+            or_skip!(as_nobody(mounted.path(), &[verb, "--root", HERE])),
+            mounted.path(),
+            [&found, "Files of other users could not be moved", &mend],
+        );
+    }
+    assert_untouched(&before, &Manifest::of(mounted.path()));
+}
+
+#[test]
+fn plan_and_status_need_no_root_while_they_can_read() {
+    require_root!();
+    let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |root| root.mode("root", 0o755)));
+    let plan = or_skip!(as_nobody(mounted.path(), &["plan", "--root", HERE])).expect(0);
+    assert!(plan.out().contains("Moves to /old-root:"), "{}", plan.out());
+    let status = or_skip!(as_nobody(mounted.path(), &["status", "--root", HERE])).expect(0);
+    assert!(status.out().contains("scheduled"), "{}", status.out());
+}
+
+#[test]
+fn what_only_root_may_read_is_named() {
+    require_root!();
+    let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |_| {}));
+    // A keeper is in a directory of mode 0700.
+    assert_refusal(
+        or_skip!(as_nobody(mounted.path(), &["plan", "--root", HERE])),
+        Path::new(HERE),
+        [
+            "Failed to open '@/root': Permission denied",
+            "The root cannot be judged without it",
+            "Run it as root",
+        ],
+    );
+    on("run", mounted.path()).expect(0);
+    // The record is root's.
+    assert_refusal(
+        or_skip!(as_nobody(mounted.path(), &["status", "--root", HERE])),
+        Path::new(HERE),
+        [
+            "Failed to open '@/old-root/.lustrate': Permission denied",
+            "The root cannot be judged without it",
+            "Run it as root",
+        ],
+    );
+}
+
+#[test]
+fn a_root_that_may_not_be_opened_says_so() {
+    require_root!();
+    let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |root| root.mode("", 0o700)));
+    for verb in ["run", "plan", "status", "revert"] {
+        assert_refusal(
+            or_skip!(as_nobody(mounted.path(), &[verb, "--root", HERE])),
+            Path::new(HERE),
+            [
+                "Failed to open '@': Permission denied",
+                "There is no root to work on",
+                "Run it as root",
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_plan_of_the_running_system_needs_root() {
+    require_root!();
+    let ended = or_skip!(as_nobody(Path::new("/"), &["plan"]));
+    assert_refusal(
+        ended,
+        Path::new("/"),
+        [
+            "Failed to look below the mounts of '@': Operation not permitted",
+            "What is below the mounts cannot be seen",
+            "Run it as root: sudo nixos-lustrate plan",
+        ],
+    );
+}

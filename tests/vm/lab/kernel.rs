@@ -1,0 +1,101 @@
+//! Debian's kernel, taken from its package without installing it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::cache;
+use super::command::{output, run};
+
+const XZ_MAGIC: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
+
+/// An uncompressed kernel (decompressing it costs 3 s a boot under TCG) and
+/// its modules.
+pub struct Kernel {
+    pub release: String,
+    pub vmlinux: PathBuf,
+    modules: PathBuf,
+}
+
+impl Kernel {
+    /// The kernel that `linux-image-amd64` stands for today.
+    pub fn debian() -> Self {
+        let depends = run("apt-cache", &["depends", "--important", "linux-image-amd64"]);
+        let package = depends
+            .split_whitespace()
+            .find(|word| word.starts_with("linux-image-") && word.contains('.'))
+            .expect("apt knows linux-image-amd64; run apt-get update");
+        let policy = run("apt-cache", &["policy", package]);
+        let version = policy
+            .split_once("Candidate: ")
+            .and_then(|(_, rest)| rest.split_whitespace().next())
+            .expect("a candidate version");
+        let folder = cache::once(package, version, |place| unpack(package, place));
+        let release = package.trim_start_matches("linux-image-").to_owned();
+        Self {
+            vmlinux: folder.join("vmlinux"),
+            modules: folder.join("lib/modules").join(&release),
+            release,
+        }
+    }
+
+    /// The files of these modules and of what they need, each after its
+    /// needs, as (path below `/lib/modules/RELEASE`, content).
+    pub fn modules(&self, names: &[&str]) -> Vec<(String, Vec<u8>)> {
+        let index = fs::read_to_string(self.modules.join("modules.dep")).expect("modules.dep");
+        let mut ordered: Vec<String> = Vec::new();
+        for name in names {
+            let file = format!("/{name}.ko");
+            let Some(line) = index.lines().find(|line| line.contains(&format!("{file}:"))) else {
+                continue; // built in
+            };
+            let (module, needs) = line.split_once(':').expect("a line of modules.dep");
+            // The needs are listed nearest first.
+            for path in needs.split_whitespace().rev().chain([module]) {
+                if !ordered.iter().any(|known| known == path) {
+                    ordered.push(path.to_owned());
+                }
+            }
+        }
+        let read = |path: String| {
+            let content = fs::read(self.modules.join(&path)).expect("a module");
+            (path, content)
+        };
+        ordered.into_iter().map(read).collect()
+    }
+
+    /// What modprobe reads to find a module by name or alias.
+    pub fn indexes(&self) -> Vec<(String, Vec<u8>)> {
+        let names = ["dep.bin", "alias.bin", "builtin.bin", "builtin.alias.bin", "softdep"];
+        let read = |name: &str| {
+            let name = format!("modules.{name}");
+            fs::read(self.modules.join(&name)).ok().map(|content| (name, content))
+        };
+        names.into_iter().filter_map(read).collect()
+    }
+}
+
+fn unpack(package: &str, place: &Path) {
+    fs::create_dir_all(place).expect("a folder for the kernel");
+    output(Command::new("apt-get").args(["-q", "download", package]).current_dir(place));
+    let file_name = run("sh", &["-c", &format!("cd '{}' && ls *.deb", place.display())]);
+    let archive = place.join(file_name.trim());
+    output(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(place));
+    fs::remove_file(archive).expect("the package is no longer needed");
+    let release = package.trim_start_matches("linux-image-");
+    output(Command::new("depmod").arg("-b").arg(place).arg(release));
+
+    let boot = place.join("boot");
+    let vmlinuz = fs::read(boot.join(format!("vmlinuz-{release}"))).expect("vmlinuz");
+    let start = vmlinuz
+        .windows(XZ_MAGIC.len())
+        .position(|window| window == XZ_MAGIC)
+        .expect("vmlinuz holds an xz stream");
+    let packed = place.join("vmlinux.xz");
+    fs::write(&packed, &vmlinuz[start..]).expect("the stream can be written");
+    let unpacked = output(Command::new("xz").args(["-dc", "--single-stream"]).arg(&packed));
+    assert!(unpacked.starts_with(b"\x7fELF"), "vmlinuz holds no ELF file");
+    fs::write(place.join("vmlinux"), unpacked).expect("vmlinux can be written");
+    fs::remove_file(packed).expect("the stream is no longer needed");
+    fs::remove_dir_all(boot).expect("boot is no longer needed");
+}
