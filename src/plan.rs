@@ -212,6 +212,9 @@ impl<'a> Draft<'a> {
             let mut all = facts.staged.iter().flatten().chain(&facts.entries);
             intent.etc = all.find(|e| e.name == ETC).map(|e| e.stat.inode);
         }
+        // What stays is kept with all that is in it.
+        let Intent { keepers, pinned, .. } = intent;
+        keepers.retain(|keeper| pinned.iter().all(|(name, _)| name != keeper.entry()));
         if !intent.moves(&BOOT_BAK) {
             intent.boot_bak = None;
         }

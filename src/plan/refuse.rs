@@ -194,6 +194,7 @@ pub(super) fn after(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     refusals.extend(mounts(facts, intent));
     refusals.extend(special_flags(facts, intent));
+    refusals.extend(older_flagged(facts, intent));
     refusals.extend(overlay(facts, intent));
     refusals.extend(swaps(facts, intent));
     refusals
@@ -242,6 +243,18 @@ fn special_flags(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
             )
         })
         .collect()
+}
+
+/// An older old root gets another name before anything is cleared.
+fn older_flagged(facts: &Facts, intent: &Intent) -> Option<Refusal> {
+    intent.rotated.as_ref().filter(|_| intent.direction == Direction::Lustrate)?;
+    let older = facts.entry(&OLD_ROOT).filter(|e| e.stat.flags != 0)?;
+    let path = facts.show(&older.name);
+    Some(Refusal::new(
+        format!("{path} is immutable or append-only"),
+        "It could not make room for the new one",
+        format!("Clear that: chattr -ia {}", word(&path)),
+    ))
 }
 
 fn overlay(facts: &Facts, intent: &Intent) -> Option<Refusal> {

@@ -64,7 +64,7 @@ impl Stage1 {
 }
 
 /// The initrd build of this project, or what `LUSTRATE_INITRD_BINARY` names.
-fn program() -> Vec<u8> {
+pub fn program() -> Vec<u8> {
     let path = env::var_os("LUSTRATE_INITRD_BINARY").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/static/nixos-lustrate-initrd"),
         PathBuf::from,
