@@ -78,8 +78,11 @@ fn run(options: &Options) -> Result<(), Error> {
         log::info!("lustrate=off on the kernel command line: nothing is done");
         return whole(&root, &looked, "off");
     }
-    if !looked.in_progress() && looked.marker == Marker::None && !wishes.always {
-        return guarded(Idle::NoMarker);
+    if !looked.in_progress() && looked.marker == Marker::None {
+        guarded(Idle::NoMarker)?;
+        if !wishes.always {
+            return Ok(());
+        }
     }
     if command_line.asked == Asked::Plan {
         only_plan(&root, &looked, &wishes, &command_line)?;

@@ -65,7 +65,10 @@ pub fn revert<T: Tree>(
         (true, false, Marker::Asks | Marker::NoFile) => return Err(scheduled(&environment).into()),
         (true, ..) => {}
     }
-    let plan = judge(tree, root, environment, &Wishes::default(), Direction::Revert)?;
+    let mut plan = judge(tree, root, environment, &Wishes::default(), Direction::Revert)?;
+    if boot == Boot::Keep {
+        plan.intent.boot_bak = None; // also for whoever goes on with it
+    }
     announce(&plan);
     exchange(tree, root, plan, boot)
 }

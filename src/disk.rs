@@ -158,7 +158,7 @@ impl Tree for Disk {
         // No AT_SYMLINK_NOFOLLOW: musl emulates that with more calls, and what
         // is asked about is the root of a subvolume, a directory.
         match nix::unistd::faccessat(dir, name.as_os_str(), mode, AtFlags::empty()) {
-            Ok(()) | Err(Errno::EACCES) => Ok(false),
+            Ok(()) | Err(Errno::EACCES | Errno::EPERM) => Ok(false),
             Err(Errno::EROFS) => Ok(true),
             Err(errno) => Err(dir.failed("look at", Some(name))(errno)),
         }
@@ -179,9 +179,9 @@ impl Tree for Disk {
     }
 
     fn make_file(&self, dir: &Dir, name: &Name, content: &[u8]) -> Result<()> {
-        // Touched also when it fails half-way.
-        self.touched.set(true);
-        sys::make_file(dir, name, content).map_err(dir.failed("write", Some(name)))
+        self.change(sys::make_file(dir, name))
+            .and_then(|file| sys::fill_file(file, content))
+            .map_err(dir.failed("write", Some(name)))
     }
 
     fn make_link(&self, dir: &Dir, name: &Name, target: &[u8], like: &Stat) -> Result<()> {

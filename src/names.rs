@@ -45,3 +45,5 @@ pub const NEW: Name = Name::literal("new");
 pub const COPIES: Name = Name::literal("copies");
 /// In [`LUSTRATE`]: the marker that asked for the lustration, put aside.
 pub const SAVED_MARKER: Name = Name::literal("marker");
+/// In [`LUSTRATE`]: the one from the etc overlay.
+pub const UPPER_MARKER: Name = Name::literal("marker-upper");

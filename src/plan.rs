@@ -152,7 +152,28 @@ impl<'a> Draft<'a> {
         for (name, pin) in journal.pinned.iter().filter(|(name, _)| !journal.moves(name)) {
             self.pin(name, *pin);
         }
+        if self.facts.finished {
+            self.look_at_old_root();
+        }
         self.plan.kept = Kept::from_intent(&self.plan.intent);
+    }
+
+    /// Between a lustration and its revert months may pass: what counts is what is
+    /// in the old root now.
+    fn look_at_old_root(&mut self) {
+        let staged = self.facts.staged.as_deref().unwrap_or_default();
+        let find =
+            |name: &Name| staged.binary_search_by(|e| e.name.cmp(name)).ok().map(|at| &staged[at]);
+        let intent = &mut self.plan.intent;
+        intent.etc = find(&ETC).map(|e| e.stat.inode);
+        intent.boot_bak = self.facts.boot_bak;
+        let all = std::mem::take(&mut intent.old);
+        let (old, gone): (Vec<Name>, Vec<Name>) =
+            all.into_iter().partition(|name| find(name).is_some());
+        intent.old = old;
+        for name in gone {
+            self.warn(format!("'{name}' is no longer in /old-root, and does not come back"));
+        }
     }
 
     /// Entries that are other file systems, or subvolumes that cannot move.

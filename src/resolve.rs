@@ -99,7 +99,11 @@ fn straight<T: Tree>(
         return Ok(None);
     }
     let Some(stat) = tree.stat(dir, path.last())? else { return Ok(Some(Found::Missing)) };
-    if !same_tree(here, &stat) || (stat.kind == Kind::Link && last == Last::Follow) {
+    let crosses = match stat.kind {
+        Kind::Dir => !same_tree(here, &stat),
+        _ => stat.mount != here.mount,
+    };
+    if crosses || (stat.kind == Kind::Link && last == Last::Follow) {
         return Ok(None);
     }
     Ok(Some(Found::Here { real: path.clone(), links: Vec::new(), stat, parent }))
@@ -147,7 +151,8 @@ fn walk<T: Tree>(
         if stat.mount != here.mount {
             return Ok(Found::Mount { at });
         }
-        if stat.device != here.device {
+        // Only a directory can be a subvolume; on an overlay a file may have any device.
+        if stat.device != here.device && stat.kind == Kind::Dir {
             let parent = tree.stat_dir(dir)?;
             let read_only = tree.is_read_only(dir, at.last())?;
             return Ok(Found::Subvolume { at, links, stat, parent, read_only });

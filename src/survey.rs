@@ -192,7 +192,8 @@ fn entries<T: Tree>(tree: &T, dir: &T::Dir, here: &Stat) -> Result<Vec<Entry>> {
     for name in names {
         let Some(stat) = tree.stat(dir, &name)? else { continue };
         // Only a subvolume of its own can be read-only by itself.
-        let read_only = stat.device != here.device
+        let read_only = stat.kind == Kind::Dir
+            && stat.device != here.device
             && stat.mount == here.mount
             && tree.is_read_only(dir, &name)?;
         let may_be_ours = [NIXOS_ROOT, NIXOS_ROOT_TMP].contains(&name)

@@ -244,13 +244,20 @@ pub(crate) fn read_line(path: &str) -> Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Makes a regular file that was not there, with its content on the disk.
-pub(crate) fn make_file(dir: impl AsFd, name: &Name, content: &[u8]) -> Result<()> {
+/// Makes an empty regular file that was not there.
+pub(crate) fn make_file(dir: impl AsFd, name: &Name) -> Result<File> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let mode = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP | Mode::S_IROTH;
-    let mut file = File::from(openat(dir, name.as_os_str(), flags, mode)?);
+    openat(dir, name.as_os_str(), flags, mode).map(File::from)
+}
+
+/// Writes the content of a new file, to the disk.
+pub(crate) fn fill_file(mut file: File, content: &[u8]) -> Result<()> {
     file.write_all(content).map_err(|e| errno(&e))?;
+    // All that came before it first: btrfs lets an fsync overtake renames, and
+    // after a power cut a part of them would have happened.
+    nix::unistd::syncfs(&file)?;
     nix::unistd::fsync(&file)
 }
 

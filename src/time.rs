@@ -32,10 +32,12 @@ impl Timestamp {
         [year, month, day, rest / 3_600, rest / 60 % 60, rest % 60]
     }
 
-    /// `BASE-YYYYMMDDTHHMMSSZ`, the name of an older root of ours.
+    /// `BASE-YYYYMMDDTHHMMSSZ`, the name of an older root of ours. A year with
+    /// more digits, which a file may claim to be of, would not be known again.
     #[must_use]
     pub fn dated(self, base: &Name) -> Name {
-        let [year, month, day, hour, minute, second] = self.civil();
+        const LAST: Timestamp = Timestamp(253_402_300_799);
+        let [year, month, day, hour, minute, second] = self.min(LAST).civil();
         base.with_suffix(&format!("-{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z"))
     }
 }
@@ -91,6 +93,7 @@ mod tests {
         let dated = Timestamp(951_782_399).dated(&base);
         assert_eq!(dated.to_string(), "old-root-20000228T235959Z");
         assert!(is_dated(&dated, &base));
+        assert_eq!(Timestamp(u64::MAX).dated(&base).to_string(), "old-root-99991231T235959Z");
         for (name, is) in [
             ("old-root-20000228T235959Z-2", true),
             ("old-root-20000228T235959Z-", false),

@@ -80,7 +80,7 @@ pub trait Tree {
     /// Makes a regular file that was not there, its content on the disk.
     ///
     /// # Errors
-    /// Any failure of openat(2), write(2) or fsync(2).
+    /// Any failure of openat(2), write(2), syncfs(2) or fsync(2).
     fn make_file(&self, dir: &Self::Dir, name: &Name, content: &[u8]) -> Result<()>;
 
     /// Makes a symbolic link with the owner and times of `like`.

@@ -2,6 +2,7 @@
 //! whether it may be changed at all.
 
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -66,13 +67,15 @@ impl Root {
         Ok(environment(&self.dir, &self.shown, view, command_line)?)
     }
 
-    /// One exchange at a time; the lock ends with the process.
-    pub(super) fn lock(&self) -> Result<Flock<OwnedFd>, Error> {
+    /// One exchange at a time; the lock ends with the process. It is not dropped:
+    /// that would unlock it, and panic if this failed.
+    pub(super) fn lock(&self) -> Result<ManuallyDrop<Flock<OwnedFd>>, Error> {
         let fd = self.dir.as_fd().try_clone_to_owned().map_err(|error| {
             let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
             Refusal::from(OpError::new("lock", self.shown.clone(), errno))
         })?;
-        Flock::lock(fd, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+        let locked = Flock::lock(fd, FlockArg::LockExclusiveNonblock);
+        locked.map(ManuallyDrop::new).map_err(|(_, errno)| match errno {
             Errno::EWOULDBLOCK => Refusal::new(
                 format!("another nixos-lustrate is at work on {}", self.shown),
                 "Two at once would get in each other's way",

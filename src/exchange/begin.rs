@@ -22,8 +22,8 @@ pub fn begin<'a, T: Tree>(
     mut intent: Intent,
     boot: Boot,
 ) -> Result<Exchange<'a, T>> {
-    let in_progress =
-        tree.stat(root, &OLD_ROOT_TMP)?.is_some() || tree.stat(root, &NIXOS_ROOT_TMP)?.is_some();
+    let in_progress = tree.open(root, &[OLD_ROOT_TMP])?.is_some()
+        || tree.open(root, &[NIXOS_ROOT_TMP, LUSTRATE])?.is_some();
     let meta = if !in_progress && intent.direction == Direction::Revert {
         reopen(tree, root, &mut intent)?
     } else {

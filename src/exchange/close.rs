@@ -8,7 +8,7 @@ use crate::intent::{self, Direction, Intent};
 use crate::name::Name;
 use crate::names::{
     ETC, FLAGS_NOTE, INTENT, LUSTRATE, MARKER, NEW, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT,
-    OLD_ROOT_TMP, PART, RECORD,
+    OLD_ROOT_TMP, PART, RECORD, RW_ETC, UPPER, UPPER_MARKER,
 };
 use crate::sys::Kind;
 use crate::time::Timestamp;
@@ -30,6 +30,7 @@ impl<T: Tree> Exchange<'_, T> {
         if let Some(etc) = self.tree.open(&self.staging, &[ETC])? {
             disarm(self.tree, &self.meta, &etc, Direction::Lustrate)?;
         }
+        self.put_upper_marker_aside()?;
         self.tree.remove_dir(&self.meta, &NEW)?;
         self.write_record()?;
         self.commit((&OLD_ROOT_TMP, &OLD_ROOT))
@@ -44,6 +45,7 @@ impl<T: Tree> Exchange<'_, T> {
         if let Some(etc) = self.tree.open(&self.incoming, &[ETC])? {
             disarm(self.tree, &self.meta, &etc, Direction::Revert)?;
         }
+        self.put_upper_marker_aside()?;
         // The old root that came back as an entry, or is going to have its name again.
         let rotated = self.intent.rotated.clone().unwrap_or(OLD_ROOT);
         self.intent.older = match identity(self.tree, self.root, &OLD_ROOT)? {
@@ -61,6 +63,20 @@ impl<T: Tree> Exchange<'_, T> {
         let name = self.name_for_new_root()?;
         self.done.place = Some(name.clone());
         self.commit((&NIXOS_ROOT_TMP, &name))
+    }
+
+    /// A marker in the upper layer of NixOS's etc overlay that stayed in the root,
+    /// or came back, would ask for a lustration again.
+    fn put_upper_marker_aside(&self) -> Result<()> {
+        let Some(upper) = self.tree.open(self.root, &[RW_ETC, UPPER])? else { return Ok(()) };
+        let mut at = 0;
+        loop {
+            let name = numbered(&UPPER_MARKER, at);
+            match self.tree.rename((&upper, &MARKER), (&self.meta, &name))? {
+                Moved::Taken => at += 1,
+                Moved::Done | Moved::Missing => return Ok(()),
+            }
+        }
     }
 
     /// The one rename after which the exchange is done.

@@ -3,7 +3,8 @@
 use super::{Direction, Flagged, Intent, MAGIC, Pin, VERSION, direction_word};
 use crate::exchange::is_reserved;
 use crate::name::{Name, RelPath};
-use crate::time::Timestamp;
+use crate::names::OLD_ROOT;
+use crate::time::{Timestamp, is_dated};
 
 /// Why bytes are not an intent that can be followed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -92,7 +93,11 @@ impl Draft {
             (b"anchor", None, ..) => once(&mut self.anchor, number(&value)?)?,
             (b"etc", None, ..) => once(&mut self.etc, number(&value)?)?,
             (b"boot-bak", None, ..) => once(&mut self.boot_bak, number(&value)?)?,
-            (b"rotated", None, ..) => once(&mut self.rotated, Name::new(&value).ok()?)?,
+            (b"rotated", None, ..) => {
+                // It is renamed to `old-root`: nothing else may be (I2).
+                let name = Name::new(&value).ok().filter(|name| is_dated(name, &OLD_ROOT))?;
+                once(&mut self.rotated, name)?;
+            }
             (b"pinned", Some(name), None, _) => {
                 let (pin, _) = Pin::ALL.into_iter().find(|(_, w)| w.as_bytes() == value)?;
                 self.pinned.push((Name::new(&unescape(name)?).ok()?, pin));
@@ -211,7 +216,7 @@ mod tests {
             (tool, boot_id, revert, started, anchor) in
                 ("\\PC{1,9}", "[0-9a-f-]{1,36}", any::<bool>(), any::<u64>(), any::<u64>()),
             (etc, boot_bak, rotated) in
-                (any::<Option<u64>>(), any::<Option<u64>>(), prop::option::of(name())),
+                (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u64>>()),
             pinned in vec((name(), prop::sample::select(Pin::ALL.map(|(p, _)| p).to_vec())), 0..4),
             (keepers, links) in (vec(nested(), 0..4), vec(nested(), 0..3)),
             flags in vec((prop::option::of(nested()), any::<u64>(), any::<u32>()), 0..3),
@@ -221,7 +226,8 @@ mod tests {
         ) -> Intent {
             let flags = flags.into_iter();
             Intent {
-                tool, boot_id, anchor, etc, boot_bak, rotated, pinned, keepers, links, copies,
+                tool, boot_id, anchor, etc, boot_bak, pinned, keepers, links, copies,
+                rotated: rotated.map(|time| Timestamp(time).dated(&OLD_ROOT)),
                 direction: if revert { Direction::Revert } else { Direction::Lustrate },
                 started: Timestamp(started),
                 flags: flags.map(|(path, inode, flags)| Flagged { path, inode, flags }).collect(),
@@ -277,8 +283,8 @@ mod tests {
 
     #[test]
     fn a_path_that_leads_elsewhere_is_refused() {
-        for line in ["old ..", "old a/b", "keeper ../x", "keeper a//b", "keeper /a/b", "old \\x2e"]
-        {
+        let old = ["old ..", "old a/b", "old \\x2e", "rotated nix", "rotated old-root"];
+        for line in ["keeper ../x", "keeper a//b", "keeper /a/b"].into_iter().chain(old) {
             let text = format!("nixos-lustrate-intent 1\n{line}\nend 2\n");
             assert_eq!(parse(text.as_bytes()), Err(BadIntent::Line(2)), "{line}");
         }

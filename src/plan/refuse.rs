@@ -5,7 +5,7 @@ use nix::errno::Errno;
 
 use crate::error::Refusal;
 use crate::facts::{Entry, Facts, Journal, Marker};
-use crate::intent::{Direction, Intent};
+use crate::intent::{Direction, Intent, Pin};
 use crate::keeplist::BadKeep;
 use crate::name::{Name, Shown};
 use crate::names::{ETC, LUSTRATE, MARKER, NIX, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP};
@@ -61,10 +61,8 @@ fn journal(facts: &Facts) -> Option<Refusal> {
 /// A file with one of the names that an exchange needs for a directory.
 fn in_the_way(facts: &Facts, name: &Name) -> Option<Refusal> {
     let entry = facts.entry(name)?;
-    let foreign = *name == NIXOS_ROOT_TMP
-        && facts.journal == Journal::None
-        && facts.staged.is_none()
-        && !entry.ours;
+    let fresh = facts.journal == Journal::None && facts.staged.is_none();
+    let foreign = *name == NIXOS_ROOT_TMP && !entry.ours && (facts.finished || fresh);
     if entry.stat.kind == Kind::Dir && !foreign {
         return None;
     }
@@ -195,6 +193,8 @@ pub(super) fn after(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
     refusals.extend(mounts(facts, intent));
     refusals.extend(special_flags(facts, intent));
     refusals.extend(older_flagged(facts, intent));
+    refusals.extend(second(facts, intent));
+    refusals.extend(old_etc(facts, intent));
     refusals.extend(overlay(facts, intent));
     refusals.extend(swaps(facts, intent));
     refusals
@@ -243,6 +243,57 @@ fn special_flags(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
             )
         })
         .collect()
+}
+
+/// What comes into the root needs its name there; what stays in the root cannot
+/// make room for it.
+fn second(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
+    let pinned = |e: &&Entry| intent.pin(&e.name).is_some();
+    let protected = |e: &&Entry| intent.pin(&e.name) == Some(Pin::Protected);
+    let staged = || facts.staged.iter().flatten();
+    let coming: Vec<&Entry> = match intent.direction {
+        Direction::Revert => staged().filter(pinned).collect(),
+        // What the stock function had moved does not come, but it has to be able to.
+        Direction::Lustrate => {
+            staged().filter(protected).chain(facts.incoming.iter().filter(pinned)).collect()
+        }
+    };
+    let taken = |e: &&Entry| e.name != ETC && e.name != LUSTRATE && facts.entry(&e.name).is_some();
+    coming
+        .into_iter()
+        .filter(taken)
+        .map(|entry| {
+            let name = &entry.name;
+            let path = facts.show(name);
+            let home = if facts.finished { &OLD_ROOT } else { &OLD_ROOT_TMP };
+            let other = format!("{}/{name}", facts.show(home));
+            let mend = match intent.pin(name) {
+                Some(Pin::Mount) => format!("Unmount it first: umount {}", word(&path)),
+                _ => format!(
+                    "Rename the other: mv {} {}",
+                    word(&other),
+                    word(&format!("{other}.saved"))
+                ),
+            };
+            Refusal::new(
+                format!("{path} stays in the root, and another {name} has to come to its place"),
+                "The exchange would have stopped part-way",
+                mend,
+            )
+        })
+        .collect()
+}
+
+/// An old root that has lost its `etc` holds no system to bring back.
+fn old_etc(facts: &Facts, intent: &Intent) -> Option<Refusal> {
+    let Journal::Good(journal) = &facts.journal else { return None };
+    (facts.finished && journal.moves(&ETC) && intent.etc.is_none()).then(|| {
+        Refusal::new(
+            format!("{}/{ETC} is missing", facts.show(&OLD_ROOT)),
+            "A root without the configuration of its system would have been left",
+            "Bring it back from a backup first",
+        )
+    })
 }
 
 /// An older old root gets another name before anything is cleared.

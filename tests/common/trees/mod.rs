@@ -21,7 +21,7 @@ pub mod stock;
 pub mod subvolumes;
 pub mod typical;
 
-pub use case::{Case, Check, Expect, Outcome};
+pub use case::{Case, Check, Expect, Outcome, Start};
 pub use root::{Built, Root};
 
 /// Every case, in a fixed order.

@@ -1,0 +1,137 @@
+//! Fail every system call with each errno that it can return, once and from
+//! there on for good. Whatever comes of it, the exit status says it, the
+//! message names the operation and the path, and once the fault is gone the
+//! command can be finished and undone.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+
+use crate::common::command::{self, Ended, arguments};
+use crate::common::image::{Fs, Image, Mounted};
+use crate::common::manifest::Manifest;
+use crate::common::population::assert_nothing_lost;
+use crate::common::strace::{self, Call, Fault};
+use crate::errnos;
+use crate::failures::Failures;
+use crate::kill;
+use crate::scene::{Scene, Verb, open, sync};
+use crate::state::alike;
+use crate::table;
+use crate::trees::Crash;
+
+/// Fails every call of a command.
+pub fn at_every_call(tree: &'static Crash, verb: Verb) {
+    let scene = crate::common::or_skip!(Scene::new(tree, Fs::Ext4, verb));
+    let mut failures = Failures::new(&format!("failed {}", scene.title()));
+    let mut lab = Lab { scene: &scene, fresh: None, known: Vec::new(), ended: BTreeMap::new() };
+    let (mut calls, mut faults) = (0, 0);
+    for call in &scene.calls {
+        let errnos = errnos::of(call);
+        calls += usize::from(!errnos.is_empty());
+        for errno in errnos {
+            for fault in faults_with(errno) {
+                faults += 1;
+                let what = format!("{fault:?} at {} #{}, {}", call.name, call.nth, call.line);
+                failures.catch(&what, AssertUnwindSafe(|| lab.fail(call, fault)));
+            }
+        }
+    }
+    let ended = |code| lab.ended.get(&code).copied().unwrap_or(0);
+    let aborted: usize = lab.ended.iter().filter(|(code, _)| **code > 3).map(|(_, n)| n).sum();
+    table::add(
+        "Each system call failed with each errno that it can return, once and from there on for good",
+        &[
+            ("tree", &tree.case.name),
+            ("command", &verb.name()),
+            ("calls", &calls),
+            ("faults", &faults),
+            ("exit 0, as undisturbed", &ended(0)),
+            ("exit 1, part-way", &ended(1)),
+            ("exit 3, untouched", &ended(3)),
+            ("out of memory", &aborted),
+            ("states finished and undone", &lab.known.len()),
+        ],
+    );
+    failures.end();
+}
+
+fn for_good(fault: Fault) -> bool {
+    matches!(fault, Fault::FailForGood(_))
+}
+
+/// A call that is interrupted for ever is no fault, but a hang; and where every
+/// directory is a link, there is no tree.
+fn faults_with(errno: &'static str) -> Vec<Fault> {
+    match errno {
+        "EINTR" | "ELOOP" => vec![Fault::Fail(errno)],
+        errno => vec![Fault::Fail(errno), Fault::FailForGood(errno)],
+    }
+}
+
+struct Lab<'a> {
+    scene: &'a Scene,
+    /// A mounted copy that no command has changed.
+    fresh: Option<(Image, Mounted)>,
+    /// States that have been finished and undone.
+    known: Vec<Manifest>,
+    ended: BTreeMap<i32, usize>,
+}
+
+impl Lab<'_> {
+    fn fail(&mut self, call: &Call, fault: Fault) {
+        let (image, mounted) = self.fresh.take().unwrap_or_else(|| self.scene.begin());
+        let root = mounted.path();
+        let ended = strace::run_with(fault, call, arguments(self.scene.verb.name(), root, &[]));
+        *self.ended.entry(ended.code).or_default() += 1;
+        let now = Manifest::of(root);
+        let same = now == self.scene.before;
+        self.judge(call, fault, &ended, &now, root);
+        if same {
+            self.fresh = Some((image, mounted));
+        } else if ended.code != 0 && !self.known.iter().any(|known| alike(known, &now)) {
+            sync(root);
+            let copy = image.snapshot();
+            command::on(self.scene.verb.name(), root).expect(0);
+            self.scene.assert_done(&Manifest::of(root), root);
+            let (_copy, mounted) = open(&copy).expect("a copy");
+            kill::undo(self.scene, mounted.path(), &now);
+            self.known.push(now);
+        }
+    }
+
+    fn judge(&self, call: &Call, fault: Fault, ended: &Ended, now: &Manifest, root: &Path) {
+        let said = ended.err();
+        assert!(!said.contains("panicked"), "{said}");
+        match ended.code {
+            // As if somebody had put a link there: see the tampered trees.
+            0 | 1 if call.name == "openat2" && fault == Fault::Fail("ELOOP") => {
+                assert_nothing_lost(&self.scene.held(), now, &self.scene.half_done());
+                return;
+            }
+            // Said, and in the record: "the attribute user.origin could not be set".
+            0 if call.name == "fsetxattr" => {
+                assert!(said.contains("the attribute user.origin could not be set"), "{said}");
+                self.scene.assert_done_but_for(now, root, "user.origin");
+            }
+            0 => self.scene.assert_done(now, root),
+            1 => {
+                assert!(
+                    *now != self.scene.before,
+                    "stopped part-way, and nothing was touched: {said}"
+                );
+                self.scene.assert_half_done(now, root, None);
+            }
+            3 => assert!(*now == self.scene.before, "refused, and something was touched: {said}"),
+            134 if matches!(fault, Fault::FailForGood("ENOMEM")) => {
+                self.scene.assert_half_done(now, root, None);
+            }
+            code => panic!("exit status {code}: {said}"),
+        }
+        let names = said.contains("Failed to ") && said.contains("'/");
+        let mute = call.name == "write" && (call.line.starts_with("write(2") || for_good(fault));
+        let locked = call.name == "flock" && said.contains("another nixos-lustrate is at work");
+        let told = matches!(ended.code, 0 | 134) || names || mute || locked;
+        assert!(told, "neither the operation nor the path is named: {said}");
+    }
+}

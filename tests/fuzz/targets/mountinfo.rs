@@ -1,0 +1,17 @@
+//! The mount table: the kernel writes it, but the names in it are anybody's.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use nixos_lustrate::mountinfo::{below, overlay_redirects};
+
+fuzz_target!(|info: &[u8]| {
+    for root in [&b"/sysroot"[..], b"/", b""] {
+        let mounts = below(info, root);
+        assert!(mounts.is_sorted_by(|a, b| a.point < b.point));
+        for name in mounts.iter().flat_map(|m| m.point.names()) {
+            assert!(!matches!(name.as_bytes(), b"" | b"." | b".."));
+        }
+    }
+    let _ = overlay_redirects(info, 26);
+});
