@@ -4,7 +4,7 @@ use crate::error::{Error, OpError, Refusal, Stop};
 use crate::exchange::{self, Boot, Done};
 use crate::facts::{Environment, Marker, Wishes};
 use crate::intent::Direction;
-use crate::names::MARKER;
+use crate::names::{MARKER, OLD_ROOT_TMP};
 use crate::plan::{Plan, plan};
 use crate::survey::{look, older_came_back, survey};
 use crate::tree::Tree;
@@ -33,7 +33,7 @@ pub fn run<T: Tree>(
 ) -> Result<Outcome, Error> {
     let look = look(tree, root).map_err(unread)?;
     match (look.in_progress(), &look.marker) {
-        (false, Marker::InProgress(direction)) => finish(tree, root, *direction),
+        (false, Marker::InProgress(direction)) => finish(tree, root, &environment, *direction),
         (false, Marker::None) if !wishes.always => Ok(Outcome::Nothing),
         _ => {
             let plan = judge(tree, root, environment, wishes, Direction::Lustrate)?;
@@ -56,7 +56,9 @@ pub fn revert<T: Tree>(
 ) -> Result<Outcome, Error> {
     let look = look(tree, root).map_err(unread)?;
     match (may_revert(tree, root)?, look.in_progress(), &look.marker) {
-        (false, _, Marker::InProgress(direction)) => return finish(tree, root, *direction),
+        (false, _, Marker::InProgress(direction)) => {
+            return finish(tree, root, &environment, *direction);
+        }
         // A run that was interrupted before it could write an intent.
         (_, false, _) if exchange::undo_note(tree, root)? => {
             return Ok(Outcome::Finished(Direction::Revert));
@@ -116,9 +118,29 @@ fn exchange<T: Tree>(tree: &T, root: &T::Dir, plan: Plan, boot: Boot) -> Result<
     Ok(Outcome::Exchanged(Box::new((plan, done))))
 }
 
-fn finish<T: Tree>(tree: &T, root: &T::Dir, direction: Direction) -> Result<Outcome, Error> {
+fn finish<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    environment: &Environment,
+    direction: Direction,
+) -> Result<Outcome, Error> {
+    if !exchange::is_over(tree, root, direction).map_err(unread)? {
+        return Err(staging_gone(environment).into());
+    }
     exchange::finish(tree, root)?;
     Ok(Outcome::Finished(direction))
+}
+
+/// The marker says that an exchange is in progress, and half of the root is not
+/// there (I7).
+fn staging_gone(environment: &Environment) -> Refusal {
+    let root = environment.root.trim_end_matches('/');
+    let (marker, staging) = (format!("{root}/etc/{MARKER}"), format!("{root}/{OLD_ROOT_TMP}"));
+    Refusal::new(
+        format!("{marker} says that files are being moved, and the directory {staging} is gone"),
+        "Half a system would have booted",
+        format!("Put {staging} back, or, if you want the root as it is: rm {marker}"),
+    )
 }
 
 fn unread(error: OpError) -> Error {

@@ -111,7 +111,7 @@ pub fn survey<T: Tree>(
     let finished = !look.in_progress() && direction == Direction::Revert;
     let old_home = if finished { tree.open(root, &[OLD_ROOT])? } else { staging };
     let journal_home = match (&old_home, &incoming) {
-        (Some(home), _) if tree.open(home, &[LUSTRATE])?.is_some() => Some(home),
+        (Some(home), _) if tree.stat(home, &LUSTRATE)?.is_some() => Some(home),
         (_, incoming) => incoming.as_ref(),
     };
     let journal = match journal_home {
@@ -206,7 +206,13 @@ fn entries<T: Tree>(tree: &T, dir: &T::Dir, here: &Stat) -> Result<Vec<Entry>> {
 
 /// The intent, or else the record, in a staging directory or old root.
 fn journal<T: Tree>(tree: &T, home: &T::Dir, uid: u32, finished: bool) -> Result<Journal> {
-    let Some(meta) = tree.open(home, &[LUSTRATE])? else { return Ok(Journal::None) };
+    let Some(meta) = tree.open(home, &[LUSTRATE])? else {
+        if tree.stat(home, &LUSTRATE)?.is_none() {
+            return Ok(Journal::None);
+        }
+        let path = tree.show(home, Some(&LUSTRATE));
+        return Ok(Journal::Bad(format!("{path} is no directory")));
+    };
     let order = if finished { [RECORD, INTENT] } else { [INTENT, RECORD] };
     for name in order {
         let Some(stat) = tree.stat(&meta, &name)? else { continue };

@@ -11,7 +11,7 @@ use crate::names::{
     OLD_ROOT_TMP, PART, RECORD, RW_ETC, UPPER, UPPER_MARKER,
 };
 use crate::sys::Kind;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, is_dated};
 use crate::tree::{self, Moved, Tree};
 
 /// Intents and records larger than this are not read: over a million entries.
@@ -179,6 +179,37 @@ fn clean_up<T: Tree>(tree: &T, root: &T::Dir, flags: Option<u32>) -> Result<()> 
         tree.remove_file(&etc, &MARKER)?;
     }
     Ok(())
+}
+
+/// Whether a root with an in-progress marker and no staging directory is at the
+/// end of that exchange, or before its first step. Otherwise somebody has taken
+/// the staging directory away.
+///
+/// # Errors
+/// What the file system answers.
+pub fn is_over<T: Tree>(tree: &T, root: &T::Dir, direction: Direction) -> tree::Result<bool> {
+    let has = |home: Name, notes: &[Name]| -> tree::Result<bool> {
+        let Some(meta) = tree.open(root, &[home, LUSTRATE])? else { return Ok(false) };
+        for note in notes {
+            if tree.stat(&meta, note)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    if has(OLD_ROOT, &[RECORD])? {
+        return Ok(true);
+    }
+    if direction == Direction::Lustrate {
+        return Ok(false);
+    }
+    for name in tree.list(root)? {
+        let ours = name == NIXOS_ROOT || is_dated(&name, &NIXOS_ROOT);
+        if ours && has(name, &[RECORD])? {
+            return Ok(true);
+        }
+    }
+    has(OLD_ROOT, &[INTENT])
 }
 
 /// Ends what a power cut after the commit, or before the first step, left: an

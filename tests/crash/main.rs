@@ -17,6 +17,7 @@ mod fail;
 mod failures;
 mod kill;
 mod lacking;
+mod outcome;
 mod random;
 mod scene;
 mod state;

@@ -6,12 +6,12 @@ use std::path::Path;
 use crate::common::command::{self, arguments};
 use crate::common::image::{Fs, Image, Mounted};
 use crate::common::manifest::{APPEND, IMMUTABLE, Manifest};
-use crate::common::population::MARKER;
+use crate::common::population::{MARKER, assert_same_population};
 use crate::common::skip::Skipped;
 use crate::common::strace::{self, Call};
 use crate::common::sys;
 use crate::common::trees::Root;
-use crate::state;
+use crate::outcome;
 use crate::trees::Crash;
 
 /// The command that is disturbed.
@@ -57,6 +57,7 @@ impl Scene {
     pub fn new(tree: &'static Crash, fs: Fs, verb: Verb) -> Result<Self, Skipped> {
         strace::available()?;
         let (start, mounted) = tree.case.make(fs)?;
+        let original = Manifest::of(mounted.path());
         if verb == Verb::Revert {
             command::on("run", mounted.path()).expect(0);
             what_nixos_writes(&Root { path: mounted.path(), fs });
@@ -71,7 +72,20 @@ impl Scene {
         let calls = trace.from(&opens).to_vec();
         assert!(!calls.is_empty(), "no call opens the root");
         let done = Manifest::of(before.path());
-        let record = state::record(before.path(), verb);
+        // What the rest is compared with is right itself.
+        match verb {
+            Verb::Run => tree.outcome.assert(&manifest, &done),
+            Verb::Revert => {
+                let back = outcome::given_back(tree, &original);
+                // In an etc that was kept, what NixOS wrote stays.
+                let kept = tree.outcome.keepers.contains(&&b"etc"[..]);
+                let [a, b] =
+                    [&b"etc/machine-id"[..], b"etc/static"].map(|p| if kept { p } else { MARKER });
+                let done = done.without(a).without(b);
+                assert_same_population(&back, &done, &tree.outcome.moved_paths());
+            }
+        }
+        let record = outcome::record(before.path(), verb);
         Ok(Self { tree, fs, verb, start, before: manifest, done, record, calls })
     }
 

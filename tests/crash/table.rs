@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::sync::{Mutex, Once, PoisonError};
 
+use crate::random::seed;
 use crate::sys;
 
 struct Row {
@@ -23,6 +24,7 @@ pub fn add(table: &'static str, cells: &[(&'static str, &dyn Display)]) {
 
 extern "C" fn print() {
     let rows = ROWS.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = writeln!(std::io::stderr(), "\nCRASH_SEED={} repeats what was random.", seed());
     let mut tables: Vec<&str> = rows.iter().map(|row| row.table).collect();
     tables.sort_unstable();
     tables.dedup();

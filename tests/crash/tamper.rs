@@ -51,9 +51,21 @@ impl Site {
     }
 }
 
+/// What has to come of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Must {
+    /// Where there is an intent to tamper with, nothing is done.
+    Refuse,
+    /// The same, where the marker in etc says that an exchange is in progress.
+    RefuseOnceArmed,
+    /// Either that, or it goes on, or stops.
+    BeSafe,
+}
+
 /// What somebody does to it, and what that is called.
 pub struct Tampering {
     pub name: String,
+    pub must: Must,
     pub act: Box<dyn Fn(&Site)>,
 }
 
@@ -109,12 +121,22 @@ impl Bench {
         let killed =
             strace::run_with(Fault::Kill, kill, arguments(self.verb.name(), &site.root, &[]));
         assert!(killed.was_killed(), "not killed: {}", killed.err());
+        let intent = site.meta().join("intent").exists();
+        let marker = std::fs::read_to_string(site.root.join("etc/NIXOS_LUSTRATE"));
+        let armed = marker.is_ok_and(|text| text.starts_with("# nixos-lustrate: "));
         (tampering.act)(&site);
         sync(&site.root);
         let before = View::of(&site);
         let ended = command::on(verb.name(), &site.root);
         let after = View::of(&site);
         before.judge(&after, &ended);
+        let same = ended.code != 1 && before.root == after.root;
+        let idle = match tampering.must {
+            Must::Refuse => same || !intent,
+            Must::RefuseOnceArmed => same || !armed,
+            Must::BeSafe => true,
+        };
+        assert!(idle, "not refused, but {}: {}", ended.code, ended.err());
         if ended.code == 1 {
             let other = command::on(verb.other().name(), &site.root);
             after.judge(&View::of(&site), &other);

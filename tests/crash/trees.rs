@@ -2,6 +2,7 @@
 //! root that an exchange has a step for.
 
 use crate::common::manifest::{APPEND, IMMUTABLE};
+use crate::common::trees::case::OldRoot;
 use crate::common::trees::{self, Built, Case, Outcome, Root, Start, typical};
 
 /// A tree, and what moves in it.
@@ -60,6 +61,7 @@ pub static KEEPERS: Crash = Crash {
             b"srv/log/journal",
         ],
         links: &[b"bin"],
+        old_root: OldRoot::Dated,
         ..Outcome::NOTHING_KEPT
     },
     protected: &[b"nix", b"boot"],
@@ -103,7 +105,11 @@ pub static KEPT_ETC: Crash = Crash {
         },
         ..Case::TYPICAL
     },
-    outcome: Outcome { keepers: &[b"etc", b"usr/share/app"], ..Outcome::NOTHING_KEPT },
+    outcome: Outcome {
+        keepers: &[b"etc", b"usr/share/app"],
+        old_root: OldRoot::Dated,
+        ..Outcome::NOTHING_KEPT
+    },
     protected: &[b"nix", b"boot"],
 };
 
@@ -130,6 +136,7 @@ pub static SMALL: Crash = Crash {
     outcome: Outcome {
         keepers: &[b"usr/bin/su", b"var/lib/app"],
         links: &[b"bin"],
+        old_root: OldRoot::Dated,
         ..Outcome::NOTHING_KEPT
     },
     protected: &[b"nix", b"boot"],

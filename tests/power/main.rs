@@ -32,6 +32,8 @@ mod failures;
 #[allow(dead_code, reason = "shared with the killed commands")]
 #[path = "../crash/kill.rs"]
 mod kill;
+#[path = "../crash/outcome.rs"]
+mod outcome;
 #[path = "../crash/random.rs"]
 mod random;
 #[allow(dead_code, reason = "shared with the killed commands")]

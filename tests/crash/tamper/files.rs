@@ -5,11 +5,15 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Site, Tampering};
+use super::{Must, Site, Tampering};
 use crate::common::sys;
 
 fn one(name: &str, act: fn(&Site)) -> Tampering {
-    Tampering { name: name.to_owned(), act: Box::new(act) }
+    Tampering { name: name.to_owned(), must: Must::BeSafe, act: Box::new(act) }
+}
+
+fn bad(name: &str, act: fn(&Site)) -> Tampering {
+    Tampering { must: Must::Refuse, ..one(name, act) }
 }
 
 fn is_there(path: &Path) -> bool {
@@ -70,22 +74,22 @@ pub fn all() -> Vec<Tampering> {
 
 fn intents() -> Vec<Tampering> {
     vec![
-        one("the intent is of another user", |site| {
+        bad("the intent is of another user", |site| {
             let _ = chown(site.meta().join("intent"), Some(1000), Some(1000));
         }),
-        one("the intent is writable by all", |site| {
+        bad("the intent is writable by all", |site| {
             let mode = Permissions::from_mode(0o666);
             let _ = fs::set_permissions(site.meta().join("intent"), mode);
         }),
-        one("the intent is a FIFO", |site| {
+        bad("the intent is a FIFO", |site| {
             let intent = site.meta().join("intent");
             remove(&intent);
             sys::make_node(&intent, libc::S_IFIFO | 0o644, 0).expect("a FIFO");
         }),
-        one("the intent is a link", |site| {
+        bad("the intent is a link", |site| {
             link_to_moved(&site.meta().join("intent"), site.near.join("intent"));
         }),
-        one("the intent is a directory", |site| {
+        bad("the intent is a directory", |site| {
             let intent = site.meta().join("intent");
             remove(&intent);
             fs::create_dir(&intent).expect("a directory");
@@ -111,10 +115,10 @@ fn links() -> Vec<Tampering> {
         one("the new population is outside, behind a link", |site| {
             link_to_moved(&site.incoming(), site.near.join("incoming"));
         }),
-        one("our directory is a link", |site| {
+        bad("our directory is a link", |site| {
             link_to_moved(&site.meta(), site.near.join("meta"));
         }),
-        one("the staging directory is a link", |site| {
+        bad("the staging directory is a link", |site| {
             link_to_moved(&site.staging(), site.near.join("staging"));
         }),
         one("links lie where files of ours will be made", |site| {
@@ -189,17 +193,17 @@ fn by_hand() -> Vec<Tampering> {
 
 fn removed() -> Vec<Tampering> {
     vec![
-        one("the staging directory is a copy", |site| {
+        bad("the staging directory is a copy", |site| {
             let aside = site.root.join("aside");
             move_away(&site.staging(), &aside);
             copy(&aside, &site.staging());
         }),
-        one("our directory is a copy", |site| {
+        bad("our directory is a copy", |site| {
             let aside = site.root.join("aside");
             move_away(&site.meta(), &aside);
             copy(&aside, &site.meta());
         }),
-        one("the root is a copy", |site| {
+        bad("the root is a copy", |site| {
             let aside = site.near.join("root");
             move_away(&site.root, &aside);
             copy(&aside, &site.root);
@@ -210,9 +214,12 @@ fn removed() -> Vec<Tampering> {
         one("the new population is gone", |site| {
             move_away(&site.incoming(), &site.near.join("incoming"));
         }),
-        one("the staging directory is gone", |site| {
-            move_away(&site.staging(), &site.near.join("staging"));
-        }),
+        Tampering {
+            must: Must::RefuseOnceArmed,
+            ..one("the staging directory is gone", |site| {
+                move_away(&site.staging(), &site.near.join("staging"));
+            })
+        },
         one("half of the staging directory is gone", |site| {
             let entries = fs::read_dir(site.staging()).expect("the entries");
             let entries = entries.map(|e| e.expect("an entry").file_name());

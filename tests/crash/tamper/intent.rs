@@ -4,9 +4,13 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Site, Tampering};
+use super::{Must, Site, Tampering};
 
 type Lines = Vec<String>;
+
+fn bad(name: impl Into<String>, change: impl Fn(&mut Lines) + 'static) -> Tampering {
+    Tampering { must: Must::Refuse, ..edit(name, change) }
+}
 
 fn edit(name: impl Into<String>, change: impl Fn(&mut Lines) + 'static) -> Tampering {
     let act = move |site: &Site| {
@@ -16,7 +20,8 @@ fn edit(name: impl Into<String>, change: impl Fn(&mut Lines) + 'static) -> Tampe
         change(&mut lines);
         write(&path, &lines);
     };
-    Tampering { name: format!("intent: {}", name.into()), act: Box::new(act) }
+    let name = format!("intent: {}", name.into());
+    Tampering { name, must: Must::BeSafe, act: Box::new(act) }
 }
 
 /// In place: the owner, the mode and the inode are those that were there.
@@ -39,7 +44,9 @@ const LINES: usize = 26;
 pub fn all() -> Vec<Tampering> {
     let mut all = Vec::new();
     for at in 0..LINES {
-        all.push(edit(format!("cut off before line {at}"), move |lines| lines.truncate(at)));
+        all.push(bad(format!("cut off before line {at}"), move |lines| {
+            lines.truncate(at.min(lines.len() - 1));
+        }));
         all.push(edit(format!("without line {at}"), move |lines| {
             if at < lines.len() {
                 lines.remove(at);
@@ -59,47 +66,58 @@ pub fn all() -> Vec<Tampering> {
             }
         }));
     }
-    for line in INSERTED {
-        all.push(edit(format!("with {line:?}"), |lines| {
-            // Where lines of that kind are, to keep them sorted.
-            let key = line.split(' ').next().unwrap_or_default();
-            let at = lines.iter().position(|l| l.starts_with(key) && l.as_str() >= *line);
-            let at = at.unwrap_or_else(|| lines.len() - 1);
-            lines.insert(at, (*line).to_owned());
-            recount(lines);
-        }));
-    }
-    for (from, to) in REPLACED {
-        all.push(edit(format!("{to:?} for {from:?}"), move |lines| {
-            if let Some(line) = lines.iter_mut().find(|line| line.starts_with(from)) {
-                (*to).clone_into(line);
-            }
-        }));
-    }
-    all.push(edit("empty", Lines::clear));
-    all.push(edit("no text", |lines| *lines = vec!["\0\u{1}\u{7f}".to_owned()]));
-    all.push(edit("a very long line", |lines| lines.insert(1, "x".repeat(1 << 20))));
+    all.extend(BAD.iter().map(|line| bad(format!("with {line:?}"), |lines| insert(lines, line))));
+    all.extend(ODD.iter().map(|line| edit(format!("with {line:?}"), |lines| insert(lines, line))));
+    let instead = |(from, to): &'static (&str, &str)| {
+        (format!("{to:?} for {from:?}"), |lines: &mut Lines| replace(lines, from, to))
+    };
+    all.extend(BAD_INSTEAD.iter().map(instead).map(|(name, change)| bad(name, change)));
+    all.extend(ODD_INSTEAD.iter().map(instead).map(|(name, change)| edit(name, change)));
+    all.push(bad("empty", Lines::clear));
+    all.push(bad("no text", |lines| *lines = vec!["\0\u{1}\u{7f}".to_owned()]));
+    all.push(bad("a very long line", |lines| lines.insert(1, "x".repeat(1 << 20))));
     all
 }
 
-const INSERTED: &[&str] = &[
+/// Where lines of that kind are, to keep them sorted.
+fn insert(lines: &mut Lines, line: &str) {
+    let key = line.split(' ').next().unwrap_or_default();
+    let at = lines.iter().position(|l| l.starts_with(key) && l.as_str() >= line);
+    let at = at.unwrap_or_else(|| lines.len() - 1);
+    lines.insert(at, line.to_owned());
+    recount(lines);
+}
+
+fn replace(lines: &mut Lines, from: &str, to: &str) {
+    if let Some(line) = lines.iter_mut().find(|line| line.starts_with(from)) {
+        to.clone_into(line);
+    }
+}
+
+/// Lines that no intent has.
+const BAD: &[&str] = &[
     "old nix",
     "old boot",
     "old old-root.tmp",
     "old .lustrate",
     "old ..",
     "old a/b",
-    "old mine",
     "keeper ../x",
     "keeper /etc",
     "keeper nix/store",
     "keeper boot/vmlinuz",
     "keeper old-root.tmp/etc",
+    "link nix/x",
+    "copy nix",
+    "unknown x",
+];
+
+/// Lines that one might have.
+const ODD: &[&str] = &[
+    "old mine",
     "keeper usr",
     "keeper etc",
-    "link nix/x",
     "link usr",
-    "copy nix",
     "copy home",
     "copy usr",
     "copy etc",
@@ -109,25 +127,27 @@ const INSERTED: &[&str] = &[
     "pinned kept usr",
     "pinned kept etc",
     "pinned mount old-root",
-    "boot-bak 2",
     "warning \\x1b[2J",
-    "unknown x",
 ];
 
-const REPLACED: &[(&str, &str)] = &[
+const BAD_INSTEAD: &[(&str, &str)] = &[
     ("nixos-lustrate-intent", "nixos-lustrate-intent 2"),
     ("nixos-lustrate-intent", "nixos-lustrate-intent 01"),
-    ("direction", "direction lustrate"),
-    ("direction", "direction revert"),
     ("direction", "direction sideways"),
     ("anchor", "anchor 2"),
-    ("etc", "etc 2"),
     ("rotated", "rotated nix"),
     ("rotated", "rotated boot"),
     ("rotated", "rotated etc"),
     ("rotated", "rotated old-root"),
     ("rotated", "rotated old-root.tmp"),
     ("rotated", "rotated usr"),
+];
+
+const ODD_INSTEAD: &[(&str, &str)] = &[
+    ("direction", "direction lustrate"),
+    ("direction", "direction revert"),
+    ("etc", "etc 2"),
+    ("boot-bak", "boot-bak 2"),
     ("started", "started 18446744073709551615"),
     ("started", "started 0"),
     ("old etc", "old esc"),
