@@ -124,10 +124,9 @@ fn finish<T: Tree>(
     environment: &Environment,
     direction: Direction,
 ) -> Result<Outcome, Error> {
-    if !exchange::is_over(tree, root, direction).map_err(unread)? {
-        return Err(staging_gone(environment).into());
-    }
-    exchange::finish(tree, root)?;
+    let ended = exchange::ended(tree, root, direction).map_err(unread)?;
+    let meta = ended.ok_or_else(|| staging_gone(environment))?;
+    exchange::finish(tree, root, &meta)?;
     Ok(Outcome::Finished(direction))
 }
 

@@ -25,7 +25,7 @@ mod keepers;
 mod marker;
 
 pub use begin::begin;
-pub use close::{MAX_INTENT, finish, free_dated, identity, is_over, noted_flags, undo_note};
+pub use close::{MAX_INTENT, ended, finish, free_dated, identity, noted_flags, undo_note};
 pub use flags::HINDERING;
 pub use marker::{LONGEST_MARKER, MAX_MARKER, direction_of};
 

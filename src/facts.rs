@@ -140,9 +140,19 @@ impl Facts {
     /// The entry of that name.
     #[must_use]
     pub fn entry(&self, name: &Name) -> Option<&Entry> {
-        let at = self.entries.binary_search_by(|e| e.name.cmp(name)).ok()?;
-        self.entries.get(at)
+        find(&self.entries, name)
     }
+
+    /// The entry of that name in the staging directory.
+    #[must_use]
+    pub fn staged(&self, name: &Name) -> Option<&Entry> {
+        find(self.staged.as_deref()?, name)
+    }
+}
+
+fn find<'a>(entries: &'a [Entry], name: &Name) -> Option<&'a Entry> {
+    let at = entries.binary_search_by(|e| e.name.cmp(name)).ok()?;
+    entries.get(at)
 }
 
 /// A `Result` of reading.

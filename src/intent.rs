@@ -87,7 +87,7 @@ pub struct Intent {
     pub boot_bak: Option<u64>,
     /// The name that an older `/old-root` gets.
     pub rotated: Option<Name>,
-    /// The entries that stay, and why.
+    /// The entries that stay, in order, and why.
     pub pinned: Vec<(Name, Pin)>,
     /// The keepers that move, in order.
     pub keepers: Vec<RelPath>,
@@ -118,7 +118,8 @@ impl Intent {
     /// Why `name` stays in the root, if it does.
     #[must_use]
     pub fn pin(&self, name: &Name) -> Option<Pin> {
-        self.pinned.iter().find(|(pinned, _)| pinned == name).map(|(_, pin)| *pin)
+        let at = self.pinned.binary_search_by(|(pinned, _)| pinned.cmp(name)).ok()?;
+        self.pinned.get(at).map(|(_, pin)| *pin)
     }
 
     /// The flags of the root itself, if it has any that hinder.

@@ -22,18 +22,19 @@ pub struct Mount {
 #[must_use]
 pub fn below(mountinfo: &[u8], root: &[u8]) -> Vec<Mount> {
     let root = root.strip_suffix(b"/").unwrap_or(root);
-    let mut mounts: Vec<Mount> = mountinfo
-        .split(|&b| b == b'\n')
-        .filter_map(|line| {
-            let mut fields = line.split(|&b| b == b' ');
-            let point = unescape(fields.nth(4)?);
-            let fs_type = fields.skip_while(|f| *f != b"-").nth(1)?;
-            let point = RelPath::parse(point.strip_prefix(root)?.strip_prefix(b"/")?).ok()?;
-            Some(Mount { point, fs_type: String::from_utf8_lossy(fs_type).into_owned() })
-        })
-        .collect();
-    mounts.sort_unstable_by(|a, b| a.point.cmp(&b.point));
-    mounts.dedup_by(|a, b| a.point == b.point);
+    let found = mountinfo.split(|&b| b == b'\n').filter_map(|line| {
+        let mut fields = line.split(|&b| b == b' ');
+        let point = unescape(fields.nth(4)?);
+        let fs_type = fields.skip_while(|f| *f != b"-").nth(1)?;
+        let point = RelPath::parse(point.strip_prefix(root)?.strip_prefix(b"/")?).ok()?;
+        Some(Mount { point, fs_type: String::from_utf8_lossy(fs_type).into_owned() })
+    });
+    let mut mounts: Vec<Mount> = Vec::new();
+    for mount in found {
+        if mounts.iter().all(|known| known.point != mount.point) {
+            mounts.push(mount);
+        }
+    }
     mounts
 }
 
@@ -89,7 +90,7 @@ mod tests {
     fn mounts_below_the_root_are_found_and_unescaped() {
         let found = below(INFO, b"/sysroot");
         let shown: Vec<_> = found.iter().map(|m| format!("{} {}", m.point, m.fs_type)).collect();
-        assert_eq!(shown, ["a b\\\\ tmpfs", "var/log xfs"]);
+        assert_eq!(shown, ["var/log xfs", "a b\\\\ tmpfs"]);
         assert_eq!(below(INFO, b"/").len(), 6);
         assert_eq!(below(INFO, b"/sysroot/var/log"), []);
     }

@@ -96,8 +96,9 @@ impl<'a> Draft<'a> {
     }
 
     fn pin(&mut self, name: &Name, pin: Pin) {
-        if self.plan.intent.pin(name).is_none() {
-            self.plan.intent.pinned.push((name.clone(), pin));
+        let pinned = &mut self.plan.intent.pinned;
+        if let Err(at) = pinned.binary_search_by(|(known, _)| known.cmp(name)) {
+            pinned.insert(at, (name.clone(), pin));
         }
     }
 
@@ -161,15 +162,13 @@ impl<'a> Draft<'a> {
     /// Between a lustration and its revert months may pass: what counts is what is
     /// in the old root now.
     fn look_at_old_root(&mut self) {
-        let staged = self.facts.staged.as_deref().unwrap_or_default();
-        let find =
-            |name: &Name| staged.binary_search_by(|e| e.name.cmp(name)).ok().map(|at| &staged[at]);
+        let facts = self.facts;
         let intent = &mut self.plan.intent;
-        intent.etc = find(&ETC).map(|e| e.stat.inode);
-        intent.boot_bak = self.facts.boot_bak;
+        intent.etc = facts.staged(&ETC).map(|e| e.stat.inode);
+        intent.boot_bak = facts.boot_bak;
         let all = std::mem::take(&mut intent.old);
         let (old, gone): (Vec<Name>, Vec<Name>) =
-            all.into_iter().partition(|name| find(name).is_some());
+            all.into_iter().partition(|name| facts.staged(name).is_some());
         intent.old = old;
         for name in gone {
             self.warn(format!("'{name}' is no longer in /old-root, and does not come back"));
@@ -179,26 +178,18 @@ impl<'a> Draft<'a> {
     /// Entries that are other file systems, or subvolumes that cannot move.
     fn pin_what_cannot_move(&mut self) {
         let facts = self.facts;
-        let known = self.plan.intent.pinned.len();
-        for entry in &facts.entries {
-            if entry.stat.mount != facts.root.mount || facts.is_mount_point(&entry.name) {
-                self.pin(&entry.name, Pin::Mount);
-            } else if entry.read_only {
-                self.pin(&entry.name, Pin::ReadOnly);
+        for Entry { name, stat, read_only, .. } in &facts.entries {
+            let mount = stat.mount != facts.root.mount || facts.is_mount_point(name);
+            let (pin, what) = match (mount, read_only) {
+                (true, _) => (Pin::Mount, "mount point"),
+                (_, true) => (Pin::ReadOnly, "read-only subvolume"),
+                _ => continue,
+            };
+            if self.plan.intent.pin(name).is_none() {
+                self.pin(name, pin);
+                self.warn(format!("{} is a {what} and is left in place", facts.show(name)));
             }
         }
-        let left = self.plan.intent.pinned.split_off(known);
-        for (name, pin) in &left {
-            let path = facts.show(name);
-            match pin {
-                Pin::Mount => self.warn(format!("{path} is a mount point and is left in place")),
-                Pin::ReadOnly => {
-                    self.warn(format!("{path} is a read-only subvolume and is left in place"));
-                }
-                Pin::Protected | Pin::Kept => {}
-            }
-        }
-        self.plan.intent.pinned.extend(left);
     }
 
     /// The entries of the old population that move.
@@ -220,22 +211,23 @@ impl<'a> Draft<'a> {
             }
             intent.copies.retain(|n| !is_reserved(n) && *n != OLD_ROOT);
         }
-        let pinned: Vec<&Name> = intent.pinned.iter().map(|(name, _)| name).collect();
         let known = matches!(facts.journal, Journal::Good(_));
         let rotated = intent.rotated.is_some() && !known;
-        let staged = |n: &Name| facts.staged.iter().flatten().any(|e| e.name == *n);
-        intent.old.retain(|n| {
-            let stays = pinned.contains(&n) || (rotated && *n == OLD_ROOT);
-            !is_reserved(n) && (!stays || staged(n))
+        let mut old = std::mem::take(&mut intent.old);
+        old.retain(|n| {
+            let stays = intent.pin(n).is_some() || (rotated && *n == OLD_ROOT);
+            !is_reserved(n) && (!stays || facts.staged(n).is_some())
         });
+        intent.old = old;
         if !matches!(facts.journal, Journal::Good(_)) && intent.moves(&ETC) {
             // Where it is now: in the staging directory, or else in the root.
             let mut all = facts.staged.iter().flatten().chain(&facts.entries);
             intent.etc = all.find(|e| e.name == ETC).map(|e| e.stat.inode);
         }
         // What stays is kept with all that is in it.
-        let Intent { keepers, pinned, .. } = intent;
-        keepers.retain(|keeper| pinned.iter().all(|(name, _)| name != keeper.entry()));
+        let mut keepers = std::mem::take(&mut intent.keepers);
+        keepers.retain(|keeper| intent.pin(keeper.entry()).is_none());
+        intent.keepers = keepers;
         if !intent.moves(&BOOT_BAK) {
             intent.boot_bak = None;
         }

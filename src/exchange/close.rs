@@ -82,6 +82,8 @@ impl<T: Tree> Exchange<'_, T> {
     /// The one rename after which the exchange is done.
     fn commit(&self, (from, to): (&Name, &Name)) -> Result<()> {
         self.tree.sync(self.root)?;
+        // Not before the record is on the disk, in whatever order it is written.
+        self.tree.remove_file(&self.meta, &INTENT)?;
         rename(self.tree, (self.root, from), (self.root, to))?;
         Ok(self.tree.sync(self.root)?)
     }
@@ -109,8 +111,7 @@ impl<T: Tree> Exchange<'_, T> {
         record.finished = Some(Timestamp::now());
         self.tree.remove_file(&self.meta, &PART)?;
         self.tree.make_file(&self.meta, &PART, &record.to_text())?;
-        self.tree.replace((&self.meta, &PART), (&self.meta, &RECORD))?;
-        Ok(self.tree.remove_file(&self.meta, &INTENT)?)
+        Ok(self.tree.replace((&self.meta, &PART), (&self.meta, &RECORD))?)
     }
 }
 
@@ -181,60 +182,45 @@ fn clean_up<T: Tree>(tree: &T, root: &T::Dir, flags: Option<u32>) -> Result<()> 
     Ok(())
 }
 
-/// Whether a root with an in-progress marker and no staging directory is at the
-/// end of that exchange, or before its first step. Otherwise somebody has taken
-/// the staging directory away.
+/// The `.lustrate` of an exchange of which only the in-progress marker is left:
+/// it is over, or a revert that had not moved anything yet. `None`: somebody
+/// has taken the staging directory away.
 ///
 /// # Errors
 /// What the file system answers.
-pub fn is_over<T: Tree>(tree: &T, root: &T::Dir, direction: Direction) -> tree::Result<bool> {
-    let has = |home: Name, notes: &[Name]| -> tree::Result<bool> {
-        let Some(meta) = tree.open(root, &[home, LUSTRATE])? else { return Ok(false) };
-        for note in notes {
-            if tree.stat(&meta, note)?.is_some() {
-                return Ok(true);
+pub fn ended<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    direction: Direction,
+) -> tree::Result<Option<T::Dir>> {
+    let with = |home: &Name, note: &Name| -> tree::Result<Option<T::Dir>> {
+        let Some(meta) = tree.open(root, &[home.clone(), LUSTRATE])? else { return Ok(None) };
+        Ok(tree.stat(&meta, note)?.map(|_| meta))
+    };
+    if direction == Direction::Revert {
+        if let Some(begun) = with(&OLD_ROOT, &INTENT)? {
+            return Ok(Some(begun));
+        }
+        // Ours has a date when a `nixos-root` of the user's was there.
+        let dated = tree.list(root)?.into_iter().rev().filter(|n| is_dated(n, &NIXOS_ROOT));
+        for name in std::iter::once(NIXOS_ROOT).chain(dated) {
+            if let Some(reverted) = with(&name, &RECORD)? {
+                return Ok(Some(reverted));
             }
         }
-        Ok(false)
-    };
-    if has(OLD_ROOT, &[RECORD])? {
-        return Ok(true);
     }
-    if direction == Direction::Lustrate {
-        return Ok(false);
-    }
-    for name in tree.list(root)? {
-        let ours = name == NIXOS_ROOT || is_dated(&name, &NIXOS_ROOT);
-        if ours && has(name, &[RECORD])? {
-            return Ok(true);
-        }
-    }
-    has(OLD_ROOT, &[INTENT])
+    with(&OLD_ROOT, &RECORD)
 }
 
-/// Ends what a power cut after the commit, or before the first step, left: an
-/// in-progress marker and no staging directory.
+/// Ends what a power cut after the commit, or before the first step, left: the
+/// `.lustrate` is what [`ended`] found.
 ///
 /// # Errors
 /// [`Stop`]; it can be repeated.
-pub fn finish<T: Tree>(tree: &T, root: &T::Dir) -> Result<()> {
-    let mut newest: Option<Intent> = None;
-    for name in [OLD_ROOT, NIXOS_ROOT] {
-        if let Some(meta) = tree.open(root, &[name.clone(), LUSTRATE])?
-            && let Some(found) = load(tree, &meta)?
-            && newest.as_ref().is_none_or(|n| n.started <= found.started)
-        {
-            newest = Some(found);
-        }
-        // A revert that had only just begun is not one of that root any more.
-        if let Some(meta) = tree.open(root, &[name.clone(), LUSTRATE])?
-            && tree.stat(&meta, &RECORD)?.is_some()
-        {
-            tree.remove_file(&meta, &INTENT)?;
-        }
-    }
-    let flags = newest.and_then(|intent| intent.root_flags());
-    clean_up(tree, root, flags)
+pub fn finish<T: Tree>(tree: &T, root: &T::Dir, meta: &T::Dir) -> Result<()> {
+    let flags = load(tree, meta)?.and_then(|intent| intent.root_flags());
+    clean_up(tree, root, flags)?;
+    Ok(tree.remove_file(meta, &INTENT)?)
 }
 
 /// Sets the flags of an immutable root again that are noted in `etc`; `false`

@@ -125,7 +125,8 @@ impl Draft {
     fn complete(self, end: usize) -> Result<Intent, BadIntent> {
         // Sorted and without repetition: what follows searches in it. And no
         // intent can have moved what never moves (I2).
-        let sorted = self.old.is_sorted_by(|a, b| a < b);
+        let sorted =
+            self.old.is_sorted_by(|a, b| a < b) && self.pinned.is_sorted_by(|(a, _), (b, _)| a < b);
         let entries = self.old.iter().chain(&self.copies);
         let mut entries = entries.chain(self.keepers.iter().chain(&self.links).map(RelPath::entry));
         if !sorted || entries.any(is_reserved) {
@@ -199,7 +200,7 @@ fn unescape(value: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::collection::{btree_set, vec};
+    use proptest::collection::{btree_map, btree_set, vec};
     use proptest::prelude::*;
 
     fn name() -> impl Strategy<Value = Name> {
@@ -217,7 +218,8 @@ mod tests {
                 ("\\PC{1,9}", "[0-9a-f-]{1,36}", any::<bool>(), any::<u64>(), any::<u64>()),
             (etc, boot_bak, rotated) in
                 (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u64>>()),
-            pinned in vec((name(), prop::sample::select(Pin::ALL.map(|(p, _)| p).to_vec())), 0..4),
+            pinned in
+                btree_map(name(), prop::sample::select(Pin::ALL.map(|(p, _)| p).to_vec()), 0..4),
             (keepers, links) in (vec(nested(), 0..4), vec(nested(), 0..3)),
             flags in vec((prop::option::of(nested()), any::<u64>(), any::<u32>()), 0..3),
             (copies, old) in (vec(name(), 0..3), btree_set(name(), 0..9)),
@@ -226,7 +228,8 @@ mod tests {
         ) -> Intent {
             let flags = flags.into_iter();
             Intent {
-                tool, boot_id, anchor, etc, boot_bak, pinned, keepers, links, copies,
+                tool, boot_id, anchor, etc, boot_bak, keepers, links, copies,
+                pinned: pinned.into_iter().collect(),
                 rotated: rotated.map(|time| Timestamp(time).dated(&OLD_ROOT)),
                 direction: if revert { Direction::Revert } else { Direction::Lustrate },
                 started: Timestamp(started),

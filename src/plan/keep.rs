@@ -85,20 +85,14 @@ impl Draft<'_> {
     fn settle(&mut self, keep: &Keep) -> Result<Option<Settled>, Refusal> {
         let asked = &keep.asked;
         let (real, links, stat, parent, how) = match &keep.found {
-            Found::Missing => {
+            // The last part of a keeper is never followed, so it is never the root.
+            Found::Missing | Found::Root => {
                 self.warn(format!("'{asked}' is in the keep-list but not there"));
                 return Ok(None);
             }
             Found::Loop => {
                 self.warn(format!("'{asked}' is in the keep-list but its links never end"));
                 return Ok(None);
-            }
-            Found::Root => {
-                return Err(Refusal::new(
-                    format!("'{asked}' in the keep-list leads to the root itself"),
-                    "Keeping everything leaves nothing to lustrate",
-                    "Remove that line",
-                ));
             }
             Found::Mount { at } => {
                 self.warn(format!(
@@ -175,7 +169,7 @@ impl Draft<'_> {
     /// Whether an entry is in the staging directory of an interrupted stock
     /// lustration.
     fn was_moved(&self, name: &Name) -> bool {
-        self.facts.staged.iter().flatten().any(|e| e.name == *name)
+        self.facts.staged(name).is_some()
     }
 
     /// Takes the settled keepers, without those that others cover.
@@ -211,12 +205,18 @@ impl Draft<'_> {
                 self.plan.kept.push(one.kept);
             }
         }
-        let intent = &mut self.plan.intent;
-        let (keepers, pinned) = (&intent.keepers, &intent.pinned);
-        let entry_stays = |name: &Name| pinned.iter().any(|(pinned, _)| pinned == name);
-        intent.links.retain(|link| {
-            !entry_stays(link.entry()) && !keepers.iter().any(|keeper| keeper.covers(link))
-        });
+        let mut links = std::mem::take(&mut self.plan.intent.links);
+        links.retain(|link| !self.stays(link));
+        self.plan.intent.links = links;
+    }
+
+    /// Whether a path is kept, by itself or with what holds it.
+    fn stays(&self, path: &RelPath) -> bool {
+        let Intent { keepers, .. } = &self.plan.intent;
+        // Sorted, and none covers another.
+        let before = keepers.partition_point(|keeper| keeper <= path);
+        let covered = before.checked_sub(1).and_then(|at| keepers.get(at));
+        self.plan.intent.pin(path.entry()).is_some() || covered.is_some_and(|k| k.covers(path))
     }
 
     fn link(&mut self, link: RelPath) {
@@ -240,10 +240,7 @@ impl Draft<'_> {
         let asked = &keep.asked;
         match target {
             Found::Here { real, .. } => {
-                let intent = &self.plan.intent;
-                let stays = intent.pin(real.entry()).is_some()
-                    || intent.keepers.iter().any(|keeper| keeper.covers(real));
-                if !stays {
+                if !self.stays(real) {
                     self.warn(format!(
                         "'{asked}' is a link to '{real}', which is not kept: it will lead nowhere"
                     ));
