@@ -87,11 +87,39 @@ struct Keep {
     always: bool,
 }
 
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// How much is logged, from -2 to 2.
+    pub verbosity: i8,
+    /// The command.
+    pub request: Request,
+}
+
+/// A command with its options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// One that the small build has too.
+    Engine(Options),
+}
+
+impl Request {
+    /// Does it.
+    ///
+    /// # Errors
+    /// Why it did not do what it was asked.
+    pub fn carry_out(&self) -> Result<(), Error> {
+        match self {
+            Self::Engine(options) => crate::app::command(options),
+        }
+    }
+}
+
 /// Parses the arguments behind the program's name.
 ///
 /// # Errors
 /// [`Error::Usage`]; and [`Error::Shown`] for help and version.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, Error> {
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Error> {
     let name = OsString::from("nixos-lustrate");
     let parsed = Cli::try_parse_from(std::iter::once(name).chain(arguments));
     let cli = parsed.map_err(|error| match error.kind() {
@@ -103,7 +131,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, E
     })?;
     let mut options = Options::default();
     let verbosity = i16::from(cli.verbose) - i16::from(cli.quiet);
-    options.verbosity = i8::try_from(verbosity.clamp(-2, 2)).unwrap_or(0);
+    let verbosity = i8::try_from(verbosity.clamp(-2, 2)).unwrap_or(0);
+    options.verbosity = verbosity;
     let mut keeps = None;
     let root = match cli.command {
         Sub::Run { root, keep, system_id, no_guard } => {
@@ -135,7 +164,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, E
         options.keep = paths.iter().map(keep).collect::<Result<_, _>>()?;
     }
     options.check()?;
-    Ok(options)
+    Ok(Invocation { verbosity, request: Request::Engine(options) })
 }
 
 /// What clap says, without its usage line: `--help` tells that better.
@@ -170,7 +199,8 @@ mod tests {
             "plan --no-guard",
         ] {
             let words = || line.split_whitespace().map(OsString::from);
-            let (full, small) = (parse(words()), crate::options::parse(words()));
+            let full = parse(words()).map(|invocation| invocation.request);
+            let small = crate::options::parse(words()).map(Request::Engine);
             match (&full, &small) {
                 (Err(Error::Usage(_)), Err(Error::Usage(_))) => {}
                 _ => assert_eq!(full, small, "{line}"),

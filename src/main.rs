@@ -3,20 +3,24 @@
 use std::process::ExitCode;
 
 use nixos_lustrate::error::Error;
-use nixos_lustrate::{app, environment, kmsg_logger};
+use nixos_lustrate::{environment, kmsg_logger};
 
 #[cfg(feature = "full")]
-use nixos_lustrate::cli::parse;
+fn carry_out() -> Result<(), Error> {
+    let invocation = nixos_lustrate::cli::parse(std::env::args_os().skip(1))?;
+    kmsg_logger::install(environment::in_initrd(), invocation.verbosity);
+    invocation.request.carry_out()
+}
+
 #[cfg(not(feature = "full"))]
-use nixos_lustrate::options::parse;
+fn carry_out() -> Result<(), Error> {
+    let options = nixos_lustrate::options::parse(std::env::args_os().skip(1))?;
+    kmsg_logger::install(environment::in_initrd(), options.verbosity);
+    nixos_lustrate::app::command(&options)
+}
 
 fn main() -> ExitCode {
-    let arguments = std::env::args_os().skip(1);
-    let outcome = parse(arguments).and_then(|options| {
-        kmsg_logger::install(environment::in_initrd(), options.verbosity);
-        app::command(&options)
-    });
-    match outcome {
+    match carry_out() {
         Ok(()) => ExitCode::SUCCESS,
         Err(Error::Shown(text)) => {
             print!("{text}");
