@@ -1,10 +1,6 @@
 //! The commands as the program runs them: open the root once, take the lock,
 //! judge, act, report once at the top.
 
-use std::io::Write;
-
-use nix::errno::Errno;
-
 use crate::cmdline::{Asked, CmdLine};
 use crate::commands::{self, Outcome};
 use crate::environment::{View, in_initrd, kernel_command_line};
@@ -18,6 +14,7 @@ use crate::options::{Command, Options};
 use crate::plan::Plan;
 use crate::report;
 use crate::survey::{Look, look_in};
+use crate::sys;
 use crate::tree::Tree;
 
 mod root;
@@ -45,12 +42,9 @@ pub fn command(options: &Options) -> Result<(), Error> {
 
 /// What a command prints is its result: failing to is a failure.
 fn print(text: &str) -> Result<(), Error> {
-    let mut out = std::io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    written.map_err(|error| {
-        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        Error::Read(OpError::new("write to", "standard output".to_owned(), errno))
-    })
+    let written = sys::write_all(std::io::stdout(), text.as_bytes());
+    written
+        .map_err(|errno| Error::Read(OpError::new("write to", "standard output".to_owned(), errno)))
 }
 
 fn run(options: &Options) -> Result<(), Error> {

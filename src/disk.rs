@@ -180,7 +180,7 @@ impl Tree for Disk {
 
     fn make_file(&self, dir: &Dir, name: &Name, content: &[u8]) -> Result<()> {
         self.change(sys::make_file(dir, name))
-            .and_then(|file| sys::fill_file(file, content))
+            .and_then(|file| sys::fill_file(&file, content))
             .map_err(dir.failed("write", Some(name)))
     }
 

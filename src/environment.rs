@@ -1,12 +1,9 @@
 //! What the system around the root says: `/proc`, and the mount of the root.
 
-use std::fs;
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use nix::errno::Errno;
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use crate::cmdline::{self, CmdLine};
@@ -42,11 +39,6 @@ fn no_proc(path: &str, why: &str) -> Refusal {
     )
 }
 
-/// In the words of all other messages.
-fn why(error: &std::io::Error) -> &'static str {
-    Errno::from_raw(error.raw_os_error().unwrap_or(0)).desc()
-}
-
 /// Where `dir` is mounted in the file system that is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
@@ -69,10 +61,10 @@ pub fn environment(
     let failed = |op, errno| Refusal::from(OpError::new(op, shown, errno));
     let flags = fstatvfs(dir).map_err(|e| failed("look at", e))?.flags();
     let mountinfo = "/proc/self/mountinfo";
-    let mountinfo = fs::read(mountinfo).map_err(|e| no_proc(mountinfo, why(&e)))?;
+    let mountinfo = sys::read_proc(mountinfo).map_err(|e| no_proc(mountinfo, e.desc()))?;
     let link = format!("/proc/self/fd/{}", std::os::fd::AsFd::as_fd(dir).as_raw_fd());
-    let path = fs::read_link(&link).map_err(|e| no_proc(&link, why(&e)))?;
-    let path = path.as_os_str().as_bytes();
+    let path = sys::read_proc_link(&link).map_err(|e| no_proc(&link, e.desc()))?;
+    let path = path.as_slice();
     let mount = sys::stat(dir, None).map_err(|e| failed("look at", e))?.mount;
     let (mounts, swaps) = match view {
         View::Mounted => (mountinfo::below(&mountinfo, path), swaps(path)),
@@ -93,7 +85,7 @@ pub fn environment(
 /// The swap files below the root; `/proc/swaps` is missing in kernels without swap.
 fn swaps(root: &[u8]) -> Vec<RelPath> {
     let root = root.strip_suffix(b"/").unwrap_or(root);
-    let swaps = fs::read("/proc/swaps").unwrap_or_default();
+    let swaps = sys::read_proc("/proc/swaps").unwrap_or_default();
     let paths = swaps.split(|&b| b == b'\n').skip(1);
     paths
         .filter_map(|line| {
@@ -104,6 +96,6 @@ fn swaps(root: &[u8]) -> Vec<RelPath> {
 }
 
 fn boot_id() -> String {
-    let id = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let id = sys::read_proc("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     Shown(id.trim_ascii()).to_string()
 }

@@ -7,17 +7,18 @@
 //! reads stderr (`JOURNAL_STREAM`, systemd.exec(5)), the lines go there, since
 //! `quiet` hides the kernel log from the console but not the journal's copy.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::sys;
 
 /// Where the lines go.
 #[derive(Debug)]
 enum Sink {
     /// `/dev/kmsg`, opened for the first line: mostly there is none.
-    Kernel(OnceLock<Option<File>>),
+    Kernel(OnceLock<Option<OwnedFd>>),
     /// stderr, read by the journal: with the level in front.
     Journal,
     /// stderr, read by a person.
@@ -108,6 +109,10 @@ fn person_line(level: Level, message: &str) -> String {
     format!("{warning}{message}\n")
 }
 
+fn to_stderr(text: &str) -> sys::Result<()> {
+    sys::write_all(std::io::stderr().as_fd(), text.as_bytes())
+}
+
 impl Log for Logger {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
@@ -117,21 +122,18 @@ impl Log for Logger {
         let (level, message) = (record.level(), record.args().to_string());
         // There is nowhere to report that reporting failed.
         let _ = match &self.sink {
-            Sink::Kernel(kmsg) => {
-                let open = || OpenOptions::new().write(true).open("/dev/kmsg").ok();
-                match kmsg.get_or_init(open) {
-                    Some(kmsg) => kernel_lines(level, &message)
-                        .iter()
-                        .try_for_each(|line| (&*kmsg).write_all(line.as_bytes())),
-                    None => std::io::stderr().write_all(person_line(level, &message).as_bytes()),
-                }
-            }
+            Sink::Kernel(kmsg) => match kmsg.get_or_init(|| sys::open_kernel_log().ok()) {
+                Some(kmsg) => kernel_lines(level, &message)
+                    .iter()
+                    .try_for_each(|line| sys::write_all(kmsg, line.as_bytes())),
+                None => to_stderr(&person_line(level, &message)),
+            },
             Sink::Journal => {
                 let lines = message.lines();
                 let lines = lines.map(|line| format!("<{}>{line}\n", priority(level)));
-                std::io::stderr().write_all(lines.collect::<String>().as_bytes())
+                to_stderr(&lines.collect::<String>())
             }
-            Sink::Person => std::io::stderr().write_all(person_line(level, &message).as_bytes()),
+            Sink::Person => to_stderr(&person_line(level, &message)),
         };
     }
 

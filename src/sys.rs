@@ -8,8 +8,6 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, OsStr};
-use std::fs::File;
-use std::io::{Read, Write};
 use std::mem::MaybeUninit;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -207,26 +205,32 @@ pub(crate) fn list(dir: impl AsFd) -> Result<Vec<Name>> {
 /// At most `max` + 1 bytes of a regular file; `EINVAL` for anything else.
 pub(crate) fn read(dir: impl AsFd, path: &[u8], links: Links, max: usize) -> Result<Vec<u8>> {
     // O_NONBLOCK: opening a FIFO must not wait for a writer.
-    let file = File::from(open_beneath(dir, path, OFlag::O_NONBLOCK, links)?);
+    let file = open_beneath(dir, path, OFlag::O_NONBLOCK, links)?;
     if stat(&file, None)?.kind != Kind::File {
         return Err(Errno::EINVAL);
     }
-    let mut content = Vec::new();
-    let limit = u64::try_from(max).map_or(u64::MAX, |m| m.saturating_add(1));
-    file.take(limit).read_to_end(&mut content).map_err(|e| errno(&e))?;
-    Ok(content)
+    read_until(&file, |content| content.len() > max).map(|mut content| {
+        content.truncate(max.saturating_add(1));
+        content
+    })
 }
 
 /// What a link says. Its length is not asked first: no link is longer than a page.
 pub(crate) fn read_link(dir: impl AsFd, name: &Name) -> Result<Vec<u8>> {
+    name.as_os_str().with_nix_path(|name| link_at(dir.as_fd().as_raw_fd(), name))?
+}
+
+/// What a link of `/proc` says.
+pub(crate) fn read_proc_link(path: &str) -> Result<Vec<u8>> {
+    path.with_nix_path(|path| link_at(libc::AT_FDCWD, path))?
+}
+
+fn link_at(dir: i32, path: &CStr) -> Result<Vec<u8>> {
     let mut target = [0u8; 4096];
-    let length = name.as_os_str().with_nix_path(|name| {
-        let buffer = target.as_mut_ptr().cast();
-        // SAFETY: a live descriptor, a NUL-terminated name, and a buffer of that length.
-        Errno::result(unsafe {
-            libc::readlinkat(dir.as_fd().as_raw_fd(), name.as_ptr(), buffer, target.len())
-        })
-    })??;
+    let buffer = target.as_mut_ptr().cast();
+    // SAFETY: a live descriptor, a NUL-terminated path, and a buffer of that length.
+    let length =
+        Errno::result(unsafe { libc::readlinkat(dir, path.as_ptr(), buffer, target.len()) })?;
     Ok(target.iter().take(usize::try_from(length).unwrap_or(0)).copied().collect())
 }
 
@@ -234,35 +238,60 @@ pub(crate) fn read_link(dir: impl AsFd, name: &Name) -> Result<Vec<u8>> {
 /// it takes: this is on the way of every boot.
 pub(crate) fn read_line(path: &str) -> Result<Vec<u8>> {
     let file = openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-    let (mut line, mut buffer) = (Vec::new(), [0u8; 4096]);
-    while line.last() != Some(&b'\n') {
-        match nix::unistd::read(&file, &mut buffer)? {
-            0 => break,
-            length => line.extend(buffer.iter().take(length)),
+    read_until(&file, |line| line.last() == Some(&b'\n'))
+}
+
+/// Reads a whole file of `/proc`.
+pub(crate) fn read_proc(path: &str) -> Result<Vec<u8>> {
+    let file = openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    read_until(&file, |_| false)
+}
+
+fn read_until(file: &OwnedFd, enough: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>> {
+    let (mut content, mut buffer) = (Vec::new(), [0u8; 4096]);
+    while !enough(&content) {
+        match nix::unistd::read(file, &mut buffer) {
+            Ok(0) => break,
+            Ok(length) => content.extend(buffer.iter().take(length)),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
         }
     }
-    Ok(line)
+    Ok(content)
+}
+
+/// Writes all of it; a record of `/dev/kmsg` in one call.
+pub(crate) fn write_all(file: impl AsFd, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        match nix::unistd::write(file.as_fd(), bytes) {
+            Ok(length) => bytes = bytes.get(length..).unwrap_or_default(),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Opens the kernel log, to write to it.
+pub(crate) fn open_kernel_log() -> Result<OwnedFd> {
+    openat(AT_FDCWD, "/dev/kmsg", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 /// Makes an empty regular file that was not there.
-pub(crate) fn make_file(dir: impl AsFd, name: &Name) -> Result<File> {
+pub(crate) fn make_file(dir: impl AsFd, name: &Name) -> Result<OwnedFd> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let mode = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP | Mode::S_IROTH;
-    openat(dir, name.as_os_str(), flags, mode).map(File::from)
+    openat(dir, name.as_os_str(), flags, mode)
 }
 
 /// Writes the content of a new file, to the disk.
-pub(crate) fn fill_file(mut file: File, content: &[u8]) -> Result<()> {
-    file.write_all(content).map_err(|e| errno(&e))?;
+pub(crate) fn fill_file(file: &OwnedFd, content: &[u8]) -> Result<()> {
+    write_all(file, content)?;
     // All that came before it first: btrfs lets an fsync overtake renames, and
     // after a power cut a part of them would have happened.
-    nix::unistd::syncfs(&file)?;
-    nix::unistd::fsync(&file)
-}
-
-fn errno(error: &std::io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+    nix::unistd::syncfs(file)?;
+    nix::unistd::fsync(file)
 }
 
 /// How [`rename`] treats what has the new name already.
