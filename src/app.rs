@@ -87,6 +87,9 @@ fn run(options: &Options) -> Result<(), Error> {
     let environment = root.environment(View::Mounted, &command_line)?;
     let announce = |plan: &Plan| {
         log::info!("{}", report::beginning(plan, &root.shown));
+        if plan.resumes && !wishes.keep.is_empty() {
+            log::warn!("--keep is ignored: what is kept was settled when it began");
+        }
         log::debug!("{}", report::plan(plan, &root.shown));
     };
     let outcome = commands::run(&root.disk, &root.dir, environment, &wishes, announce);

@@ -94,7 +94,7 @@ impl Refusal {
 impl From<OpError> for Refusal {
     fn from(error: OpError) -> Self {
         let mend = match error.errno() {
-            Errno::EACCES | Errno::EPERM => "Run it as root",
+            Errno::EACCES | Errno::EPERM if !nix::unistd::geteuid().is_root() => "Run it as root",
             Errno::ENOSPC | Errno::EDQUOT => {
                 "Free a little space there (a few files, a few megabytes), then try again"
             }

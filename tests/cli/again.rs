@@ -182,3 +182,12 @@ fn a_lustration_by_the_stock_function_can_be_reverted() {
         assert_nothing_lost(&population, &after, &excuse);
     }
 }
+
+#[test]
+fn a_keep_that_comes_too_late_is_said_to_be_ignored() {
+    require_root!();
+    let (_image, mounted) = or_skip!(crate::states::interrupted("run"));
+    let ended = crate::with("run", mounted.path(), &["--keep", "srv"]).expect(0);
+    assert!(ended.err().contains("warning: --keep is ignored: "), "{}", ended.err());
+    assert!(mounted.path().join("old-root/srv").exists());
+}

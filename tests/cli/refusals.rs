@@ -224,6 +224,26 @@ const ROWS: &[Row] = &[
         ],
     ),
     special(
+        Fs::Tmpfs,
+        |root| {
+            root.directory("old-root", 0o755);
+            root.flags("old-root", IMMUTABLE)
+        },
+        [
+            "@/old-root is immutable or append-only",
+            "It could not make room for the new one",
+            "Clear that: chattr -ia @/old-root",
+        ],
+    ),
+    on_tmpfs(
+        |root| root.directory("old-root.tmp/nix", 0o755),
+        [
+            "@/nix stays in the root, and another nix has to come to its place",
+            "The exchange would have stopped part-way",
+            "Rename the other: mv @/old-root.tmp/nix @/old-root.tmp/nix.saved",
+        ],
+    ),
+    special(
         Fs::Xfs,
         |root| {
             root.fifo("pipe");
@@ -261,6 +281,63 @@ fn every_refusal_has_its_three_parts() {
         }
         assert_untouched(&before, &Manifest::of(mounted.path()));
     }
+}
+
+/// `revert` of a root that is not as `run` left it.
+fn assert_revert_refuses(change: fn(&Root<'_>), parts: [&str; 3]) {
+    let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |_| {}));
+    on("run", mounted.path()).expect(0);
+    change(&Root { path: mounted.path(), fs: Fs::Tmpfs });
+    let before = Manifest::of(mounted.path());
+    assert_refusal(on("revert", mounted.path()), mounted.path(), parts);
+    assert_untouched(&before, &Manifest::of(mounted.path()));
+}
+
+#[test]
+fn an_old_root_without_its_etc_does_not_come_back() {
+    require_root!();
+    assert_revert_refuses(
+        |root| root.remove("old-root/etc"),
+        [
+            "@/old-root/etc is missing",
+            "A root without the configuration of its system would have been left",
+            "Bring it back from a backup first",
+        ],
+    );
+}
+
+#[test]
+fn what_comes_back_needs_its_place() {
+    require_root!();
+    assert_revert_refuses(
+        |root| root.mount("srv"),
+        [
+            "@/srv stays in the root, and another srv has to come to its place",
+            "The exchange would have stopped part-way",
+            "Unmount it first: umount @/srv",
+        ],
+    );
+}
+
+#[test]
+fn a_staging_directory_that_was_taken_away_is_missed() {
+    require_root!();
+    let (_image, mounted) = or_skip!(crate::states::interrupted("revert"));
+    let root = Root { path: mounted.path(), fs: Fs::Tmpfs };
+    root.rename("old-root.tmp", "usr.saved");
+    let before = Manifest::of(mounted.path());
+    let parts = [
+        "@/etc/NIXOS_LUSTRATE says that files are being moved, and the directory @/old-root.tmp \
+         is gone",
+        "Half a system would have booted",
+        "Put @/old-root.tmp back, or, if you want the root as it is: rm @/etc/NIXOS_LUSTRATE",
+    ];
+    for verb in ["run", "revert"] {
+        assert_refusal(on(verb, mounted.path()), mounted.path(), parts);
+        assert_untouched(&before, &Manifest::of(mounted.path()));
+    }
+    root.rename("usr.saved", "old-root.tmp");
+    on("revert", mounted.path()).expect(0);
 }
 
 #[test]
