@@ -168,6 +168,11 @@ pub fn not_lustrated(before: &Manifest, after: &Manifest, plan: &Lustrated<'_>) 
     if after.get(MARKER).is_some() {
         list.push("the marker is still there".into());
     }
+    let missing = plan.links.iter().filter(|link| after.get(link).is_none());
+    list.extend(missing.map(|link| format!("{}: was not made anew", show(link))));
+    if after.get(b"etc/NIXOS").is_none() && !plan.stays(b"etc") {
+        list.push("etc/NIXOS is missing".into());
+    }
     let parents = plan.parents();
     let known = before.by_id();
     for (path, node) in after.nodes.iter().filter(|(_, n)| !known.contains_key(&n.id)) {
