@@ -137,8 +137,16 @@ impl Machine {
         self.finish_after(position)
     }
 
-    fn finish_after(self, position: usize) -> Ended {
-        let seen = self.wait_after(position, &["REPORT end", EMERGENCY, PROMPT], WHOLE);
+    fn finish_after(mut self, position: usize) -> Ended {
+        let ends = ["REPORT end", EMERGENCY, PROMPT];
+        let mut seen = self.wait_after(position, &ends, WHOLE / 2);
+        if seen == Waited::TimedOut {
+            // QEMU's serial port can lose the interrupt that asks for more to
+            // send, and what writes to the console waits; input wakes it up.
+            self.type_line("");
+            seen = self.wait_after(position, &ends, WHOLE / 2);
+            super::say(&format!("{seen:?} only after a newline"));
+        }
         if matches!(seen, Waited::Saw(0 | 1)) {
             self.wait_after(position, &["<<< shell >>>"], OFF);
         }

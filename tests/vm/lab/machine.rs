@@ -50,7 +50,18 @@ impl Machine {
         let mut command = Command::new("qemu-system-x86_64");
         command
             .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
-            .args(["-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "512", "-M", "pc"])
+            .args([
+                "-accel",
+                "tcg,thread=single",
+                "-cpu",
+                "max",
+                "-smp",
+                "2",
+                "-m",
+                "512",
+                "-M",
+                "pc",
+            ])
             .args(["-serial", "stdio", "-append", append])
             .arg("-kernel")
             .arg(kernel)

@@ -26,6 +26,7 @@ pub fn overlay(stage1: &Stage1) -> Vec<u8> {
         ("find-closure.sh", include_str!("units/find-closure.sh")),
         ("activate.sh", include_str!("units/activate.sh")),
         ("emergency.sh", include_str!("units/emergency.sh")),
+        ("stuck.sh", include_str!("units/stuck.sh")),
     ] {
         archive.file(&format!("etc/{name}"), 0o755, content);
     }
@@ -80,6 +81,7 @@ fn nixos(archive: &mut Archive, layout: &Layout) {
     let switch_root = include_str!("units/initrd-switch-root.service");
     unit(archive, "initrd-switch-root.service", switch_root, None);
     unit(archive, "emergency.service", include_str!("units/emergency.service"), None);
+    unit(archive, "stuck.service", include_str!("units/stuck.service"), Some("sysinit.target"));
     if layout.etc_overlay {
         let mount = include_str!("units/sysroot-etc.mount").replace("@closure@", &closure().top);
         unit(archive, "sysroot-etc.mount", &mount, initrd_fs);
