@@ -1,19 +1,26 @@
 //! Reads a root: everything that a plan needs, and nothing is written (I6).
 
 use crate::error::{OpError, Stop};
-use crate::exchange::{self, HINDERING, MAX_INTENT, MAX_MARKER, direction_of};
-use crate::facts::{Entry, Environment, Facts, Journal, Keep, Marker, Older, Result, Wishes};
-use crate::intent::{self, Direction, Flagged, Intent};
-use crate::keeplist;
+use crate::exchange::{self, HINDERING, direction_of};
+use crate::facts::{Entry, Environment, Facts, Journal, Marker, Older, Result, Wishes};
+use crate::intent::Direction;
 use crate::name::{Name, RelPath};
 use crate::names::{
-    BOOT_BAK, ETC, INTENT, LUSTRATE, MARKER, NEW, NIX, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT,
-    OLD_ROOT_TMP, RECORD, RW_ETC, UPPER,
+    BOOT_BAK, ETC, LUSTRATE, MARKER, NEW, NIX, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP,
+    RW_ETC, UPPER,
 };
 use crate::resolve::{Found, Last, resolve};
 use crate::sys::{Kind, Stat};
 use crate::time::Timestamp;
 use crate::tree::Tree;
+
+mod journal;
+mod keeps;
+
+pub use journal::older_came_back;
+
+use journal::journal;
+use keeps::{keeper_flags, keeps};
 
 /// What a few system calls tell: whether there is anything to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,147 +209,6 @@ fn entries<T: Tree>(tree: &T, dir: &T::Dir, here: &Stat) -> Result<Vec<Entry>> {
         entries.push(Entry { name, stat, read_only, ours });
     }
     Ok(entries)
-}
-
-/// The intent, or else the record, in a staging directory or old root.
-fn journal<T: Tree>(tree: &T, home: &T::Dir, uid: u32, finished: bool) -> Result<Journal> {
-    let Some(meta) = tree.open(home, &[LUSTRATE])? else {
-        if tree.stat(home, &LUSTRATE)?.is_none() {
-            return Ok(Journal::None);
-        }
-        let path = tree.show(home, Some(&LUSTRATE));
-        return Ok(Journal::Bad(format!("{path} is no directory")));
-    };
-    let order = if finished { [RECORD, INTENT] } else { [INTENT, RECORD] };
-    for name in order {
-        let Some(stat) = tree.stat(&meta, &name)? else { continue };
-        let path = tree.show(&meta, Some(&name));
-        let bad = |why: &str| Ok(Journal::Bad(format!("{path} cannot be followed: {why}")));
-        if stat.kind != Kind::File {
-            return bad("it is not a regular file");
-        }
-        if (stat.uid != 0 && stat.uid != uid) || stat.mode & 0o022 != 0 {
-            return bad("it may have been written by another user");
-        }
-        let Some(text) = tree.read(&meta, &name, MAX_INTENT)? else { continue };
-        return match intent::parse(&text) {
-            Err(why) => bad(&why.to_string()),
-            Ok(intent) if intent.anchor != tree.stat_dir(&meta)?.inode => {
-                bad("its directory is a copy of the one that it was written for")
-            }
-            Ok(intent) => Ok(Journal::Good(Box::new(intent))),
-        };
-    }
-    // `new` is made after the intent is on the disk.
-    if tree.stat(&meta, &NEW)?.is_some() {
-        let path = tree.show(&meta, Some(&INTENT));
-        return Ok(Journal::Bad(format!("{path} is missing, and files have been moved")));
-    }
-    Ok(Journal::None)
-}
-
-/// Whether `/old-root` is one that a finished revert brought back with the old
-/// population: that revert is over, and an earlier lustration is not meant.
-///
-/// # Errors
-/// What the file system answers.
-pub fn older_came_back<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
-    let Some(meta) = tree.open(root, &[NIXOS_ROOT, LUSTRATE])? else { return Ok(false) };
-    let record = tree.read(&meta, &RECORD, MAX_INTENT)?;
-    let older = record.and_then(|text| intent::parse(&text).ok()?.older);
-    Ok(older.is_some() && older == exchange::identity(tree, root, &OLD_ROOT)?)
-}
-
-/// The keep-list, each line followed to what it means.
-fn keeps<T: Tree>(
-    tree: &T,
-    root: &T::Dir,
-    staging: Option<&T::Dir>,
-    wishes: &Wishes,
-) -> Result<Result<Vec<Keep>, keeplist::BadKeep>> {
-    let mut list = Vec::new();
-    if !wishes.always {
-        // An interrupted stock lustration has moved `etc` with the list in it.
-        for base in [Some(root), staging].into_iter().flatten() {
-            for parents in [&[ETC][..], &[RW_ETC, UPPER]] {
-                if let Some(etc) = tree.open(base, parents)?
-                    && let Some(content) = tree.read(&etc, &MARKER, MAX_MARKER)?
-                    && direction_of(&content).is_none()
-                {
-                    match keeplist::parse(&content) {
-                        Ok(paths) => list.extend(paths),
-                        Err(bad) => return Ok(Err(bad)),
-                    }
-                }
-            }
-        }
-    }
-    list.extend(wishes.keep.iter().cloned());
-    list.sort_unstable();
-    list.dedup();
-    let mut keeps = Vec::new();
-    for asked in list {
-        let base = match staging {
-            Some(staging) if tree.stat(staging, asked.entry())?.is_some() => staging,
-            _ => root,
-        };
-        let keep = keep(tree, base, asked)?;
-        match overlaid(tree, base, &keep.asked)? {
-            Some(upper) if keep.found == Found::Missing => keeps.push(upper),
-            upper => {
-                keeps.push(keep);
-                keeps.extend(upper);
-            }
-        }
-    }
-    Ok(Ok(keeps))
-}
-
-fn keep<T: Tree>(tree: &T, base: &T::Dir, asked: RelPath) -> Result<Keep> {
-    let found = resolve(tree, base, &asked, Last::Keep)?;
-    let target = match &found {
-        Found::Here { real, stat, .. } if stat.kind == Kind::Link => {
-            Some(resolve(tree, base, real, Last::Follow)?)
-        }
-        _ => None,
-    };
-    Ok(Keep { asked, found, target })
-}
-
-/// With NixOS's etc overlay, what is `etc/x` on the running system lies in
-/// `.rw-etc/upper/x` (nixpkgs, `nixos/modules/system/etc/etc.nix`).
-fn overlaid<T: Tree>(tree: &T, base: &T::Dir, asked: &RelPath) -> Result<Option<Keep>> {
-    let (true, [_, rest @ ..]) = (*asked.entry() == ETC, asked.names()) else { return Ok(None) };
-    if rest.is_empty() || tree.open(base, &[RW_ETC, UPPER])?.is_none() {
-        return Ok(None);
-    }
-    let names = [RW_ETC, UPPER].into_iter().chain(rest.iter().cloned()).collect();
-    let Some(path) = RelPath::new(names) else { return Ok(None) };
-    let keep = keep(tree, base, path)?;
-    Ok(Some(keep).filter(|k| k.found != Found::Missing))
-}
-
-/// The hindering flags of keepers, and of the directories that hold them.
-fn keeper_flags<T: Tree>(
-    tree: &T,
-    bases: [Option<&T::Dir>; 2],
-    intent: &Intent,
-) -> Result<Vec<Flagged>> {
-    let mut flags = Vec::new();
-    for (keeper, base) in
-        intent.keepers.iter().flat_map(|k| bases.into_iter().flatten().map(move |b| (k, b)))
-    {
-        let Some(dir) = tree.open(base, keeper.parents())? else { continue };
-        let parent = tree.stat_dir(&dir)?;
-        let path = RelPath::new(keeper.parents().to_vec());
-        flags.push(Flagged { path, inode: parent.inode, flags: parent.flags });
-        if let Some(stat) = tree.stat(&dir, keeper.last())? {
-            let path = Some(keeper.clone());
-            flags.push(Flagged { path, inode: stat.inode, flags: stat.flags });
-        }
-    }
-    flags.retain(|f| f.flags != 0 && f.path.is_some());
-    Ok(flags)
 }
 
 /// Whether the stage-2 program that this boot is going to start is there; when
