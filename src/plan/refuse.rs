@@ -12,7 +12,7 @@ use crate::names::{ETC, LUSTRATE, MARKER, NIX, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROO
 use crate::sys::Kind;
 
 /// A path as a word of a shell command; mostly it is one as it is.
-fn word(path: &str) -> String {
+pub(crate) fn word(path: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
     if path.chars().all(plain) {
         return path.to_owned();
