@@ -17,7 +17,6 @@ use crate::error::OpError;
 use crate::exchange::{HINDERING, free_dated, noted_flags, undo_note};
 use crate::name::Name;
 use crate::names::{ETC, FLAGS_NOTE, PURGED};
-use crate::sys::{APPEND, IMMUTABLE};
 use crate::tree::{Moved, Tree};
 
 type Result<T> = std::result::Result<T, Halt>;
@@ -48,8 +47,20 @@ pub(super) fn act(
         Ok(())
     });
     // Also those that an interrupted purge has left cleared.
-    let set = undo_note(disk, root).map_err(stopped(disk, root));
-    done.and(set.map(drop))
+    let set =
+        keeping_times(disk, root, |_| undo_note(disk, root).map(drop).map_err(stopped(disk, root)));
+    done.and(set)
+}
+
+/// Does something to the root's `etc`, whose times stay what they were.
+fn keeping_times(disk: &Disk, root: &Dir, act: impl FnOnce(&Dir) -> Result<()>) -> Result<()> {
+    let Some(etc) = disk.open(root, &[ETC]).map_err(Halt::Failed)? else { return Ok(()) };
+    let before = disk.stat_dir(&etc).map_err(Halt::Failed)?;
+    act(&etc)?;
+    if disk.stat_dir(&etc).map_err(Halt::Failed)?.modified != before.modified {
+        disk.set_times(&etc, &before).map_err(Halt::Failed)?;
+    }
+    Ok(())
 }
 
 fn one(disk: &Disk, root: &Dir, candidate: &Candidate, watch: &mut Watch) -> Result<()> {
@@ -83,29 +94,28 @@ fn tree(dir: &Dir, name: &Name, watch: &mut Watch) -> Result<()> {
     remove(dir.as_fd(), &name, watch)
 }
 
-/// Nothing can be renamed or removed in an immutable root. Its flags are cleared
-/// for the time being, and noted where `run`, `revert` and the next purge find
-/// them, should this one be killed.
+/// Nothing can be renamed or removed in an immutable root. Flags that hinder are
+/// cleared for the time being, and noted where `run`, `revert` and the next purge
+/// find them, should this one be killed.
 fn note_root_flags(disk: &Disk, root: &Dir) -> Result<()> {
     let flags = disk.flags(root, None).map_err(Halt::Failed)?;
-    let locks = flags & (IMMUTABLE | APPEND);
+    let locks = flags & HINDERING;
     if locks == 0 {
         return Ok(());
     }
-    let etc = disk.open(root, &[ETC]).map_err(Halt::Failed)?;
-    let Some(etc) = etc else {
+    if disk.open(root, &[ETC]).map_err(Halt::Failed)?.is_none() {
         let path = disk.show(root, None);
         return Err(Halt::Failed(OpError::new("change the immutable", path, Errno::EPERM)));
-    };
-    let noted = noted_flags(disk, &etc).map_err(stopped(disk, &etc))?.unwrap_or(0);
-    if noted & locks != locks {
-        let note = format!("{}\n", (noted | flags) & HINDERING);
-        let write = || {
-            disk.remove_file(&etc, &FLAGS_NOTE)?;
-            disk.make_file(&etc, &FLAGS_NOTE, note.as_bytes())
-        };
-        write().map_err(Halt::Failed)?;
     }
+    keeping_times(disk, root, |etc| {
+        let noted = noted_flags(disk, etc).map_err(stopped(disk, etc))?.unwrap_or(0);
+        if noted & locks == locks {
+            return Ok(());
+        }
+        let note = format!("{}\n", noted | locks);
+        disk.remove_file(etc, &FLAGS_NOTE).map_err(Halt::Failed)?;
+        disk.make_file(etc, &FLAGS_NOTE, note.as_bytes()).map_err(Halt::Failed)
+    })?;
     disk.set_flags(root, None, flags & !locks).map_err(Halt::Failed)
 }
 

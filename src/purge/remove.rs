@@ -35,6 +35,12 @@ impl Id {
     fn of(stat: &Stat) -> Self {
         Self { device: stat.device, inode: stat.inode }
     }
+
+    /// Whether it is a btrfs subvolume in a directory of that device. In a snapshot,
+    /// what was one has a device of its own, too, but another inode number.
+    fn is_subvolume(self, above: (u32, u32)) -> bool {
+        self.device != above && self.inode == removal::SUBVOLUME_INODE
+    }
 }
 
 /// A directory that is being emptied.
@@ -129,7 +135,9 @@ impl Walk<'_> {
         if mount != self.mount {
             return Err(Halt::Mounted(path_of(here, name)));
         }
-        let subvolume = stat.device != self.open.back().map_or(self.device, |l| l.id.device);
+        let above = self.open.back().map_or(self.device, |level| level.id.device);
+        let id = Id::of(&stat);
+        let subvolume = id.is_subvolume(above);
         if subvolume && self.destroy(name, &dir)? {
             self.count();
             return Ok(());
@@ -139,7 +147,7 @@ impl Walk<'_> {
             clear(&dir).map_err(Halt::at("clear the flags of", here, name))?;
         }
         let entries = Reading::new(dir).map_err(Halt::at("read", here, name))?;
-        let (id, name) = (Id::of(&stat), Some(name.to_owned()));
+        let name = Some(name.to_owned());
         self.open.push_back(Level { entries, id, name, subvolume, removed: 0 });
         if self.open.len() > WINDOW
             && let Some(level) = self.open.pop_front()
@@ -219,7 +227,7 @@ impl Walk<'_> {
         }
         let entries = Reading::new(parent).map_err(failed("read"))?;
         let above = self.closed.last().map_or(self.device, |above| above.device);
-        let subvolume = id.device != above;
+        let subvolume = id.is_subvolume(above);
         self.open.push_back(Level { entries, id, name: None, subvolume, removed: 0 });
         Ok(())
     }

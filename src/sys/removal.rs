@@ -167,6 +167,9 @@ pub(crate) fn destroy_subvolume(dir: BorrowedFd<'_>, name: &CStr) -> Result<()> 
     unsafe { btrfs_snap_destroy(dir.as_raw_fd(), &raw const arguments) }.map(drop)
 }
 
+/// `BTRFS_FIRST_FREE_OBJECTID`, the inode number of the top of each subvolume.
+pub(crate) const SUBVOLUME_INODE: u64 = 256;
+
 /// `BTRFS_SUBVOL_RDONLY`.
 const READ_ONLY: u64 = 2;
 
