@@ -94,6 +94,47 @@ fn meanwhile(root: &Path, lacking: &[&str], act: impl FnOnce(&Path)) -> Ended {
     })
 }
 
+/// Somebody saves a directory while a purge is far below it: on its way back, it
+/// does not go on where that is now.
+#[test]
+fn a_directory_that_is_moved_away_meanwhile_is_not_followed() {
+    require_root!();
+    or_skip!(strace::available());
+    let (_image, mounted) = or_skip!(lustrated(Fs::Ext4, |root| {
+        let deep = format!("old-root/z/{}", "down/".repeat(200));
+        root.directory(&deep, 0o755);
+        root.file(format!("{deep}file"), "");
+        root.directory("srv/saved", 0o755);
+        root.file("srv/saved/mine", "");
+        Ok(())
+    }));
+    let root = mounted.path();
+    // It empties what comes before, and is at the bottom when it removes the file.
+    for entry in std::fs::read_dir(root.join("old-root")).expect("the old root") {
+        let entry = entry.expect("an entry");
+        let dir = entry.file_type().expect("its type").is_dir();
+        match entry.file_name().to_str() {
+            Some("z") => {}
+            _ if dir => std::fs::remove_dir_all(entry.path()).expect("removed"),
+            _ => std::fs::remove_file(entry.path()).expect("removed"),
+        }
+    }
+    let mut command = traced(root, &["inject=unlinkat:delay_enter=3000000:when=1"]);
+    let ended = std::thread::scope(|scope| {
+        let purge = scope.spawn(move || run_limited(&mut command, LIMIT));
+        let going = renamed(root);
+        std::thread::sleep(Duration::from_millis(1500));
+        let from = going.join("z/down/down/down");
+        std::fs::rename(from, root.join("srv/saved/down")).expect("a rename");
+        purge.join().expect("no panic")
+    });
+    ended.expect(1).says(&["/srv/saved/down was moved elsewhere while it was being removed."]);
+    assert!(root.join("srv/saved/mine").exists() && root.join("srv/saved/down").exists());
+    purge(root, &["--yes"]).expect(0);
+    assert_eq!(old_roots(root), [""; 0]);
+    assert!(root.join("srv/saved/mine").exists() && root.join("srv/saved/down").exists());
+}
+
 fn renamed(root: &Path) -> PathBuf {
     let start = Instant::now();
     loop {

@@ -15,6 +15,7 @@ mod links;
 mod locks;
 mod mounts;
 mod refusals;
+mod running;
 mod scene;
 mod subvolumes;
 mod sys;

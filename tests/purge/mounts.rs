@@ -11,6 +11,9 @@ use crate::common::{isolation, or_skip, require_root, sys};
 use crate::refusals::{assert_refused, refusal};
 use crate::scene::{Canary, assert_only_gone, lustrated, purge};
 
+const WHY: &str =
+    "What is mounted there is no part of the old root, and would have stopped the purge";
+
 fn bind(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a mount point");
     sys::mount(from, to, "none", libc::MS_BIND, "").expect("a bind mount");
@@ -39,7 +42,6 @@ fn mounts_deep_inside_are_refused_before_anything_is_removed() {
     let root = mounted.path();
     let before = Manifest::of(root);
     let inside = "@ is a mount point inside an old root";
-    let why = "The files of another file system would have been in the way";
     let lines = [
         ("@/old-root/file", "@/old-root/file"),
         ("@/old-root/a b", "'@/old-root/a b'"),
@@ -47,7 +49,7 @@ fn mounts_deep_inside_are_refused_before_anything_is_removed() {
         ("@/old-root/var/lib/deep/down", "@/old-root/var/lib/deep/down"),
     ];
     let refusals = lines.map(|(path, word)| {
-        [inside.replace('@', path), why.into(), format!("Unmount it first: umount {word}")]
+        [inside.replace('@', path), WHY.into(), format!("Unmount it first: umount {word}")]
     });
     for arguments in [&["--yes"][..], &["--dry-run"], &["--yes", "old-root"]] {
         assert_refused(&purge(root, arguments), root, &refusals);
@@ -82,7 +84,7 @@ fn an_old_root_that_is_a_mount_point_is_refused() {
     let refusals = ["old-root", "old-root-20240102T030405Z"].map(|name| {
         [
             format!("@/{name} is a mount point"),
-            "The files of another file system would have been in the way".into(),
+            WHY.into(),
             format!("Unmount it first: umount @/{name}"),
         ]
     });

@@ -114,8 +114,9 @@ fn a_scheduled_lustration_is_refused() {
     }));
     let wanted = refusal(
         "@/etc/NIXOS_LUSTRATE asks for a lustration that has not begun",
-        "What is an old root now, and what after it, would have been confused",
-        "Let the next boot lustrate first, or take it back: rm @/etc/NIXOS_LUSTRATE",
+        "The next boot makes another old root, and it would not have been clear which is which",
+        "Boot first, or take it back: nixos-lustrate cancel, or, if you wrote it by hand, rm \
+         @/etc/NIXOS_LUSTRATE",
     );
     refused(mounted.path(), &["--yes"], &[wanted]);
 }

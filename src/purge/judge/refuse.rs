@@ -114,8 +114,11 @@ fn scheduled(facts: &Facts) -> Option<Refusal> {
     let marker = facts.show(&format_args!("{ETC}/{MARKER}"));
     Some(Refusal::new(
         format!("{marker} asks for a lustration that has not begun"),
-        "What is an old root now, and what after it, would have been confused",
-        format!("Let the next boot lustrate first, or take it back: rm {}", word(&marker)),
+        "The next boot makes another old root, and it would not have been clear which is which",
+        format!(
+            "Boot first, or take it back: nixos-lustrate cancel, or, if you wrote it by hand, rm {}",
+            word(&marker)
+        ),
     ))
 }
 
@@ -148,7 +151,7 @@ fn mounts(facts: &Facts, remove: &[Candidate]) -> Vec<Refusal> {
         let found = if top { "a mount point" } else { "a mount point inside an old root" };
         Refusal::new(
             format!("{path} is {found}"),
-            "The files of another file system would have been in the way",
+            "What is mounted there is no part of the old root, and would have stopped the purge",
             format!("Unmount it first: umount {}", word(&path)),
         )
     };
