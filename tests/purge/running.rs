@@ -39,7 +39,9 @@ fn the_running_systems_own_old_root_goes() {
         for link in ["bin", "lib", "lib64", "sbin"] {
             root.link(link, format!("usr/{link}"));
         }
-        ["usr", "proc", "dev", "mnt"].iter().for_each(|name| root.directory(name, 0o755));
+        for name in ["usr", "proc", "dev", "mnt"] {
+            root.directory(name, 0o755);
+        }
         root.mount("old-root/mnt");
         Ok(())
     }));
