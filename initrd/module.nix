@@ -1,4 +1,5 @@
-# The NixOS module: options, checks, one file for each kind of stage 1.
+# The NixOS module: options, checks, one file for each kind of stage 1, and the
+# timer that removes old roots.
 #
 # With flakes: nixos-lustrate.nixosModules.default. Without: import this file by
 # its path. It needs nothing but the pkgs of the configuration.
@@ -12,6 +13,7 @@ in
     ./checks.nix
     ./systemd.nix
     ./scripted.nix
+    ./purge.nix
   ];
 
   config = lib.mkIf cfg.enable {

@@ -79,8 +79,8 @@ in
         {option}`boot.initrd.lustrate.keep` as the whole list. Mutable state that
         is neither kept nor on a file system of its own is then gone after a
         reboot, and found in {file}`/old-root`, or in
-        {file}`/old-root-TIME` for earlier boots. Nothing removes these by
-        itself.
+        {file}`/old-root-TIME` for earlier boots. A timer removes what is older than
+        a month, but for the newest: {option}`services.nixos-lustrate.purge.enable`.
       '';
     };
   };

@@ -27,6 +27,8 @@ rustPlatform.buildRustPackage {
       ../rustfmt.toml
       ../src
       ./nixos-lustrate.service
+      ./nixos-lustrate-purge.service
+      ./nixos-lustrate-purge.timer
       (fileset.maybeMissing ../build.rs)
       (fileset.maybeMissing ../README.md)
       (fileset.maybeMissing ../LICENSE)
@@ -61,6 +63,10 @@ rustPlatform.buildRustPackage {
       ''
     else
       ''
+        for unit in service timer; do
+          install -D -m 0444 "initrd/nixos-lustrate-purge.$unit" \
+            "$out/lib/systemd/system/nixos-lustrate-purge.$unit"
+        done
         for page in man/*.[1-8]; do
           [ ! -e "$page" ] || installManPage "$page"
         done

@@ -17,7 +17,7 @@ use crate::survey::{Look, look_in};
 use crate::sys;
 use crate::tree::Tree;
 
-mod root;
+pub(crate) mod root;
 mod show;
 
 use root::Root;
@@ -41,7 +41,7 @@ pub fn command(options: &Options) -> Result<(), Error> {
 }
 
 /// What a command prints is its result: failing to is a failure.
-fn print(text: &str) -> Result<(), Error> {
+pub(crate) fn print(text: &str) -> Result<(), Error> {
     let written = sys::write_all(std::io::stdout(), text.as_bytes());
     written
         .map_err(|errno| Error::Read(OpError::new("write to", "standard output".to_owned(), errno)))

@@ -2,6 +2,7 @@
 //! [`crate::options`], and `--json`.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
@@ -9,6 +10,9 @@ use clap::{Args, Parser, Subcommand};
 use crate::error::Error;
 use crate::exchange::Boot;
 use crate::options::{Command, Options, keep};
+use crate::purge::age::Age;
+use crate::purge::facts::Wishes;
+use crate::purge::{Consent, Purge};
 
 /// Install NixOS in place: exchange what is in a root file system.
 #[derive(Debug, Parser)]
@@ -68,6 +72,29 @@ enum Sub {
         #[arg(long)]
         keep_boot: bool,
     },
+    /// Remove old roots, and what an interrupted purge left
+    Purge {
+        /// Only these: old-root, old-root-TIME, or nixos-root (never without a name)
+        #[arg(value_name = "NAME", conflicts_with_all = ["keep", "older_than"])]
+        names: Vec<OsString>,
+        #[command(flatten)]
+        root: Root,
+        /// The newest N stay
+        #[arg(long, value_name = "N", default_value = "0", hide_default_value = true)]
+        keep: usize,
+        /// Only those whose lustration is longer ago: 30d, 12h, 2w
+        #[arg(long, value_name = "AGE", value_parser = Age::parse)]
+        older_than: Option<Age>,
+        /// Do not ask
+        #[arg(short, long, conflicts_with = "dry_run")]
+        yes: bool,
+        /// Say what would be removed; nothing is
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+        /// As JSON, with --yes or --dry-run
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -101,6 +128,8 @@ pub struct Invocation {
 pub enum Request {
     /// One that the small build has too.
     Engine(Options),
+    /// `purge`.
+    Purge(Purge),
 }
 
 impl Request {
@@ -111,6 +140,7 @@ impl Request {
     pub fn carry_out(&self) -> Result<(), Error> {
         match self {
             Self::Engine(options) => crate::app::command(options),
+            Self::Purge(purge) => purge.carry_out(),
         }
     }
 }
@@ -156,6 +186,20 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             options.command = Command::Revert;
             options.boot = if keep_boot { Boot::Keep } else { Boot::Exchange };
             root
+        }
+        Sub::Purge { names, root, keep, older_than, yes, dry_run, json } => {
+            let consent = match (yes, dry_run) {
+                (_, true) => Consent::DryRun,
+                (true, _) => Consent::Given,
+                _ if json => {
+                    return Err(Error::Usage("--json needs --yes or --dry-run".to_owned()));
+                }
+                _ => Consent::Ask,
+            };
+            let names = names.into_iter().map(OsString::into_vec).collect();
+            let wishes = Wishes { names, keep, older_than };
+            let request = Request::Purge(Purge { root: root.path, wishes, consent, json });
+            return Ok(Invocation { verbosity, request });
         }
     };
     options.root = root.path;
@@ -211,7 +255,8 @@ mod tests {
     #[test]
     fn every_option_is_in_the_help_of_the_small_build() {
         let command = <Cli as clap::CommandFactory>::command();
-        for sub in command.get_subcommands() {
+        let small = ["run", "plan", "status", "revert"];
+        for sub in command.get_subcommands().filter(|sub| small.contains(&sub.get_name())) {
             assert!(crate::options::HELP.contains(&format!("nixos-lustrate {}", sub.get_name())));
             for option in sub.get_arguments().filter_map(clap::Arg::get_long) {
                 let known = ["help", "json"].contains(&option);

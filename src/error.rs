@@ -141,6 +141,10 @@ pub enum Error {
         /// The command that undoes it.
         back: &'static str,
     },
+    /// Stopped part-way by a command with words of its own: exit status 1.
+    #[cfg(feature = "full")]
+    #[error("{0}.")]
+    Halted(String),
     /// Only reading failed, in a command that writes nothing: exit status 1.
     #[error("{0}")]
     Read(OpError),
@@ -153,6 +157,8 @@ impl Error {
         match self {
             Self::Shown(_) => 0,
             Self::Stopped(_) | Self::PartWay { .. } | Self::Read(_) => 1,
+            #[cfg(feature = "full")]
+            Self::Halted(_) => 1,
             Self::Usage(_) => 2,
             Self::Refused(_) => 3,
         }

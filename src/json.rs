@@ -23,7 +23,7 @@ struct PlanDocument<'a> {
 }
 
 #[derive(Serialize)]
-struct RefusalDocument<'a> {
+pub(crate) struct RefusalDocument<'a> {
     found: &'a str,
     consequence: &'a str,
     mend: &'a str,
@@ -74,7 +74,7 @@ pub fn plan(run: &'static str, plan: Option<&Plan>, refusals: &[Refusal], root: 
     text(&document)
 }
 
-fn refusal(refusal: &Refusal) -> RefusalDocument<'_> {
+pub(crate) fn refusal(refusal: &Refusal) -> RefusalDocument<'_> {
     let Refusal { found, consequence, mend } = refusal;
     RefusalDocument { found, consequence, mend }
 }
@@ -149,7 +149,7 @@ pub fn status(status: &Status) -> String {
     })
 }
 
-fn text(document: &impl Serialize) -> String {
+pub(crate) fn text(document: &impl Serialize) -> String {
     // Strings, numbers and lists always serialize.
     serde_json::to_string_pretty(document).map_or_else(|e| e.to_string(), |text| text + "\n")
 }

@@ -27,6 +27,8 @@ pub mod names;
 pub mod options;
 pub mod osrelease;
 pub mod plan;
+#[cfg(feature = "full")]
+pub mod purge;
 pub mod report;
 pub mod resolve;
 pub mod status;

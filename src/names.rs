@@ -31,6 +31,11 @@ pub const NIXOS_ROOT: Name = Name::literal("nixos-root");
 /// The same while a revert is in progress.
 pub const NIXOS_ROOT_TMP: Name = Name::literal("nixos-root.tmp");
 
+/// With a time behind it: an old root that is being removed. No entry of a
+/// population, but an exchange takes it for one: it then is in the next old root.
+#[cfg(feature = "full")]
+pub const PURGED: Name = Name::literal("old-root.purge");
+
 /// Our own directory in the staging directory, later in the old root.
 pub const LUSTRATE: Name = Name::literal(".lustrate");
 /// In [`LUSTRATE`]: the intent.

@@ -77,7 +77,7 @@ fn kept_line(kept: &Kept, links: &[RelPath]) -> String {
     line(&kept.asked.to_string(), &how)
 }
 
-fn line(what: &str, why: &str) -> String {
+pub(crate) fn line(what: &str, why: &str) -> String {
     format!("{what:<26} {why}")
 }
 
@@ -95,7 +95,7 @@ fn wrapped(names: &[Name]) -> Vec<String> {
     (0..rows).map(row).collect()
 }
 
-fn section(text: &mut String, title: &str, lines: &[String]) {
+pub(crate) fn section(text: &mut String, title: &str, lines: &[String]) {
     if !lines.is_empty() {
         let _ = writeln!(text, "\n{title}:");
         for line in lines {
@@ -105,7 +105,7 @@ fn section(text: &mut String, title: &str, lines: &[String]) {
 }
 
 /// A line with its continuation indented, broken at spaces.
-fn folded(text: &mut String, line: &str) {
+pub(crate) fn folded(text: &mut String, line: &str) {
     let mut used = 0;
     for word in line.split_inclusive(' ') {
         let length = word.trim_end().chars().count();
@@ -124,7 +124,7 @@ fn folded(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-fn count(number: usize, one: &str, many: &str) -> String {
+pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

@@ -20,6 +20,11 @@ use nix::sys::stat::Mode;
 
 use crate::name::Name;
 
+#[cfg(feature = "full")]
+mod older;
+#[cfg(feature = "full")]
+pub(crate) mod removal;
+
 /// A `Result` with the bare error number.
 pub type Result<T> = nix::Result<T>;
 
@@ -149,7 +154,7 @@ pub(crate) fn stat(dir: impl AsFd, name: Option<&Name>) -> Result<Stat> {
     let mask = libc::STATX_BASIC_STATS | libc::STATX_MNT_ID;
     let mut found = MaybeUninit::<libc::statx>::zeroed();
     let path = name.map_or(OsStr::new(""), Name::as_os_str);
-    path.with_nix_path(|path| {
+    let answer = path.with_nix_path(|path| {
         // SAFETY: a live descriptor, a NUL-terminated path, and room for the answer.
         Errno::result(unsafe {
             libc::syscall(
@@ -161,7 +166,12 @@ pub(crate) fn stat(dir: impl AsFd, name: Option<&Name>) -> Result<Stat> {
                 found.as_mut_ptr(),
             )
         })
-    })??;
+    })?;
+    #[cfg(feature = "full")]
+    if answer == Err(Errno::ENOSYS) {
+        return older::stat(dir, name);
+    }
+    answer?;
     // SAFETY: zeroes are a valid statx, and the kernel has filled it in.
     let found = unsafe { found.assume_init() };
     let attribute = |bit: i32, flag: u32| {

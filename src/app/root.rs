@@ -22,14 +22,14 @@ use crate::survey::look;
 use crate::sys;
 
 /// An opened root.
-pub(super) struct Root {
-    pub(super) disk: Disk,
-    pub(super) dir: Dir,
-    pub(super) shown: String,
+pub(crate) struct Root {
+    pub(crate) disk: Disk,
+    pub(crate) dir: Dir,
+    pub(crate) shown: String,
 }
 
 impl Root {
-    pub(super) fn open(options: &Options) -> Result<Self, Error> {
+    pub(crate) fn open(options: &Options) -> Result<Self, Error> {
         let default = || OsString::from(if in_initrd() { "/sysroot" } else { "/" });
         let path = options.root.clone().unwrap_or_else(default);
         let shown = Shown(path.as_bytes()).to_string();
@@ -59,7 +59,7 @@ impl Root {
         Ok(ours.device == running.device && ours.inode == running.inode)
     }
 
-    pub(super) fn environment(
+    pub(crate) fn environment(
         &self,
         view: View,
         command_line: &CmdLine,
@@ -69,7 +69,7 @@ impl Root {
 
     /// One exchange at a time; the lock ends with the process. It is not dropped:
     /// that would unlock it, and panic if this failed.
-    pub(super) fn lock(&self) -> Result<ManuallyDrop<Flock<OwnedFd>>, Error> {
+    pub(crate) fn lock(&self) -> Result<ManuallyDrop<Flock<OwnedFd>>, Error> {
         let fd = self.dir.as_fd().try_clone_to_owned().map_err(|error| {
             let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
             Refusal::from(OpError::new("lock", self.shown.clone(), errno))

@@ -14,7 +14,7 @@ mod moves;
 pub(super) use moves::after;
 
 /// A path as a word of a shell command; mostly it is one as it is.
-fn word(path: &str) -> String {
+pub(crate) fn word(path: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
     if path.chars().all(plain) {
         return path.to_owned();

@@ -69,6 +69,13 @@ let
     { boot.initrd.lustrate.enable = lib.mkForce false; }
   ];
 
+  purgeText = config: unit: config.systemd.units."nixos-lustrate-purge.${unit}".text;
+  purging = settings: evaluate [
+    machine.systemd
+    { services.nixos-lustrate.purge = settings // { enable = true; }; }
+  ];
+  hasPurge = config: config.systemd.services ? nixos-lustrate-purge || config.systemd.timers ? nixos-lustrate-purge;
+
   extension = config: config.boot.bootspec.extensions."org.nixos-lustrate.v1" or null;
 in
 {
@@ -175,6 +182,59 @@ in
     (extension plain).stage1 == "systemd"
     && (extension scripted).stage1 == "scripted"
     && (extension plain).version == (lib.importTOML ../../Cargo.toml).package.version;
+
+  "purge: nothing without being asked" = !hasPurge plain && !hasPurge scripted;
+  "purge: every boot prunes, in both kinds of stage 1" = builtins.all (kind: hasPurge (evaluate [ kind everyBoot ])) [
+    machine.systemd
+    machine.scripted
+  ];
+  "purge: every boot without it" = !hasPurge (evaluate [
+    machine.systemd
+    everyBoot
+    { services.nixos-lustrate.purge.enable = false; }
+  ]);
+  "purge: not in the initrd" = !((purging { }).boot.initrd.systemd.services ? nixos-lustrate-purge);
+  "purge: without lustration" = hasPurge (evaluate [
+    machine.systemd
+    {
+      boot.initrd.lustrate.enable = lib.mkForce false;
+      services.nixos-lustrate.purge.enable = true;
+    }
+  ]);
+  "purge: the units come from the package" =
+    let
+      config = purging { };
+    in
+    elem config.services.nixos-lustrate.purge.package config.systemd.packages
+    && config.services.nixos-lustrate.purge.package != config.boot.initrd.lustrate.package;
+  "purge: the defaults" = hasInfix
+    ''/bin/nixos-lustrate" "purge" "--yes" "--keep=1" "--older-than=30d"''
+    (purgeText (purging { }) "service");
+  "purge: every option reaches the units" =
+    let
+      config = purging {
+        keep = 3;
+        olderThan = "1w2d";
+        dates = "Sun 03:00";
+      };
+    in
+    hasInfix ''"purge" "--yes" "--keep=3" "--older-than=1w2d"'' (purgeText config "service")
+    && hasInfix "OnCalendar=\nOnCalendar=Sun 03:00\nOnStartupSec=15min\n" (purgeText config "timer")
+    && (config.systemd.timers.nixos-lustrate-purge).wantedBy == [ "timers.target" ];
+  "purge: whatever its age" = hasInfix ''"purge" "--yes" "--keep=2"'' (purgeText (purging {
+    keep = 2;
+    olderThan = null;
+  }) "service") && !hasInfix "older-than" (purgeText (purging { olderThan = null; }) "service");
+  "purge: an age that is none is refused" =
+    let
+      of = olderThan: builtins.tryEval (purging { inherit olderThan; }).services.nixos-lustrate.purge.olderThan;
+    in
+    (of "30d").success && (of "1w2d").success && !builtins.any (age: (of age).success) [
+      "30"
+      "30 d"
+      "a month"
+      ""
+    ];
 
   "ordinary configurations are quiet" = builtins.all isQuiet [
     [ machine.systemd ]

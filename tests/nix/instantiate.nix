@@ -4,12 +4,13 @@
 let
   machine = import ./machine.nix;
 
-  build =
+  evaluate =
     modules:
     (import (nixpkgs + "/nixos/lib/eval-config.nix") {
       system = "x86_64-linux";
       modules = [ machine.base ] ++ modules;
-    }).config.system.build;
+    }).config;
+  build = modules: (evaluate modules).system.build;
 
   flake = import ./flake.nix { inherit nixpkgs; };
   flakeMachine = import (nixpkgs + "/nixos/lib/eval-config.nix") {
@@ -59,6 +60,13 @@ in
       ]).initialRamdisk;
     flake-module-and-overlay-aarch64 = flakeMachine.config.system.build.initialRamdisk;
   };
+
+  # The units of stage 2, with the full program.
+  purge =
+    (evaluate [
+      machine.systemd
+      { services.nixos-lustrate.purge.enable = true; }
+    ]).environment.etc."systemd/system".source;
 
   packages = flake.packages.x86_64-linux;
   packages-aarch64 = flake.packages.aarch64-linux;

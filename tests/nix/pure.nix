@@ -41,6 +41,8 @@ let
 
   flake = import ../../flake.nix;
   lock = builtins.fromJSON (builtins.readFile ../../flake.lock);
+  purge = builtins.readFile ../../initrd/nixos-lustrate-purge.service;
+  purgeTimer = builtins.readFile ../../initrd/nixos-lustrate-purge.timer;
   unit = builtins.readFile ../../initrd/nixos-lustrate.service;
   saysIn = text: line: builtins.match "(.*\n)?${line}\n.*" text != null;
 in
@@ -97,6 +99,22 @@ in
       "--system-id=mine"
       "--no-guard"
     ];
+  "a purge asks nobody, and keeps what the options say" =
+    arguments.purge {
+      keep = 1;
+      olderThan = "30d";
+    } == [
+      "--yes"
+      "--keep=1"
+      "--older-than=30d"
+    ]
+    && arguments.purge {
+      keep = 0;
+      olderThan = null;
+    } == [
+      "--yes"
+      "--keep=0"
+    ];
   "shell words are quoted, and hold no placeholder" =
     arguments.toShell [
       "a b"
@@ -152,6 +170,12 @@ in
   "the unit is seen on the console" = saysIn unit "StandardError=journal\\+console";
   "a failure stops the boot" =
     saysIn unit "OnFailure=emergency.target" && saysIn unit "RequiredBy=initrd-root-fs.target";
+
+  "the purge does as the options' defaults say" =
+    saysIn purge "ExecStart=nixos-lustrate purge --yes --keep 1 --older-than 30d"
+    && saysIn purgeTimer "OnCalendar=daily";
+  "the purge waits for a lustration that is asked for" = saysIn purge "ConditionPathExists=!/etc/NIXOS_LUSTRATE";
+  "the purge sees the mounts of the system" = !saysIn purge "(Private|Protect|Read|Root|Bind|Mount)[^\n]*";
 
   "nixpkgs is the only input" = builtins.attrNames flake.inputs == [ "nixpkgs" ];
   "the lock file locks what the flake asks for" =

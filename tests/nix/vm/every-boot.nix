@@ -13,6 +13,7 @@
         "var/lib/nixos"
       ];
     };
+    services.nixos-lustrate.purge.olderThan = null;
   };
 
   testScript = ''
@@ -35,5 +36,8 @@
         assert machine.succeed("stat -c %i /srv/kept/file") == inode
 
     machine.succeed("test $(ls -d /old-root* | wc -l) -ge 3")
+    machine.succeed("systemctl is-active nixos-lustrate-purge.timer")
+    machine.succeed("systemctl start nixos-lustrate-purge.service")
+    machine.succeed("test \"$(echo /old-root*)\" = /old-root")
   '';
 }

@@ -1,0 +1,170 @@
+//! `purge`: removes old roots, on the system that has taken their place.
+//!
+//! It can be interrupted at any instant and repeated; it crosses no mount and
+//! follows no link. [`survey`] reads, [`judge`] decides, `act` removes.
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::app::{print, root::Root};
+use crate::cmdline::CmdLine;
+use crate::environment::{View, in_initrd};
+use crate::error::{Error, OpError, Refusal};
+use crate::name::Shown;
+use crate::options::Options;
+
+mod act;
+pub mod age;
+pub mod binds;
+pub mod facts;
+mod halt;
+pub mod judge;
+mod lock;
+mod remove;
+mod show;
+pub mod survey;
+mod watch;
+
+use facts::{Facts, Wishes};
+use halt::Halt;
+use judge::Plan;
+use watch::Watch;
+
+/// What is done with the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// It is only shown (`--dry-run`).
+    DryRun,
+    /// It is carried out when somebody at the terminal says so.
+    Ask,
+    /// It is carried out (`--yes`).
+    Given,
+}
+
+/// The command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Purge {
+    /// `--root`.
+    pub root: Option<OsString>,
+    /// What goes and what stays.
+    pub wishes: Wishes,
+    /// Whether it is carried out.
+    pub consent: Consent,
+    /// `--json`.
+    pub json: bool,
+}
+
+impl Purge {
+    /// Does it.
+    ///
+    /// # Errors
+    /// Why it did not do what it was asked.
+    pub fn carry_out(&self) -> Result<(), Error> {
+        let done = self.try_to();
+        if self.json
+            && let Err(Error::Refused(refusals)) = &done
+        {
+            let root = self.root.as_deref().unwrap_or("/".as_ref());
+            let root = Shown(root.as_bytes()).to_string();
+            print(&show::json_refused(&root, refusals))?;
+        }
+        done
+    }
+
+    fn try_to(&self) -> Result<(), Error> {
+        may_purge(self.consent)?;
+        let options = Options { root: self.root.clone(), ..Options::default() };
+        let root = Root::open(&options)?;
+        let dry = self.consent == Consent::DryRun;
+        // Held to the end: what was judged stays as it is.
+        let _lock = if dry { None } else { Some(root.lock()?) };
+        let environment = root.environment(View::Mounted, &CmdLine::default())?;
+        let facts = survey::survey(&root.disk, &root.dir, environment).map_err(Refusal::from)?;
+        let plan = judge::judge(&facts, &self.wishes).map_err(Error::Refused)?;
+        match (dry, self.json) {
+            (true, true) => return print(&show::json(&facts, &plan, None)),
+            (true, false) => return print(&show::plan(&facts, &plan)),
+            (false, _) => {}
+        }
+        if self.consent == Consent::Ask && !plan.remove.is_empty() {
+            ask(&show::plan(&facts, &plan))?;
+        }
+        let mut watch = Watch::new();
+        let done = removal(&root, &facts, &plan, &mut watch);
+        if self.json && done.is_ok() {
+            print(&show::json(&facts, &plan, Some(watch.total)))?;
+        }
+        done
+    }
+}
+
+/// What can be judged without a look at the root.
+fn may_purge(consent: Consent) -> Result<(), Error> {
+    if in_initrd() {
+        return Err(Refusal::new(
+            "this is an initrd",
+            "The boot would have waited until a whole system is removed",
+            "Do it when the system has started: nixos-lustrate purge",
+        )
+        .into());
+    }
+    if consent != Consent::DryRun && !nix::unistd::geteuid().is_root() {
+        return Err(Refusal::new(
+            "nixos-lustrate purge needs root",
+            "Files of other users could not be removed",
+            "Run it as root: sudo nixos-lustrate purge",
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// Asks once.
+fn ask(plan: &str) -> Result<(), Error> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Refusal::new(
+            "standard input is no terminal, and --yes was not given",
+            "Nobody could have been asked",
+            "See what would go with --dry-run, then add --yes",
+        )
+        .into());
+    }
+    print(plan)?;
+    let mut err = std::io::stderr();
+    let mut answer = String::new();
+    let asked = err.write_all(b"\nRemove this? [y/N] ").and_then(|()| err.flush());
+    // What cannot be asked or read is no yes.
+    let read = asked.and_then(|()| std::io::stdin().read_line(&mut answer));
+    let answer = answer.trim().to_ascii_lowercase();
+    if read.is_ok() && (answer == "y" || answer == "yes") {
+        return Ok(());
+    }
+    Err(Refusal::new("the answer was not yes", "Nothing goes without it", "Ask again any time")
+        .into())
+}
+
+fn removal(root: &Root, facts: &Facts, plan: &Plan, watch: &mut Watch) -> Result<(), Error> {
+    crate::sys::removal::catch_interrupts()
+        .map_err(|errno| Refusal::from(OpError::new("catch", "interrupts", errno)))?;
+    let done = act::act(&root.disk, &root.dir, facts, plan, watch);
+    if plan.remove.is_empty() {
+        log::info!("{}", show::nothing(facts, plan));
+    }
+    done.map_err(|halt| halted(&halt, root, watch))
+}
+
+/// A refusal while nothing has been changed.
+fn halted(halt: &Halt, root: &Root, watch: &Watch) -> Error {
+    let (found, mend) = halt.said();
+    if watch.total == 0 && !root.disk.touched() {
+        let mend = mend.unwrap_or_else(|| "Try again".to_owned());
+        return Refusal::new(found, "Nothing could be removed", mend).into();
+    }
+    let mend = mend.map(|mend| format!("{mend}. ")).unwrap_or_default();
+    let gone = show::count(watch.total);
+    Error::Halted(format!(
+        "stopped part-way: {found}. {mend}So far, {gone} removed.\n\
+         To go on, give the same command again"
+    ))
+}

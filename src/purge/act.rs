@@ -1,0 +1,128 @@
+//! Removes what was judged to go, one after the other. Each first gets a name
+//! that no command takes for an old root, in one rename, which is on the disk
+//! before anything in it is removed: an old root is whole, or is none.
+
+use std::ffi::CString;
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+
+use super::facts::{Candidate, Facts, Sort};
+use super::halt::Halt;
+use super::judge::Plan;
+use super::remove::remove;
+use super::watch::{Watch, may_go_on};
+use crate::disk::{Dir, Disk};
+use crate::error::OpError;
+use crate::exchange::{HINDERING, free_dated, noted_flags, undo_note};
+use crate::name::Name;
+use crate::names::{ETC, FLAGS_NOTE, PURGED};
+use crate::tree::{Moved, Tree};
+
+type Result<T> = std::result::Result<T, Halt>;
+
+/// Carries out the plan.
+///
+/// # Errors
+/// [`Halt`]; it can be repeated.
+pub(super) fn act(
+    disk: &Disk,
+    root: &Dir,
+    facts: &Facts,
+    plan: &Plan,
+    watch: &mut Watch,
+) -> Result<()> {
+    if !plan.remove.is_empty() {
+        note_root_flags(disk, root)?;
+    }
+    let done = plan.remove.iter().try_for_each(|candidate| {
+        may_go_on()?;
+        let path = facts.show(&candidate.path);
+        log::debug!("Removing {path}");
+        watch.begin(path.clone());
+        let done = one(disk, root, candidate, watch);
+        watch.clear();
+        done?;
+        log::info!("Removed {path}: {} entries", watch.here());
+        Ok(())
+    });
+    // Also those that an interrupted purge has left cleared.
+    let set =
+        keeping_times(disk, root, |_| undo_note(disk, root).map(drop).map_err(stopped(disk, root)));
+    done.and(set)
+}
+
+/// Does something to the root's `etc`, whose times stay what they were.
+fn keeping_times(disk: &Disk, root: &Dir, act: impl FnOnce(&Dir) -> Result<()>) -> Result<()> {
+    let Some(etc) = disk.open(root, &[ETC]).map_err(Halt::Failed)? else { return Ok(()) };
+    let before = disk.stat_dir(&etc).map_err(Halt::Failed)?;
+    act(&etc)?;
+    if disk.stat_dir(&etc).map_err(Halt::Failed)?.modified != before.modified {
+        disk.set_times(&etc, &before).map_err(Halt::Failed)?;
+    }
+    Ok(())
+}
+
+fn one(disk: &Disk, root: &Dir, candidate: &Candidate, watch: &mut Watch) -> Result<()> {
+    let name = candidate.path.last();
+    if candidate.sort == Sort::Leftover {
+        return match candidate.path.parents() {
+            [] => tree(root, name, watch),
+            parents => match disk.open(root, parents).map_err(Halt::Failed)? {
+                Some(dir) => tree(&dir, name, watch),
+                None => Ok(()),
+            },
+        };
+    }
+    let aside = free_dated(disk, root, candidate.since(), &PURGED);
+    let aside = aside.map_err(stopped(disk, root))?;
+    match disk.rename((root, name), (root, &aside)).map_err(Halt::Failed)? {
+        Moved::Done => {}
+        Moved::Missing => return Ok(()),
+        Moved::Taken => {
+            let path = disk.show(root, Some(&aside));
+            return Err(Halt::Failed(OpError::new("make", path, Errno::EEXIST)));
+        }
+    }
+    disk.sync(root).map_err(Halt::Failed)?;
+    tree(root, &aside, watch)
+}
+
+fn tree(dir: &Dir, name: &Name, watch: &mut Watch) -> Result<()> {
+    // A name has no NUL.
+    let name = CString::new(name.as_bytes()).unwrap_or_default();
+    remove(dir.as_fd(), &name, watch)
+}
+
+/// Nothing can be renamed or removed in an immutable root. Flags that hinder are
+/// cleared for the time being, and noted where `run`, `revert` and the next purge
+/// find them, should this one be killed.
+fn note_root_flags(disk: &Disk, root: &Dir) -> Result<()> {
+    let flags = disk.flags(root, None).map_err(Halt::Failed)?;
+    let locks = flags & HINDERING;
+    if locks == 0 {
+        return Ok(());
+    }
+    if disk.open(root, &[ETC]).map_err(Halt::Failed)?.is_none() {
+        let path = disk.show(root, None);
+        return Err(Halt::Failed(OpError::new("change the immutable", path, Errno::EPERM)));
+    }
+    keeping_times(disk, root, |etc| {
+        let noted = noted_flags(disk, etc).map_err(stopped(disk, etc))?.unwrap_or(0);
+        if noted & locks == locks {
+            return Ok(());
+        }
+        let note = format!("{}\n", noted | locks);
+        disk.remove_file(etc, &FLAGS_NOTE).map_err(Halt::Failed)?;
+        disk.make_file(etc, &FLAGS_NOTE, note.as_bytes()).map_err(Halt::Failed)
+    })?;
+    disk.set_flags(root, None, flags & !locks).map_err(Halt::Failed)
+}
+
+fn stopped(disk: &Disk, dir: &Dir) -> impl FnOnce(crate::error::Stop) -> Halt {
+    let path = disk.show(dir, None);
+    move |stop| match stop {
+        crate::error::Stop::Op(error) => Halt::Failed(error),
+        crate::error::Stop::Root(_) => Halt::Moved(path),
+    }
+}

@@ -1,0 +1,188 @@
+//! The reasons to refuse a purge: what was found, what would have happened, and
+//! the mend.
+
+use crate::error::Refusal;
+use crate::facts::Marker;
+use crate::intent::Direction;
+use crate::name::{RelPath, Shown};
+use crate::names::{ETC, MARKER};
+pub(super) use crate::plan::word;
+use crate::purge::facts::{Candidate, Facts, Sort};
+use crate::sys::Kind;
+
+/// ` --root DIR`, where it is not the running system's.
+fn at_root(facts: &Facts) -> String {
+    match facts.environment.root.as_str() {
+        "/" => String::new(),
+        root => format!(" --root {}", word(root)),
+    }
+}
+
+/// An exchange that needs its directories to go on, or to go back.
+pub(super) fn in_progress(facts: &Facts) -> Option<Refusal> {
+    let (root, at) = (&facts.environment.root, at_root(facts));
+    if facts.in_progress {
+        return Some(Refusal::new(
+            format!("{root} is half-way through a lustration or a revert"),
+            "What it needs to go on, or to go back, would have been removed",
+            format!("Finish it first; how, says nixos-lustrate status{at}"),
+        ));
+    }
+    let Marker::InProgress(direction) = facts.marker else { return None };
+    let what = match direction {
+        Direction::Lustrate => "lustration",
+        Direction::Revert => "revert",
+    };
+    Some(Refusal::new(
+        format!("{root} has a {what} behind it of which the last step is missing"),
+        "The next boot would have missed the record of it, and stopped",
+        format!("Boot once more, or from a rescue system: nixos-lustrate run{at}"),
+    ))
+}
+
+/// Something else with the name of an old root.
+pub(super) fn kind(facts: &Facts, candidate: &Candidate) -> Option<Refusal> {
+    let what = match candidate.kind {
+        Kind::Dir => return None,
+        Kind::Link => "a symbolic link",
+        Kind::File => "a file",
+        Kind::Special => "neither a directory nor a file",
+    };
+    let path = facts.show(&candidate.path);
+    Some(Refusal::new(
+        format!("{path} is {what}, and no old root"),
+        "Something else than an old root would have been removed",
+        format!("Rename or remove it: mv {} {}", word(&path), word(&format!("{path}.saved"))),
+    ))
+}
+
+/// A name that no lustration and no revert gives.
+pub(super) fn no_old_root(shown: &str) -> Refusal {
+    Refusal::new(
+        format!("'{shown}' is not the name of an old root"),
+        "Something else than an old root would have been removed",
+        "Name one that nixos-lustrate status lists: old-root, old-root-TIME, nixos-root",
+    )
+}
+
+/// One that is not there.
+pub(super) fn missing(facts: &Facts, name: &[u8]) -> Refusal {
+    Refusal::new(
+        format!("{} is missing", facts.show(&Shown(name.strip_prefix(b"/").unwrap_or(name)))),
+        "Nothing would have been removed",
+        format!("Name one that is there: nixos-lustrate status{} lists them", at_root(facts)),
+    )
+}
+
+/// What was asked for by name, and is not to be removed.
+pub(super) fn named(facts: &Facts, candidate: &Candidate) -> Option<Refusal> {
+    if let Some(refusal) = kind(facts, candidate) {
+        return Some(refusal);
+    }
+    let path = facts.show(&candidate.path);
+    if candidate.sort == Sort::NixosRoot && !candidate.ours && !candidate.mounted {
+        return Some(Refusal::new(
+            format!("{path} is there, and no revert of nixos-lustrate made it"),
+            "Files of yours would have been removed",
+            format!("If they are of no use: rm -rf --one-file-system {}", word(&path)),
+        ));
+    }
+    candidate.flagged.then(|| {
+        Refusal::new(
+            format!("{path} is immutable or append-only"),
+            "Somebody has protected it, since no lustration does",
+            format!("Clear that: chattr -ia {}", word(&path)),
+        )
+    })
+}
+
+/// What can be judged once it is decided what goes.
+pub(super) fn what_goes(facts: &Facts, remove: &[Candidate]) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    refusals.extend(scheduled(facts));
+    refusals.extend(read_only(facts));
+    refusals.extend(mounts(facts, remove));
+    refusals.extend(binds(facts, remove));
+    refusals.extend(swaps(facts, remove));
+    refusals
+}
+
+fn scheduled(facts: &Facts) -> Option<Refusal> {
+    if !matches!(facts.marker, Marker::Asks | Marker::NoFile) {
+        return None;
+    }
+    let marker = facts.show(&format_args!("{ETC}/{MARKER}"));
+    Some(Refusal::new(
+        format!("{marker} asks for a lustration that has not begun"),
+        "The next boot makes another old root, and it would not have been clear which is which",
+        format!(
+            "Boot first, or take it back: nixos-lustrate cancel, or, if you wrote it by hand, rm {}",
+            word(&marker)
+        ),
+    ))
+}
+
+fn read_only(facts: &Facts) -> Option<Refusal> {
+    let root = &facts.environment.root;
+    facts.environment.read_only.then(|| {
+        Refusal::new(
+            format!("{root} is mounted read-only"),
+            "Nothing can be removed in it",
+            format!("Remount it: mount -o remount,rw {}", word(root)),
+        )
+    })
+}
+
+fn goes(remove: &[Candidate], path: &RelPath) -> bool {
+    remove.iter().any(|candidate| candidate.path.covers(path))
+}
+
+/// In the order in which they can be unmounted: the last first.
+fn mounts(facts: &Facts, remove: &[Candidate]) -> Vec<Refusal> {
+    let inside = facts.environment.mounts.iter().rev().map(|mount| &mount.point);
+    let mut points: Vec<&RelPath> = inside.filter(|point| goes(remove, point)).collect();
+    // One that only its id tells.
+    let bare = remove.iter().filter(|c| c.mounted).map(|c| &c.path);
+    let unlisted: Vec<_> = bare.filter(|path| !points.contains(path)).collect();
+    points.extend(unlisted);
+    let refusal = |point: &RelPath| {
+        let path = facts.show(point);
+        let top = remove.iter().any(|candidate| candidate.path == *point);
+        let found = if top { "a mount point" } else { "a mount point inside an old root" };
+        Refusal::new(
+            format!("{path} is {found}"),
+            "What is mounted there is no part of the old root, and would have stopped the purge",
+            format!("Unmount it first: umount {}", word(&path)),
+        )
+    };
+    points.into_iter().map(refusal).collect()
+}
+
+fn binds(facts: &Facts, remove: &[Candidate]) -> Vec<Refusal> {
+    let seen = facts.binds.iter().filter(|bind| goes(remove, &bind.source));
+    seen.map(|bind| {
+        let (path, point) = (facts.show(&bind.source), Shown(&bind.point).to_string());
+        Refusal::new(
+            format!("{path} is mounted at {point}"),
+            format!("What is in use there would have been removed: {point} shows the same files"),
+            format!(
+                "Move them to where they belong, or unmount them first: umount {}",
+                word(&point)
+            ),
+        )
+    })
+    .collect()
+}
+
+fn swaps(facts: &Facts, remove: &[Candidate]) -> Vec<Refusal> {
+    let used = facts.environment.swaps.iter().filter(|swap| goes(remove, swap));
+    used.map(|swap| {
+        let path = facts.show(swap);
+        Refusal::new(
+            format!("{path} is in use as swap space"),
+            "It could not be removed",
+            format!("Switch it off first: swapoff {}", word(&path)),
+        )
+    })
+    .collect()
+}

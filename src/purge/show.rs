@@ -1,0 +1,130 @@
+//! A purge as text for a console of 80 columns, and as JSON.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::facts::{Candidate, Facts, Sort};
+use super::judge::Plan;
+use crate::error::Refusal;
+use crate::json::{RefusalDocument, text};
+use crate::names::OLD_ROOT;
+use crate::report;
+
+/// `1 entry was`, `2 entries were`.
+pub(super) fn count(entries: u64) -> String {
+    match entries {
+        1 => "1 entry was".to_owned(),
+        entries => format!("{entries} entries were"),
+    }
+}
+
+fn roots(number: usize) -> String {
+    match number {
+        1 => "1 old root".to_owned(),
+        number => format!("{number} old roots"),
+    }
+}
+
+/// There is nothing to do.
+pub(super) fn nothing(facts: &Facts, plan: &Plan) -> String {
+    let root = &facts.environment.root;
+    match plan.keep.len() {
+        0 => format!("{root}: there is nothing to purge"),
+        1 => format!("{root}: there is nothing to purge; 1 old root stays"),
+        stay => format!("{root}: there is nothing to purge; {stay} old roots stay"),
+    }
+}
+
+/// The plan, for a person.
+pub(super) fn plan(facts: &Facts, plan: &Plan) -> String {
+    let mut shown = String::new();
+    let root = &facts.environment.root;
+    if plan.remove.is_empty() {
+        let _ = writeln!(shown, "{}.", nothing(facts, plan));
+    } else {
+        let number = roots(plan.remove.len());
+        let _ = writeln!(shown, "{root}: {number} to remove. This cannot be undone.");
+    }
+    let goes = |c: &Candidate| report::line(&format!("/{}", c.path), &what(c));
+    let stays = |(c, why): &(Candidate, String)| {
+        report::line(&format!("/{}", c.path), &format!("{}: {why}", what(c)))
+    };
+    report::section(&mut shown, "Goes", &plan.remove.iter().map(goes).collect::<Vec<_>>());
+    report::section(&mut shown, "Stays", &plan.keep.iter().map(stays).collect::<Vec<_>>());
+    if let Some(last) =
+        plan.remove.iter().find(|c| c.path.is_entry() && *c.path.entry() == OLD_ROOT)
+    {
+        let system = last.system.as_deref().unwrap_or("the system in it");
+        shown.push('\n');
+        report::folded(
+            &mut shown,
+            &format!("With /{OLD_ROOT} goes the way back: no revert can bring {system} again."),
+        );
+    }
+    shown
+}
+
+fn what(candidate: &Candidate) -> String {
+    let entries =
+        report::count(usize::try_from(candidate.entries).unwrap_or(0), "entry", "entries");
+    let system = candidate.system.as_deref().unwrap_or("no known system");
+    match candidate.sort {
+        Sort::Leftover => "what an interrupted purge left".to_owned(),
+        Sort::OldRoot => format!("{system}, {entries}, since {}", candidate.since()),
+        Sort::NixosRoot => {
+            format!("{system}, set aside by a revert, {entries}, since {}", candidate.since())
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    root: &'a str,
+    refusals: Vec<RefusalDocument<'a>>,
+    remove: Vec<CandidateDocument<'a>>,
+    stay: Vec<CandidateDocument<'a>>,
+    removed: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct CandidateDocument<'a> {
+    name: String,
+    system: Option<&'a str>,
+    entries: u64,
+    since: u64,
+    leftover: bool,
+    why: Option<&'a str>,
+}
+
+impl<'a> CandidateDocument<'a> {
+    fn new(candidate: &'a Candidate, why: Option<&'a str>) -> Self {
+        Self {
+            name: candidate.path.to_string(),
+            system: candidate.system.as_deref(),
+            entries: candidate.entries,
+            since: candidate.since().0,
+            leftover: candidate.sort == Sort::Leftover,
+            why,
+        }
+    }
+}
+
+/// The plan as JSON; once it was carried out, with the number of entries that
+/// were removed.
+pub(super) fn json(facts: &Facts, plan: &Plan, removed: Option<u64>) -> String {
+    let stay = plan.keep.iter().map(|(c, why)| CandidateDocument::new(c, Some(why.as_str())));
+    text(&Document {
+        root: &facts.environment.root,
+        refusals: Vec::new(),
+        remove: plan.remove.iter().map(|c| CandidateDocument::new(c, None)).collect(),
+        stay: stay.collect(),
+        removed,
+    })
+}
+
+/// The reasons to refuse, as JSON.
+pub(super) fn json_refused(root: &str, refusals: &[Refusal]) -> String {
+    let refusals = refusals.iter().map(crate::json::refusal).collect();
+    text(&Document { root, refusals, remove: Vec::new(), stay: Vec::new(), removed: None })
+}

@@ -1,0 +1,154 @@
+//! Reads what `purge` judges. Nothing is written, and no tree is walked: an old
+//! root's own entries are counted, what is in them is not looked at.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::ffi::OsStringExt;
+
+use nix::errno::Errno;
+
+use super::binds::{self, Bind};
+use super::facts::{Candidate, Facts, Sort};
+use crate::disk::{Dir, Disk};
+use crate::error::OpError;
+use crate::exchange;
+use crate::facts::{Environment, Result};
+use crate::guard::system_name;
+use crate::name::{Name, RelPath};
+use crate::names::{ETC, LUSTRATE, MARKER, NIXOS_ROOT, OLD_ROOT, PURGED};
+use crate::survey::look;
+use crate::sys::{APPEND, IMMUTABLE, Kind, Stat, removal};
+use crate::time::{Timestamp, is_dated};
+use crate::tree::Tree;
+
+/// What a directory of this name would be.
+#[must_use]
+pub fn sort(name: &Name) -> Option<Sort> {
+    let is = |base: &Name| name == base || is_dated(name, base);
+    if is(&OLD_ROOT) {
+        Some(Sort::OldRoot)
+    } else if is(&NIXOS_ROOT) {
+        Some(Sort::NixosRoot)
+    } else {
+        is_dated(name, &PURGED).then_some(Sort::Leftover)
+    }
+}
+
+/// Reads everything.
+///
+/// # Errors
+/// What the file system answers.
+pub fn survey(disk: &Disk, root: &Dir, environment: Environment) -> Result<Facts> {
+    let look = look(disk, root)?;
+    let mut facts = Facts {
+        binds: binds(root, &environment.root)?,
+        candidates: Vec::new(),
+        in_progress: look.in_progress(),
+        marker: look.marker,
+        now: Timestamp::now(),
+        environment,
+    };
+    let here = disk.stat_dir(root)?;
+    let mut found = scan(disk, root)?.found;
+    found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    for (name, sort) in found {
+        let candidates = candidates(disk, root, &facts.environment, &here, &name, sort)?;
+        facts.candidates.extend(candidates);
+    }
+    Ok(facts)
+}
+
+fn binds(root: &Dir, shown: &str) -> Result<Vec<Bind>> {
+    let failed = |error: io::Error| {
+        let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+        OpError::new("find the mounts of", shown, errno)
+    };
+    let mountinfo = fs::read("/proc/self/mountinfo").map_err(failed)?;
+    let link = format!("/proc/self/fd/{}", root.as_fd().as_raw_fd());
+    let path = fs::read_link(link).map_err(failed)?.into_os_string().into_vec();
+    Ok(binds::from_below(&mountinfo, &path))
+}
+
+/// What `name` in the root is, and the leftovers that have moved into it.
+fn candidates(
+    disk: &Disk,
+    root: &Dir,
+    environment: &Environment,
+    here: &Stat,
+    name: &Name,
+    sort: Sort,
+) -> Result<Vec<Candidate>> {
+    let mounted = |path: &RelPath, stat: &Stat| {
+        stat.mount != here.mount || environment.mounts.iter().any(|mount| mount.point == *path)
+    };
+    let Some(stat) = disk.stat(root, name)? else { return Ok(Vec::new()) };
+    let path = RelPath::from(name.clone());
+    let elsewhere = mounted(&path, &stat);
+    let mut candidate = Candidate::new(path, sort, &stat, elsewhere);
+    let dir = if elsewhere { None } else { disk.open(root, std::slice::from_ref(name))? };
+    let Some(dir) = dir else { return Ok(vec![candidate]) };
+    let scan = scan(disk, &dir)?;
+    candidate.entries = scan.entries;
+    if sort == Sort::Leftover {
+        return Ok(vec![candidate]);
+    }
+    candidate.ours = disk.open(&dir, &[LUSTRATE])?.is_some();
+    candidate.system = system_name(disk, &dir)?;
+    candidate.alive = alive(disk, &dir)?;
+    candidate.flagged = disk.flags(&dir, None)? & (IMMUTABLE | APPEND) != 0;
+    if let Some((_, time)) = exchange::identity(disk, root, name)? {
+        candidate.time = time;
+    }
+    let mut all = Vec::new();
+    let leftovers = scan.found.into_iter().filter(|(_, sort)| *sort == Sort::Leftover);
+    for (leftover, sort) in leftovers.filter(|_| !candidate.flagged) {
+        let Some(stat) = disk.stat(&dir, &leftover)? else { continue };
+        // Somebody's file of that name is no matter here.
+        if let Some(path) = RelPath::new(vec![name.clone(), leftover])
+            && stat.kind == Kind::Dir
+        {
+            let elsewhere = mounted(&path, &stat);
+            all.push(Candidate::new(path, sort, &stat, elsewhere));
+        }
+    }
+    all.push(candidate);
+    Ok(all)
+}
+
+/// The newest of the files that a system writes before it is set aside and that
+/// nothing changes later: the marker, and the last time that timesyncd knew.
+fn alive(disk: &Disk, dir: &Dir) -> Result<Timestamp> {
+    let clock = ["var", "lib", "systemd", "timesync"].map(Name::literal);
+    let mut newest = Timestamp(0);
+    for (parents, name) in [(&[ETC][..], MARKER), (&clock, Name::literal("clock"))] {
+        if let Some(parent) = disk.open(dir, parents)?
+            && let Some(stat) = disk.stat(&parent, &name)?
+        {
+            newest = newest.max(Timestamp(u64::try_from(stat.modified.0).unwrap_or(0)));
+        }
+    }
+    Ok(if newest > Timestamp::now() { Timestamp(0) } else { newest })
+}
+
+/// What the names in a directory tell.
+struct Scan {
+    entries: u64,
+    found: Vec<(Name, Sort)>,
+}
+
+/// Reads a directory, however large, and remembers only the names that matter.
+fn scan(disk: &Disk, dir: &Dir) -> Result<Scan> {
+    let failed = |errno| OpError::new("list", disk.show(dir, None), errno);
+    let fd = removal::open_dir(dir, c".").map_err(failed)?;
+    let mut scan = Scan { entries: 0, found: Vec::new() };
+    for entry in removal::Reading::new(fd).map_err(failed)? {
+        let (bytes, _) = entry.map_err(failed)?;
+        let Ok(name) = Name::new(bytes.to_bytes()) else { continue };
+        scan.entries += u64::from(name != LUSTRATE);
+        if let Some(sort) = sort(&name) {
+            scan.found.push((name, sort));
+        }
+    }
+    Ok(scan)
+}

@@ -1,0 +1,70 @@
+//! Looks after a purge at work: interrupts, and, on a terminal, how far it is.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::time::{Duration, Instant};
+
+use super::halt::Halt;
+
+/// A terminal line is written no more often than this.
+const PAUSE: Duration = Duration::from_millis(200);
+const WIDTH: usize = 79;
+
+/// What is told of a purge.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// Entries that were removed, in all.
+    pub(super) total: u64,
+    /// Entries of what is being removed now.
+    here: u64,
+    what: String,
+    told: Instant,
+    terminal: bool,
+    shown: bool,
+}
+
+/// Whether nobody has interrupted it.
+pub(super) fn may_go_on() -> Result<(), Halt> {
+    if crate::sys::removal::interrupted() { Err(Halt::Interrupted) } else { Ok(()) }
+}
+
+impl Watch {
+    pub(super) fn new() -> Self {
+        let terminal = stderr().is_terminal() && log::max_level() >= log::LevelFilter::Info;
+        let (what, told) = (String::new(), Instant::now());
+        Self { total: 0, here: 0, what, told, terminal, shown: false }
+    }
+
+    /// Something else is being removed now.
+    pub(super) fn begin(&mut self, what: String) {
+        self.what = what;
+        self.here = 0;
+    }
+
+    pub(super) fn here(&self) -> u64 {
+        self.here
+    }
+
+    pub(super) fn removed(&mut self) {
+        self.here += 1;
+        self.total += 1;
+        if self.terminal && self.told.elapsed() >= PAUSE {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        let text = format!("{}: {} entries removed", self.what, self.here);
+        let text: String = text.chars().take(WIDTH).collect();
+        // A line that cannot be shown is not missed.
+        let _ = write!(stderr(), "\r{text:<WIDTH$}");
+        self.told = Instant::now();
+        self.shown = true;
+    }
+
+    /// Takes the line away, before something else is written.
+    pub(super) fn clear(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            let _ = write!(stderr(), "\r{:<WIDTH$}\r", "");
+        }
+    }
+}

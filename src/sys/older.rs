@@ -1,0 +1,45 @@
+//! What a system without statx(2) tells: not a kernel that we support, but a
+//! sandbox that knows only older calls.
+
+use std::os::fd::AsFd;
+
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{FileStat, fstat, fstatat};
+
+use super::{Kind, Result, Stat};
+use crate::name::Name;
+
+/// As [`super::stat`], without the mount and without inode flags.
+pub(super) fn stat(dir: impl AsFd, name: Option<&Name>) -> Result<Stat> {
+    let found = match name {
+        Some(name) => fstatat(dir, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW),
+        None => fstat(dir),
+    };
+    found.map(|found| translated(&found))
+}
+
+fn translated(found: &FileStat) -> Stat {
+    let nanoseconds = |n: i64| u32::try_from(n).unwrap_or(0);
+    let number = |n: libc::c_uint| n;
+    Stat {
+        kind: kind(found.st_mode),
+        mode: found.st_mode & 0o7777,
+        uid: found.st_uid,
+        gid: found.st_gid,
+        inode: found.st_ino,
+        device: (number(libc::major(found.st_dev)), number(libc::minor(found.st_dev))),
+        mount: None,
+        flags: 0,
+        accessed: (found.st_atime, nanoseconds(found.st_atime_nsec)),
+        modified: (found.st_mtime, nanoseconds(found.st_mtime_nsec)),
+    }
+}
+
+fn kind(mode: libc::mode_t) -> Kind {
+    match mode & libc::S_IFMT {
+        libc::S_IFDIR => Kind::Dir,
+        libc::S_IFREG => Kind::File,
+        libc::S_IFLNK => Kind::Link,
+        _ => Kind::Special,
+    }
+}
