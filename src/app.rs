@@ -44,7 +44,7 @@ pub fn command(options: &Options) -> Result<(), Error> {
 }
 
 /// What a command prints is its result: failing to is a failure.
-fn print(text: &str) -> Result<(), Error> {
+pub(crate) fn print(text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     written.map_err(|error| {

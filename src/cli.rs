@@ -2,10 +2,12 @@
 //! [`crate::options`], and `--json`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
+use crate::check::{self, DefaultKeep, Form};
 use crate::error::Error;
 use crate::exchange::Boot;
 use crate::options::{Command, Options, keep};
@@ -68,6 +70,24 @@ enum Sub {
         #[arg(long)]
         keep_boot: bool,
     },
+    /// Say whether this machine can become NixOS; nothing is written
+    Check {
+        /// The root file system of the old distribution
+        #[arg(long, value_name = "DIR", default_value = "/")]
+        root: PathBuf,
+        /// The built system: a profile or a store path
+        #[arg(long, value_name = "PATH", default_value = crate::host::closure::PROFILE)]
+        system: PathBuf,
+        /// Keep PATH too, besides the default keepers
+        #[arg(long = "keep", value_name = "PATH")]
+        keep: Vec<OsString>,
+        /// Keep only what --keep names
+        #[arg(long)]
+        no_default_keep: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -101,6 +121,8 @@ pub struct Invocation {
 pub enum Request {
     /// One that the small build has too.
     Engine(Options),
+    /// `check`.
+    Check(Box<check::Options>, Form),
 }
 
 impl Request {
@@ -111,6 +133,7 @@ impl Request {
     pub fn carry_out(&self) -> Result<(), Error> {
         match self {
             Self::Engine(options) => crate::app::command(options),
+            Self::Check(options, form) => check::command(options, *form),
         }
     }
 }
@@ -156,6 +179,16 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             options.command = Command::Revert;
             options.boot = if keep_boot { Boot::Keep } else { Boot::Exchange };
             root
+        }
+        Sub::Check { root, system, keep: paths, no_default_keep, json } => {
+            let mut options = check::Options::new(root);
+            options.system = system;
+            options.keep = paths.iter().map(keep).collect::<Result<_, _>>()?;
+            if no_default_keep {
+                options.default_keep = DefaultKeep::No;
+            }
+            let form = if json { Form::Json } else { Form::Text };
+            return Ok(Invocation { verbosity, request: Request::Check(Box::new(options), form) });
         }
     };
     options.root = root.path;
@@ -211,7 +244,9 @@ mod tests {
     #[test]
     fn every_option_is_in_the_help_of_the_small_build() {
         let command = <Cli as clap::CommandFactory>::command();
-        for sub in command.get_subcommands() {
+        // The others are for a running system, with the full build.
+        let small = |name: &str| ["run", "plan", "status", "revert"].contains(&name);
+        for sub in command.get_subcommands().filter(|sub| small(sub.get_name())) {
             assert!(crate::options::HELP.contains(&format!("nixos-lustrate {}", sub.get_name())));
             for option in sub.get_arguments().filter_map(clap::Arg::get_long) {
                 let known = ["help", "json"].contains(&option);

@@ -149,7 +149,7 @@ pub fn status(status: &Status) -> String {
     })
 }
 
-fn text(document: &impl Serialize) -> String {
+pub(crate) fn text(document: &impl Serialize) -> String {
     // Strings, numbers and lists always serialize.
     serde_json::to_string_pretty(document).map_or_else(|e| e.to_string(), |text| text + "\n")
 }

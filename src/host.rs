@@ -1,0 +1,14 @@
+//! The machine that is to become NixOS, and the system that was built for it,
+//! as their files tell. Readers only: each says what it found, or what it could
+//! not read and why; [`crate::check`] and `prepare` judge that.
+
+pub mod boot;
+pub mod bootspec;
+pub mod closure;
+pub mod elf;
+pub mod files;
+pub mod fstab;
+pub mod keepers;
+pub mod loader;
+pub mod mounts;
+pub mod sources;
