@@ -11,6 +11,7 @@ use crate::check::{self, DefaultKeep, Form};
 use crate::error::Error;
 use crate::exchange::Boot;
 use crate::options::{Command, Options, keep};
+use crate::prepare;
 
 /// Install NixOS in place: exchange what is in a root file system.
 #[derive(Debug, Parser)]
@@ -88,6 +89,67 @@ enum Sub {
         #[arg(long)]
         json: bool,
     },
+    /// Make this machine boot into NixOS the next time, and lustrate
+    Prepare(Prepare),
+    /// Undo prepare, until the reboot
+    Cancel {
+        /// The root file system of the old distribution
+        #[arg(long, value_name = "DIR", default_value = "/")]
+        root: PathBuf,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // each is an option of its own
+struct Prepare {
+    /// The root file system of the old distribution
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+    /// The built system: a profile or a store path
+    #[arg(long, value_name = "PATH", default_value = crate::host::closure::PROFILE)]
+    system: PathBuf,
+    /// Keep PATH too, which may have wildcards, besides the default keepers
+    #[arg(long = "keep", value_name = "PATH")]
+    keep: Vec<OsString>,
+    /// Keep only what --keep names
+    #[arg(long)]
+    no_default_keep: bool,
+    /// Go on although check has found this blocker
+    #[arg(long, value_name = "CHECK")]
+    despite: Vec<String>,
+    /// Remove the old boot loader's files from the ESP; cancel brings them back
+    #[arg(long)]
+    clear_esp: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Reboot at the end
+    #[arg(long)]
+    reboot: bool,
+    /// Say what would be done; nothing is written
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Prepare {
+    fn options(self) -> Result<prepare::Options, Error> {
+        Ok(prepare::Options {
+            root: self.root,
+            system: self.system,
+            keep: self.keep.iter().map(keep).collect::<Result<_, _>>()?,
+            default_keep: if self.no_default_keep { DefaultKeep::No } else { DefaultKeep::Yes },
+            despite: self.despite,
+            flags: prepare::Flags {
+                yes: self.yes,
+                reboot: self.reboot,
+                dry_run: self.dry_run,
+                clear_esp: self.clear_esp,
+            },
+        })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -123,6 +185,10 @@ pub enum Request {
     Engine(Options),
     /// `check`.
     Check(Box<check::Options>, Form),
+    /// `prepare`.
+    Prepare(Box<prepare::Options>),
+    /// `cancel`.
+    Cancel(prepare::cancel::Options),
 }
 
 impl Request {
@@ -134,6 +200,8 @@ impl Request {
         match self {
             Self::Engine(options) => crate::app::command(options),
             Self::Check(options, form) => check::command(options, *form),
+            Self::Prepare(options) => prepare::command(options),
+            Self::Cancel(options) => prepare::cancel::command(options),
         }
     }
 }
@@ -189,6 +257,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             }
             let form = if json { Form::Json } else { Form::Text };
             return Ok(Invocation { verbosity, request: Request::Check(Box::new(options), form) });
+        }
+        Sub::Prepare(prepare) => {
+            let options = Box::new(prepare.options()?);
+            return Ok(Invocation { verbosity, request: Request::Prepare(options) });
+        }
+        Sub::Cancel { root, yes } => {
+            let options = prepare::cancel::Options { root, yes };
+            return Ok(Invocation { verbosity, request: Request::Cancel(options) });
         }
     };
     options.root = root.path;

@@ -31,6 +31,8 @@ pub mod names;
 pub mod options;
 pub mod osrelease;
 pub mod plan;
+#[cfg(feature = "full")]
+pub mod prepare;
 pub mod report;
 pub mod resolve;
 pub mod status;
