@@ -129,9 +129,7 @@ pub fn command(options: &Options) -> Result<(), Error> {
 
 fn next(site: &Site) -> String {
     let root = if site.shown == "/" { String::new() } else { format!(" --root {}", site.shown) };
-    format!(
-        "The next boot lustrates. Until then the way back is: nixos-lustrate cancel{root}\n"
-    )
+    format!("The next boot lustrates. Until then the way back is: nixos-lustrate cancel{root}\n")
 }
 
 /// What was asked for, as far as it can be found on the machine.
@@ -214,7 +212,9 @@ fn judge(site: &Site) -> Result<Option<Plan>, Error> {
         match crate::disk::Disk::clone_root() {
             Ok(dir) => Some(dir),
             Err(error) if error.errno() == nix::errno::Errno::ENOSYS => {
-                say("What moves cannot be listed: this kernel does not show what is below mounts.\n");
+                say(
+                    "What moves cannot be listed: this kernel does not show what is below mounts.\n",
+                );
                 return Ok(None);
             }
             Err(error) => return Err(Refusal::from(error).into()),
@@ -286,4 +286,3 @@ fn ask(question: &str) -> bool {
     let read = std::io::stdin().lock().read_line(&mut answer);
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
 }
-

@@ -31,7 +31,9 @@ pub fn command(options: &Options) -> Result<(), Error> {
     if !site.recorded {
         let store = [NIX, crate::name::Name::literal("store")];
         let store = site.disk.open(&site.root, &store).map_err(crate::error::Refusal::from)?;
-        say(&format!("Nothing to cancel: there is no {shown}/nix/var/nixos-lustrate/state.json.\n"));
+        say(&format!(
+            "Nothing to cancel: there is no {shown}/nix/var/nixos-lustrate/state.json.\n"
+        ));
         if store.is_none() {
             say(&format!("If {shown}/nix is a file system of its own, mount it and try again.\n"));
         }
@@ -42,7 +44,10 @@ pub fn command(options: &Options) -> Result<(), Error> {
     if !unmounted.is_empty() {
         return Err(Error::Refused(unmounted));
     }
-    say(&format!("Prepared on {}, for /{}. To be undone:\n", site.state.started, site.state.system));
+    say(&format!(
+        "Prepared on {}, for /{}. To be undone:\n",
+        site.state.started, site.state.system
+    ));
     for step in steps::ALL.iter().rev().filter(|step| site.mark(step.name()).is_some()) {
         say(&format!("  {}\n", steps::title(step.name())));
     }

@@ -73,7 +73,13 @@ impl Item {
 ///
 /// # Errors
 /// Any failure of a system call.
-pub fn read(disk: &Disk, place: &Dir, skip: Option<&Name>, from: From, watch: &Watch) -> Result<Catalog> {
+pub fn read(
+    disk: &Disk,
+    place: &Dir,
+    skip: Option<&Name>,
+    from: From,
+    watch: &Watch,
+) -> Result<Catalog> {
     let mut catalog = Catalog::new();
     let stat = disk.stat_dir(place)?;
     catalog.insert(Vec::new(), item(&stat, is_vfat(place)));

@@ -50,7 +50,12 @@ pub fn tree(
     for (path, _) in chosen().filter(|(_, item)| item.kind == Kind::Dir) {
         let (source, target) = (opened(site, from, path)?, opened(site, to, path)?);
         let stat = site.disk.stat_dir(&source)?;
-        dress(&target, &source, &stat).map_err(failed(&site.disk, "set the owner of", &target, None))?;
+        dress(&target, &source, &stat).map_err(failed(
+            &site.disk,
+            "set the owner of",
+            &target,
+            None,
+        ))?;
     }
     site.watch.end();
     site.disk.sync(to)?;
@@ -61,7 +66,9 @@ fn compare(site: &Site, to: &Dir, files: &Catalog, wanted: &dyn Fn(&[Name]) -> b
     site.watch.begin("Reading the copy back", Unit::Bytes, None);
     let copied = catalog::read(&site.disk, to, None, From::Disk, &site.watch)?;
     site.watch.end();
-    for (path, item) in files.iter().filter(|(path, item)| wanted(path) && item.kind != Kind::Special) {
+    for (path, item) in
+        files.iter().filter(|(path, item)| wanted(path) && item.kind != Kind::Special)
+    {
         let same = copied.get(path).is_some_and(|copy| copy.same_content(item));
         if !same {
             let shown = format!("{}/{}", site.disk.show(to, None), super::text::of_path(path));
@@ -75,10 +82,14 @@ fn compare(site: &Site, to: &Dir, files: &Catalog, wanted: &dyn Fn(&[Name]) -> b
 }
 
 fn opened(site: &Site, dir: &Dir, path: &[Name]) -> Result<Dir> {
-    let path = if path.is_empty() { site.disk.open(dir, &[])? } else { site.disk.open(dir, path)? };
+    let path =
+        if path.is_empty() { site.disk.open(dir, &[])? } else { site.disk.open(dir, path)? };
     Ok(path.ok_or_else(|| OpError::new("open", site.disk.show(dir, None), Errno::ENOENT))?)
 }
 
 fn changed(site: &Site, dir: &Dir, name: &Name) -> Stop {
-    Stop::changed(format!("{} changed while it was copied. Try again", site.disk.show(dir, Some(name))))
+    Stop::changed(format!(
+        "{} changed while it was copied. Try again",
+        site.disk.show(dir, Some(name))
+    ))
 }

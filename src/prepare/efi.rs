@@ -90,7 +90,8 @@ mod tests {
         let of = |list: &[(&str, &str)]| {
             list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Variables>()
         };
-        let before = of(&[("BootOrder", "0700000001000a00"), ("Boot0001", "aa"), ("Boot000A", "bb")]);
+        let before =
+            of(&[("BootOrder", "0700000001000a00"), ("Boot0001", "aa"), ("Boot000A", "bb")]);
         let now = of(&[("BootOrder", "070000000200"), ("Boot0001", "ab"), ("Boot0002", "cc")]);
         assert_eq!(
             changes(&before, &now),

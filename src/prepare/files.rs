@@ -146,7 +146,11 @@ pub fn copy(
 ///
 /// # Errors
 /// Any failure of a system call, but where the file system has no owners.
-pub fn dress(target: impl std::os::fd::AsFd, source: impl std::os::fd::AsFd, like: &Stat) -> sys::Result<()> {
+pub fn dress(
+    target: impl std::os::fd::AsFd,
+    source: impl std::os::fd::AsFd,
+    like: &Stat,
+) -> sys::Result<()> {
     tolerant(nix::unistd::fchown(&target, Some(like.uid.into()), Some(like.gid.into())))?;
     tolerant(nix::sys::stat::fchmod(&target, Mode::from_bits_truncate(like.mode)))?;
     match sys::copy_xattrs(source, &target) {
@@ -194,9 +198,8 @@ pub fn set_metadata(disk: &Disk, dir: &Dir, name: &Name, like: &Stat) -> Result<
 pub fn set_mode(disk: &Disk, dir: &Dir, name: &Name, mode: u32) -> Result<()> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let opened = sys::open_beneath(dir, name.as_bytes(), flags, Links::Refuse);
-    let set = opened.and_then(|file| {
-        tolerant(nix::sys::stat::fchmod(&file, Mode::from_bits_truncate(mode)))
-    });
+    let set = opened
+        .and_then(|file| tolerant(nix::sys::stat::fchmod(&file, Mode::from_bits_truncate(mode))));
     set.map_err(failed(disk, "set the mode of", dir, Some(name)))
 }
 

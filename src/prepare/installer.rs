@@ -70,7 +70,8 @@ fn environment(system: &str) -> Vec<(&'static str, String)> {
 fn start(site: &Site, command: &mut Command) -> Result<std::io::Result<Child>> {
     let here = Disk::open_root("/".as_ref())?;
     let same = |a: &Dir, b: &Dir| sys::stat(a, None).ok().zip(sys::stat(b, None).ok());
-    let same = same(&here, &site.root).is_some_and(|(a, b)| (a.device, a.inode) == (b.device, b.inode));
+    let same =
+        same(&here, &site.root).is_some_and(|(a, b)| (a.device, a.inode) == (b.device, b.inode));
     if same {
         command.current_dir("/");
         return Ok(command.spawn());

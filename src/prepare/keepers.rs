@@ -69,7 +69,11 @@ fn class(pattern: &[u8], byte: u8) -> Option<(bool, &[u8])> {
 ///
 /// # Errors
 /// What the file system answers.
-pub fn expand<T: Tree>(tree: &T, root: &T::Dir, pattern: &RelPath) -> Result<Vec<RelPath>, OpError> {
+pub fn expand<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    pattern: &RelPath,
+) -> Result<Vec<RelPath>, OpError> {
     if !pattern.names().iter().any(is_pattern) {
         return Ok(vec![pattern.clone()]);
     }
@@ -153,7 +157,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_line_is_refused() {
-        for (path, bad) in [("a b", false), ("a\nb", true), (" a", true), ("#a", true), ("a#", false)] {
+        for (path, bad) in
+            [("a b", false), ("a\nb", true), (" a", true), ("#a", true), ("a#", false)]
+        {
             let path = RelPath::parse(path.as_bytes()).expect("a path");
             assert_eq!(unwritable(&path).is_some(), bad, "{path}");
         }

@@ -107,7 +107,9 @@ pub fn may_cancel(site: &Site) -> Result<(), Error> {
         let (found, mend) = if lustrated && !back {
             (
                 format!("{root} has been lustrated: the system that was prepared is in /old-root"),
-                format!("Bring it back first, from a rescue system: nixos-lustrate revert --root {root}"),
+                format!(
+                    "Bring it back first, from a rescue system: nixos-lustrate revert --root {root}"
+                ),
             )
         } else {
             (

@@ -39,9 +39,10 @@ pub fn line(word: &str, rest: &str) -> String {
 pub fn window_opens(root: &str) {
     let root = if root == "/" { String::new() } else { format!(" --root {root}") };
     say(&format!(
-        "\nFrom here until \"A system boots again\" the machine may not boot. If it is\n\
-         interrupted: nixos-lustrate prepare{root}, or from a rescue system, with the\n\
-         root and its /boot mounted: nixos-lustrate cancel --root DIR\n\n"
+        "\nFrom here until \"A system boots again\" the machine may not boot.\n\
+         If it is interrupted: nixos-lustrate prepare{root}\n\
+         or, from a rescue system with the root and its /boot mounted:\n\
+         nixos-lustrate cancel --root DIR\n\n"
     ));
 }
 

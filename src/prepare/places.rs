@@ -35,13 +35,21 @@ pub struct Place {
     pub saved: Name,
     /// What it is.
     pub kept: Kept,
-    /// It is vfat: without owners, and upper and lower case are the same.
-    pub vfat: bool,
+    /// It is an ESP, which others may share.
+    pub esp: bool,
     /// Mount points below it.
     pub nested: Vec<RelPath>,
 }
 
-/// Whether a directory is on vfat.
+/// Whether a mounted file system is an ESP: one is vfat nearly always.
+#[must_use]
+pub fn is_esp(disk: &Disk, dir: &Dir) -> bool {
+    let upper = Name::literal("EFI");
+    is_vfat(dir) || disk.stat(dir, &upper).is_ok_and(|s| s.is_some_and(|s| s.kind == Kind::Dir))
+}
+
+/// Whether a directory is on vfat: without owners, and upper and lower case are
+/// the same.
 #[must_use]
 pub fn is_vfat(dir: &Dir) -> bool {
     fstatfs(dir).is_ok_and(|stat| stat.filesystem_type() == MSDOS_SUPER_MAGIC)
@@ -77,6 +85,6 @@ fn place(disk: &Disk, root: &Dir, mounts: &[Mount], name: Name, saved: Name) -> 
             )));
         }
     };
-    let vfat = opened.as_ref().is_some_and(is_vfat);
-    Ok(Place { name, saved, kept, vfat, nested })
+    let esp = mounted && opened.as_ref().is_some_and(|dir| is_esp(disk, dir));
+    Ok(Place { name, saved, kept, esp, nested })
 }

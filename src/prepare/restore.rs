@@ -91,7 +91,8 @@ pub fn restore(site: &Site, place: &Place, note: &Note) -> Result<Vec<String>> {
     }
     let dir = site.dir(&[place.name.clone()])?;
     let after = list_name(place, "after");
-    let after = if site.state.notes.listed { Some(catalog::load(&site.disk, home, &after)?) } else { None };
+    let after =
+        if site.state.notes.listed { Some(catalog::load(&site.disk, home, &after)?) } else { None };
     let skip = (place.kept == Kept::Mount).then_some(&place.saved);
     site.watch.begin("Comparing the boot files", Unit::Bytes, None);
     let now = catalog::read(&site.disk, &dir, skip, From::Cache, &site.watch)?;
@@ -107,7 +108,10 @@ pub fn restore(site: &Site, place: &Place, note: &Note) -> Result<Vec<String>> {
         let same = now.is_some_and(|(_, now)| now.same_content(item));
         let same_name = now.is_none_or(|(there, _)| there == path.as_slice());
         if !same && lists.is_of_others(path, now.map(|(_, item)| item)) {
-            rest.push(format!("{} was changed since by somebody else, and stays", put_back.show(path)));
+            rest.push(format!(
+                "{} was changed since by somebody else, and stays",
+                put_back.show(path)
+            ));
         } else if !same || !same_name {
             put_back.file(path, item, now.map(|(path, _)| path))?;
         } else if now.is_some_and(|(_, now)| !now.same_metadata(item)) {
@@ -120,7 +124,10 @@ pub fn restore(site: &Site, place: &Place, note: &Note) -> Result<Vec<String>> {
             continue;
         }
         if lists.is_of_others(path, Some(item)) {
-            rest.push(format!("{} was made since by somebody else, and stays", put_back.show(path)));
+            rest.push(format!(
+                "{} was made since by somebody else, and stays",
+                put_back.show(path)
+            ));
         } else {
             put_back.take_away(path, item)?;
         }
@@ -215,14 +222,22 @@ impl PutBack<'_> {
         }
         match self.site.disk.remove_dir(&dir, name) {
             // Something of somebody else's is in it, or it is mounted.
-            Err(e) if matches!(e.errno(), nix::errno::Errno::ENOTEMPTY | nix::errno::Errno::EBUSY) => Ok(()),
+            Err(e)
+                if matches!(e.errno(), nix::errno::Errno::ENOTEMPTY | nix::errno::Errno::EBUSY) =>
+            {
+                Ok(())
+            }
             done => Ok(done?),
         }
     }
 
     fn take_away_place(&self) -> Result<()> {
         match self.site.disk.remove_dir(&self.site.root, &self.place.name) {
-            Err(e) if matches!(e.errno(), nix::errno::Errno::ENOTEMPTY | nix::errno::Errno::EBUSY) => Ok(()),
+            Err(e)
+                if matches!(e.errno(), nix::errno::Errno::ENOTEMPTY | nix::errno::Errno::EBUSY) =>
+            {
+                Ok(())
+            }
             done => Ok(done?),
         }
     }
@@ -230,7 +245,9 @@ impl PutBack<'_> {
     /// The times of directories, once nothing comes or goes in them any more.
     fn times(&self, before: &Catalog) -> Result<()> {
         self.site.disk.sync(self.dir)?;
-        for (path, item) in before.iter().rev().filter(|(_, item)| item.kind == Kind::Dir && !item.vfat) {
+        for (path, item) in
+            before.iter().rev().filter(|(_, item)| item.kind == Kind::Dir && !item.vfat)
+        {
             let Some(dir) = self.site.disk.open(self.dir, path)? else { continue };
             let now = self.site.disk.stat_dir(&dir)?;
             if now.modified != item.modified {
@@ -267,4 +284,65 @@ pub fn give_back(site: &Site, place: &Place, note: &Note) -> Result<()> {
         }
     }
     Ok(site.disk.sync(&dir)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(content: u8, vfat: bool) -> Item {
+        Item {
+            kind: Kind::File,
+            mode: 0o644,
+            owner: (0, 0),
+            modified: (0, 0),
+            hash: Some([content; 32]),
+            target: None,
+            inode: 1,
+            size: 1,
+            vfat,
+        }
+    }
+
+    fn catalog(files: &[(&str, u8)], vfat: bool) -> Catalog {
+        let path = |text: &str| text::path(text).expect("a path");
+        files.iter().map(|(name, content)| (path(name), item(*content, vfat))).collect()
+    }
+
+    #[test]
+    fn on_vfat_another_case_is_the_same_file() {
+        for vfat in [true, false] {
+            let before = catalog(&[("EFI/BOOT/BOOTX64.EFI", 1)], vfat);
+            let now = catalog(&[("EFI/Boot/bootx64.efi", 2), ("EFI/nixos/k.efi", 3)], vfat);
+            let lists = Lists::new(before, None, now);
+            let old = text::path("EFI/BOOT/BOOTX64.EFI").expect("a path");
+            let new = text::path("EFI/Boot/bootx64.efi").expect("a path");
+            assert_eq!(lists.now(&old, vfat).is_some(), vfat);
+            // It must not be removed as something new.
+            assert_eq!(lists.was_there(&new, vfat), vfat);
+            assert!(!lists.was_there(&text::path("EFI/nixos/k.efi").expect("a path"), vfat));
+        }
+    }
+
+    #[test]
+    fn what_differs_from_what_the_installer_left_is_of_others() {
+        let after = catalog(&[("kept", 1), ("replaced", 2)], false);
+        let lists = |after| Lists::new(Catalog::new(), after, Catalog::new());
+        let path = |text: &str| text::path(text).expect("a path");
+        let known = lists(Some(after));
+        assert!(!known.is_of_others(&path("replaced"), Some(&item(2, false))));
+        assert!(known.is_of_others(&path("replaced"), Some(&item(3, false))));
+        assert!(known.is_of_others(&path("kept"), None), "removed by somebody");
+        assert!(known.is_of_others(&path("new"), Some(&item(4, false))));
+        assert!(!known.is_of_others(&path("gone"), None), "removed by the installer");
+        // Interrupted: whatever there is was the installer's.
+        assert!(!lists(None).is_of_others(&path("new"), Some(&item(4, false))));
+    }
+
+    #[test]
+    fn configurations_come_back_last() {
+        let rank = |path: &str| super::rank(&text::path(path).expect("a path"), &item(1, false));
+        assert!(rank("grub/grub.cfg") > rank("vmlinuz"));
+        assert!(rank("loader/entries/x.conf") > rank("grub/i386-pc/normal.mod"));
+    }
 }

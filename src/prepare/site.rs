@@ -2,8 +2,8 @@
 //! file, and what was asked for.
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
 use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
@@ -121,7 +121,13 @@ impl Site {
     /// # Errors
     /// When it is gone.
     pub fn home(&self) -> Result<&Dir> {
-        let gone = || OpError::new("open", format!("{}/{}", self.shown, "nix/var/nixos-lustrate"), Errno::ENOENT);
+        let gone = || {
+            OpError::new(
+                "open",
+                format!("{}/{}", self.shown, "nix/var/nixos-lustrate"),
+                Errno::ENOENT,
+            )
+        };
         Ok(self.home.as_ref().ok_or_else(gone)?)
     }
 
@@ -131,8 +137,13 @@ impl Site {
     /// When it is not there.
     pub fn dir(&self, path: &[Name]) -> Result<Dir> {
         let shown = || path.iter().map(ToString::to_string).collect::<Vec<_>>().join("/");
-        let missing =
-            || OpError::new("open", format!("{}/{}", self.shown.trim_end_matches('/'), shown()), Errno::ENOENT);
+        let missing = || {
+            OpError::new(
+                "open",
+                format!("{}/{}", self.shown.trim_end_matches('/'), shown()),
+                Errno::ENOENT,
+            )
+        };
         Ok(self.disk.open(&self.root, path)?.ok_or_else(missing)?)
     }
 
@@ -177,7 +188,8 @@ impl Site {
     fn take_lock(&mut self) -> std::result::Result<(), Error> {
         let Some(home) = self.home.as_ref().filter(|_| self.lock.is_none()) else { return Ok(()) };
         let flags = OFlag::O_RDONLY | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let wrong = |errno| Refusal::from(OpError::new("lock", self.disk.show(home, Some(&LOCK)), errno));
+        let wrong =
+            |errno| Refusal::from(OpError::new("lock", self.disk.show(home, Some(&LOCK)), errno));
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
         let file = nix::fcntl::openat(home, LOCK.as_os_str(), flags, mode).map_err(wrong)?;
         match Flock::lock(File::from(file), FlockArg::LockExclusiveNonblock) {

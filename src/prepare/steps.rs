@@ -12,14 +12,8 @@ use super::site::Site;
 use super::step::Step;
 
 /// All of them.
-pub const ALL: [&dyn Step<Site>; 6] = [
-    &marker::Marker,
-    &owners::Owners,
-    &resolv::Resolv,
-    &keys::Keys,
-    &save::Save,
-    &loader::Loader,
-];
+pub const ALL: [&dyn Step<Site>; 6] =
+    [&marker::Marker, &owners::Owners, &resolv::Resolv, &keys::Keys, &save::Save, &loader::Loader];
 
 /// What a step is, for a person.
 #[must_use]

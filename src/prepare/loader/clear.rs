@@ -8,7 +8,7 @@ use crate::names::ETC;
 use crate::osrelease;
 use crate::prepare::files::remove;
 use crate::prepare::follow::{follow, read};
-use crate::prepare::places::{Kept, is_vfat, places};
+use crate::prepare::places::{Kept, is_esp, places};
 use crate::prepare::site::Site;
 use crate::prepare::step::Result;
 use crate::prepare::text;
@@ -34,7 +34,8 @@ pub fn owned(site: &Site) -> Result<Vec<Vec<Name>>> {
         let below = |path: &str| [base.clone(), text::path(path).unwrap_or_default()].concat();
         if let Some(efi) = site.disk.open(&dir, &text::path("EFI").unwrap_or_default())? {
             let is_its = |name: &Name| name.as_bytes().eq_ignore_ascii_case(id.as_bytes());
-            let names = site.disk.list(&efi)?.into_iter().filter(|name| !id.is_empty() && is_its(name));
+            let names =
+                site.disk.list(&efi)?.into_iter().filter(|name| !id.is_empty() && is_its(name));
             found.extend(names.map(|name| [below("EFI"), vec![name]].concat()));
         }
         let Some(machine) = &machine else { continue };
@@ -46,7 +47,8 @@ pub fn owned(site: &Site) -> Result<Vec<Vec<Name>>> {
                 .map(|name| [base.clone(), vec![name]].concat()),
         );
         for folder in ["loader/entries", "EFI/Linux"] {
-            let Some(opened) = site.disk.open(&dir, &text::path(folder).unwrap_or_default())? else {
+            let Some(opened) = site.disk.open(&dir, &text::path(folder).unwrap_or_default())?
+            else {
                 continue;
             };
             let names = site.disk.list(&opened)?.into_iter();
@@ -57,17 +59,17 @@ pub fn owned(site: &Site) -> Result<Vec<Vec<Name>>> {
     Ok(found)
 }
 
-/// The mounted vfat file systems among the places.
+/// The ESPs among the places.
 fn esps(site: &Site) -> Result<Vec<Vec<Name>>> {
     let mut found = Vec::new();
     for place in places(&site.disk, &site.root, &site.mounts)? {
         let base = vec![place.name.clone()];
-        if place.kept == Kept::Mount && place.vfat {
+        if place.kept == Kept::Mount && place.esp {
             found.push(base.clone());
         }
         for nested in place.nested.iter().map(RelPath::names) {
             let path = [base.as_slice(), nested].concat();
-            if site.disk.open(&site.root, &path)?.is_some_and(|dir| is_vfat(&dir)) {
+            if site.disk.open(&site.root, &path)?.is_some_and(|dir| is_esp(&site.disk, &dir)) {
                 found.push(path);
             }
         }

@@ -134,7 +134,8 @@ mod tests {
             ),
         ] {
             let entries = entries(&text);
-            let entry = entries.iter().find(|e| e.boots(SYSTEM)).unwrap_or_else(|| panic!("{text}"));
+            let entry =
+                entries.iter().find(|e| e.boots(SYSTEM)).unwrap_or_else(|| panic!("{text}"));
             let base = [Name::literal("extlinux")];
             let shown = |path: &str| of_path(&components(path, &base));
             assert_eq!(shown(&entry.kernel), kernel, "{text}");

@@ -49,7 +49,8 @@ impl Step<Site> for Keys {
         if keys.is_empty() {
             return Ok(Look::Skip("none that is kept can be read by others".into()));
         }
-        let names: Vec<_> = keys.iter().map(|(name, mode)| format!("{name} ({mode:04o})")).collect();
+        let names: Vec<_> =
+            keys.iter().map(|(name, mode)| format!("{name} ({mode:04o})")).collect();
         Ok(Look::Due(format!("0600 for {}", names.join(", "))))
     }
 

@@ -48,7 +48,9 @@ impl Step<Site> for Loader {
         site.state.system = wanted;
         site.state.notes.listed = false;
         site.state.notes.current_system = match site.disk.open(&site.root, &[RUN])? {
-            Some(run) => site.state.notes.current_system || site.disk.stat(&run, &CURRENT)?.is_none(),
+            Some(run) => {
+                site.state.notes.current_system || site.disk.stat(&run, &CURRENT)?.is_none()
+            }
             None => false,
         };
         Ok(())

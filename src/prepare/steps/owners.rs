@@ -6,8 +6,8 @@
 //! `UID GID MODE N PATH`, where N bytes are those of the line before. Each further
 //! pass, over what came since, has its own file, and they are undone backwards.
 
-use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
 
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
@@ -55,7 +55,8 @@ fn walk(
         path.push(name);
         let mut more = stat.uid == 0 || each(path, &stat)?;
         if more && stat.kind == Kind::Dir {
-            let inner = path.last().cloned().map_or(Ok(None), |name| site.disk.open(dir, &[name]))?;
+            let inner =
+                path.last().cloned().map_or(Ok(None), |name| site.disk.open(dir, &[name]))?;
             more = inner.map_or(Ok(true), |inner| walk(site, &inner, path, each))?;
         }
         path.pop();
@@ -95,7 +96,11 @@ fn list(site: &Site, name: &Name) -> Result<bool> {
 }
 
 /// Calls for each line of a list.
-fn listed(site: &Site, name: &Name, mut each: impl FnMut(&[Name], (u32, u32, u32)) -> Result<()>) -> Result<()> {
+fn listed(
+    site: &Site,
+    name: &Name,
+    mut each: impl FnMut(&[Name], (u32, u32, u32)) -> Result<()>,
+) -> Result<()> {
     let home = site.home()?;
     if site.disk.stat(home, name)?.is_none() {
         return Ok(()); // its pass had not begun
@@ -171,7 +176,9 @@ impl Step<Site> for Owners {
             listed(site, &list_name(pass), |path, (uid, gid, mode)| {
                 // A change of owner takes set-id bits away.
                 match set_owner(site, path, uid, gid)? {
-                    Some((dir, name)) if mode & 0o6000 != 0 => set_mode(&site.disk, &dir, &name, mode),
+                    Some((dir, name)) if mode & 0o6000 != 0 => {
+                        set_mode(&site.disk, &dir, &name, mode)
+                    }
                     _ => Ok(()),
                 }
             })?;

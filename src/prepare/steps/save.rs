@@ -16,13 +16,13 @@ use crate::error::{OpError, Refusal, Stop};
 use crate::name::Name;
 use crate::prepare::catalog::{self, Catalog, Item};
 use crate::prepare::copy;
-use crate::prepare::files::{From, remove, temporary};
+use crate::prepare::files::{From, dress, failed, remove, temporary};
 use crate::prepare::places::{Kept, Place, places};
 use crate::prepare::site::Site;
-use crate::prepare::step::{Ledger, Look, Result, Step};
+use crate::prepare::step::{Ledger, Look, Mark, Result, Step};
+use crate::prepare::watch::Unit;
 use crate::prepare::{restore, text};
-use crate::sys::Kind;
-use crate::tree::Tree;
+use crate::tree::{Moved, Tree};
 
 /// Its name in the record.
 pub const NAME: &str = "boot-saved";
@@ -103,8 +103,12 @@ fn how(site: &Site, place: &Place, files: &Catalog) -> Result<std::result::Resul
     let inner = |path: &[Name]| place.nested.iter().any(|n| path.starts_with(n.names()));
     let nested: Catalog =
         files.iter().filter(|(path, _)| inner(path)).map(|(p, i)| (p.clone(), i.clone())).collect();
-    let plain = !place.vfat && place.nested.iter().all(crate::name::RelPath::is_entry);
-    let place_free = if place.kept == Kept::Mount { self::free(site, &site.dir(&[place.name.clone()])?)? } else { free };
+    let plain = !place.esp && place.nested.iter().all(crate::name::RelPath::is_entry);
+    let place_free = if place.kept == Kept::Mount {
+        self::free(site, &site.dir(&[place.name.clone()])?)?
+    } else {
+        free
+    };
     if plain && (nested.is_empty() || catalog::room(&nested) + SPARE <= place_free) {
         return Ok(Ok(How::Move));
     }
@@ -178,7 +182,7 @@ impl Step<Site> for Save {
             let note = site.state.notes.saved.get(&place.name.to_string());
             let saved = match note {
                 Some(note) if note.how == How::Absent => true,
-                Some(note) if site.mark(NAME) == Some(super::super::step::Mark::Done) => note.saved(site)?.is_some(),
+                Some(note) if site.mark(NAME) == Some(Mark::Done) => note.saved(site)?.is_some(),
                 _ => false,
             };
             if saved {
@@ -192,11 +196,17 @@ impl Step<Site> for Save {
                 Ok(How::Move) if place.kept == Kept::Mount => {
                     format!("no space for a copy: the content of /{name} moved to /{name}/{to}")
                 }
-                Ok(How::Move) => format!("no space for a copy: the content of /{name} moved to /{to}"),
+                Ok(How::Move) => {
+                    format!("no space for a copy: the content of /{name} moved to /{to}")
+                }
                 Err(refusal) => return Err(Stop::changed(refusal.to_string())),
             });
         }
-        Ok(if due.is_empty() { Look::Skip("saved before".into()) } else { Look::Due(due.join("; ")) })
+        Ok(if due.is_empty() {
+            Look::Skip("saved before".into())
+        } else {
+            Look::Due(due.join("; "))
+        })
     }
 
     fn record(&self, site: &mut Site) -> Result<()> {
@@ -302,7 +312,9 @@ pub fn unmounted(site: &Site) -> Result<Vec<Refusal>> {
             found.push(Refusal::new(
                 format!("{path} was a mount point when the boot files were saved, and is none now"),
                 "Other files would be taken for the boot files",
-                format!("Mount the file system there; the old fstab says which: mount DEVICE {path}"),
+                format!(
+                    "Mount the file system there; the old fstab says which: mount DEVICE {path}"
+                ),
             ));
         }
     }
@@ -326,11 +338,16 @@ fn copied(site: &mut Site, place: &Place, mut note: Note) -> Result<()> {
     note.inode = site.disk.stat_dir(&target)?.inode;
     site.state.notes.saved.insert(place.name.to_string(), note);
     site.save()?;
-    if site.disk.rename((&home, &part), (&home, &name))? != crate::tree::Moved::Done {
-        let shown = site.disk.show(&home, Some(&name));
+    named(site, &home, &part, &name)
+}
+
+/// Gives what is complete the name under which it is looked for.
+fn named(site: &Site, home: &Dir, part: &Name, name: &Name) -> Result<()> {
+    if site.disk.rename((home, part), (home, name))? != Moved::Done {
+        let shown = site.disk.show(home, Some(name));
         return Err(Stop::changed(format!("{shown} is there already. Rename it")));
     }
-    Ok(site.disk.sync(&home)?)
+    Ok(site.disk.sync(home)?)
 }
 
 fn gone(site: &Site, dir: &Dir, name: &Name) -> Stop {
@@ -342,13 +359,25 @@ fn moved(site: &mut Site, place: &Place, mut note: Note) -> Result<()> {
     site.window(true)?;
     let (home, name) = note.place(site)?;
     let source = site.dir(&[place.name.clone()])?;
-    let like = site.disk.stat_dir(&source)?;
-    site.disk.make_dir(&home, &name, like.mode)?;
-    let opened = site.disk.open(&home, std::slice::from_ref(&name))?;
-    let target = opened.ok_or_else(|| gone(site, &home, &name))?;
-    note.inode = site.disk.stat_dir(&target)?.inode;
-    site.state.notes.saved.insert(place.name.to_string(), note.clone());
-    site.save()?;
+    if note.saved(site)?.is_none() {
+        let part = temporary(&name);
+        remove(&site.disk, &home, &part, &site.watch)?;
+        site.disk.make_dir(&home, &part, 0o700)?;
+        let opened = site.disk.open(&home, std::slice::from_ref(&part))?;
+        let made = opened.ok_or_else(|| gone(site, &home, &part))?;
+        let like = site.disk.stat_dir(&source)?;
+        dress(&made, &source, &like).map_err(failed(
+            &site.disk,
+            "set the owner of",
+            &made,
+            None,
+        ))?;
+        note.inode = site.disk.stat_dir(&made)?.inode;
+        site.state.notes.saved.insert(place.name.to_string(), note.clone());
+        site.save()?;
+        named(site, &home, &part, &name)?;
+    }
+    let target = note.saved(site)?.ok_or_else(|| gone(site, &home, &name))?;
     let files = catalog::load(&site.disk, site.home()?, &list_name(place, "before"))?;
     let nested = |path: &[Name]| place.nested.iter().any(|n| path.starts_with(n.names()));
     for point in &place.nested {
@@ -364,8 +393,5 @@ fn moved(site: &mut Site, place: &Place, mut note: Note) -> Result<()> {
         }
     }
     site.disk.sync(&source)?;
-    debug_assert!(like.kind == Kind::Dir);
     Ok(site.disk.sync(&target)?)
 }
-
-use crate::prepare::watch::Unit;
