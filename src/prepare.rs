@@ -9,7 +9,6 @@
 //! The engine is in [`step`]; what is done in [`steps`].
 
 use std::io::{BufRead, IsTerminal};
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::check::{self, Colour, DefaultKeep, Level};
@@ -18,11 +17,11 @@ use crate::environment::{View, environment};
 use crate::error::{Error, Refusal, Stop};
 use crate::facts::Wishes;
 use crate::intent::Direction;
-use crate::name::{Name, RelPath, Shown};
-use crate::names::NIX;
+use crate::name::RelPath;
 use crate::plan::Plan;
 use crate::report;
 
+pub mod adopt;
 pub mod aside;
 pub mod cancel;
 pub mod catalog;
@@ -33,19 +32,22 @@ pub mod follow;
 pub mod installer;
 pub mod keepers;
 pub mod loader;
+pub mod lock;
 pub mod open;
 pub mod output;
 pub mod places;
 pub mod restore;
+pub mod saving;
 pub mod site;
 pub mod state;
 pub mod step;
 pub mod steps;
 pub mod text;
 pub mod watch;
+mod wish;
 
 use output::{line, say};
-use site::{Access, Site, Wish};
+use site::{Access, Site};
 use step::{Ledger, Look};
 
 /// What `prepare` was asked for.
@@ -87,7 +89,7 @@ pub struct Flags {
 /// everything was put back.
 pub fn command(options: &Options) -> Result<(), Error> {
     let Flags { yes, reboot, dry_run, .. } = options.flags;
-    if reboot && options.root != PathBuf::from("/") {
+    if reboot && options.root.as_os_str() != "/" {
         return Err(Error::Usage("--reboot is for the running system, not with --root".into()));
     }
     let access = if dry_run { Access::Read } else { Access::Write };
@@ -96,9 +98,9 @@ pub fn command(options: &Options) -> Result<(), Error> {
     }
     let mut site = open::site(&options.root, access, "prepare")?;
     open::may_prepare(&site)?;
-    site.wish = wish(&site, options)?;
+    site.wish = wish::wish(&site, options)?;
     examine(&site, options)?;
-    let unmounted = steps::save::unmounted(&site).map_err(untouched)?;
+    let unmounted = saving::unmounted(&site).map_err(untouched)?;
     if !unmounted.is_empty() {
         return Err(Error::Refused(unmounted));
     }
@@ -110,7 +112,7 @@ pub fn command(options: &Options) -> Result<(), Error> {
         say("\nA dry run: nothing was written.\n");
         return Ok(());
     }
-    let refusals = steps::save::refusals(&site).map_err(untouched)?;
+    let refusals = saving::refusals(&site).map_err(untouched)?;
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
     }
@@ -130,46 +132,6 @@ pub fn command(options: &Options) -> Result<(), Error> {
 fn next(site: &Site) -> String {
     let root = if site.shown == "/" { String::new() } else { format!(" --root {}", site.shown) };
     format!("The next boot lustrates. Until then the way back is: nixos-lustrate cancel{root}\n")
-}
-
-/// What was asked for, as far as it can be found on the machine.
-fn wish(site: &Site, options: &Options) -> Result<Wish, Error> {
-    let shown = Shown(options.system.as_os_str().as_bytes()).to_string();
-    let no_system = || {
-        Refusal::new(
-            format!("{shown} leads to no system in {}/nix/store", site.shown.trim_end_matches('/')),
-            "There is nothing to boot",
-            "Build the system first, or give it: --system PATH",
-        )
-    };
-    let path = options.system.as_os_str().as_bytes();
-    let path = RelPath::parse(path).map_err(|_| no_system())?;
-    let real = follow::follow(&site.disk, &site.root, path.names()).map_err(untouched)?;
-    let store = [NIX, Name::literal("store")];
-    let real = real.filter(|real| real.starts_with(&store) && real.len() == 3);
-    let system = real.and_then(RelPath::new).ok_or_else(no_system)?;
-    let mut wish =
-        Wish { system: Some(system), keep: Vec::new(), clear_esp: options.flags.clear_esp };
-    let mut keep = match options.default_keep {
-        DefaultKeep::No => Vec::new(),
-        DefaultKeep::Yes => keepers::defaults(&site.disk, &site.root).map_err(Refusal::from)?,
-    };
-    for pattern in &options.keep {
-        let found = keepers::expand(&site.disk, &site.root, pattern).map_err(Refusal::from)?;
-        if found.is_empty() {
-            log::warn!("Nothing matches --keep {pattern}");
-        }
-        keep.extend(found);
-    }
-    for path in keep {
-        if let Some(why) = keepers::unwritable(&path) {
-            return Err(Error::Usage(why));
-        }
-        if !wish.keep.contains(&path) {
-            wish.keep.push(path);
-        }
-    }
-    Ok(wish)
 }
 
 /// `check`; unless the boot loader was begun, when there is no way but on or back.

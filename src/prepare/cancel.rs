@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::output::say;
 use super::site::Access;
 use super::step::Ledger;
-use super::{ask, open, part_way, steps, untouched};
+use super::{ask, open, part_way, saving, steps, untouched};
 use crate::error::Error;
 use crate::names::NIX;
 use crate::tree::Tree;
@@ -40,7 +40,7 @@ pub fn command(options: &Options) -> Result<(), Error> {
         return Ok(());
     }
     open::may_cancel(site)?;
-    let unmounted = steps::save::unmounted(site).map_err(untouched)?;
+    let unmounted = saving::unmounted(site).map_err(untouched)?;
     if !unmounted.is_empty() {
         return Err(Error::Refused(unmounted));
     }

@@ -2,14 +2,12 @@
 //! file, and what was asked for.
 
 use std::fs::File;
-use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag};
-use nix::sys::stat::Mode;
 
-use super::state::{HOME, LOCK, LOG, MarkText, STATE, State};
+use super::lock::{self, Lock};
+use super::state::{HOME, LOG, MarkText, STATE, State};
 use super::step::{Ledger, Mark, News, Phase, Result};
 use super::watch::Watch;
 use super::{output, steps};
@@ -19,8 +17,6 @@ use crate::mountinfo::Mount;
 use crate::name::{Name, RelPath};
 use crate::names::ETC;
 use crate::tree::Tree;
-
-type Lock<T> = ManuallyDrop<Flock<T>>;
 
 /// What `prepare` was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,8 +52,8 @@ pub struct Site {
     pub etc: u64,
     /// The boot loader's installer did not do what it should.
     pub failed: bool,
-    home: Option<Dir>,
-    lock: Option<Lock<File>>,
+    pub(super) home: Option<Dir>,
+    pub(super) lock: Option<Lock<File>>,
     _root_lock: Option<Lock<OwnedFd>>,
 }
 
@@ -84,7 +80,7 @@ impl Site {
     ) -> std::result::Result<Self, Error> {
         let root_lock = match access {
             Access::Read => None,
-            Access::Write => Some(lock_root(&root, &shown)?),
+            Access::Write => Some(lock::root(&root, &shown)?),
         };
         let home = disk.open(&root, &HOME).map_err(Refusal::from)?;
         let found = match &home {
@@ -182,46 +178,6 @@ impl Site {
         let lock = self.lock.as_ref().ok_or_else(none)?;
         Ok(lock.as_fd().try_clone_to_owned().map_err(|_| none())?)
     }
-
-    /// A second lock, in the state directory: the boot loader's installer
-    /// inherits it, and may outlive a `prepare` that is killed.
-    fn take_lock(&mut self) -> std::result::Result<(), Error> {
-        let Some(home) = self.home.as_ref().filter(|_| self.lock.is_none()) else { return Ok(()) };
-        let flags = OFlag::O_RDONLY | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let wrong =
-            |errno| Refusal::from(OpError::new("lock", self.disk.show(home, Some(&LOCK)), errno));
-        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-        let file = nix::fcntl::openat(home, LOCK.as_os_str(), flags, mode).map_err(wrong)?;
-        match Flock::lock(File::from(file), FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => self.lock = Some(ManuallyDrop::new(lock)),
-            Err((_, Errno::EWOULDBLOCK)) => {
-                return Err(Refusal::new(
-                    format!("the boot loader's installer is still at work on {}", self.shown),
-                    "Two at once would get in each other's way",
-                    "Wait until it has ended",
-                )
-                .into());
-            }
-            Err((_, errno)) => return Err(wrong(errno).into()),
-        }
-        Ok(())
-    }
-}
-
-fn lock_root(root: &Dir, shown: &str) -> std::result::Result<Lock<OwnedFd>, Refusal> {
-    let wrong = |errno| Refusal::from(OpError::new("lock", shown, errno));
-    let fd = root.as_fd().try_clone_to_owned();
-    let fd = fd.map_err(|e| wrong(Errno::from_raw(e.raw_os_error().unwrap_or(0))))?;
-    // Never dropped: the lock ends with the process, and its drop may panic.
-    let locked = Flock::lock(fd, FlockArg::LockExclusiveNonblock).map(ManuallyDrop::new);
-    locked.map_err(|(_, errno)| match errno {
-        Errno::EWOULDBLOCK => Refusal::new(
-            format!("another nixos-lustrate is at work on {shown}"),
-            "Two at once would get in each other's way",
-            "Wait until it has ended",
-        ),
-        errno => wrong(errno),
-    })
 }
 
 impl Ledger for Site {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::efi::Variables;
 use super::files::put;
 use super::step::{Mark, Phase, Result};
-use super::steps;
+use super::{saving, steps};
 use crate::disk::{Dir, Disk};
 use crate::error::Refusal;
 use crate::name::Name;
@@ -94,7 +94,7 @@ pub struct Notes {
     /// Whether `/etc/resolv.conf` is replaced.
     pub resolv: bool,
     /// Where the boot files were saved, by place.
-    pub saved: BTreeMap<String, steps::save::Note>,
+    pub saved: BTreeMap<String, saving::Note>,
     /// The EFI variables before.
     pub efi: Option<Variables>,
     /// `/run/current-system` was made for the boot loader's installer.

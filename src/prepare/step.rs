@@ -190,3 +190,6 @@ pub fn backward<W: Ledger>(steps: &Steps<'_, W>, world: &mut W) -> Result<Vec<St
     world.end()?;
     Ok(rest)
 }
+
+#[cfg(test)]
+mod model;

@@ -153,9 +153,20 @@ fn another_system_is_prepared_anew_and_the_first_boot_files_come_back() {
     let script = machine.at(new).join("bin/switch-to-configuration");
     let text = fs::read_to_string(&script).expect("a script").replace(&old, &format!("/{new}"));
     fs::write(&script, text).expect("a script");
+    // An update of the old system between the two is of the old system.
+    machine.tree().file("boot/vmlinuz-6.2", "new kernel");
+    machine.tree().file("boot/initrd.img-6.1", "made anew");
+    machine.tree().file("boot/grub/locale/de.mo", "in a new directory");
+    fs::remove_file(machine.at("boot/vmlinuz")).expect("a link");
     machine.prepare(&["--system", &format!("/{new}")]).expect(0);
     assert!(machine.read("boot/grub/grub.cfg").contains(&format!("init=/{new}/init")));
     machine.cancel().expect(0);
+    assert_eq!(machine.read("boot/vmlinuz-6.2"), "new kernel");
+    assert_eq!(machine.read("boot/initrd.img-6.1"), "made anew");
+    assert_eq!(machine.read("boot/grub/locale/de.mo"), "in a new directory");
+    assert!(!machine.exists("boot/vmlinuz"));
     fs::remove_dir_all(machine.at(new)).expect("the new system");
-    assert_same(&before, &machine.manifest(), &Excuse::none());
+    let excuse = ["boot/vmlinuz-6.2", "boot/initrd.img-6.1", "boot/grub/locale", "boot/vmlinuz"];
+    let excuse = excuse.iter().fold(Excuse::none(), |e, path| e.below(path.as_bytes()));
+    assert_same(&before, &machine.manifest(), &excuse);
 }

@@ -105,11 +105,13 @@ pub fn names(site: &Site, system: &str) -> Result<Option<String>> {
     for base in bases(site)? {
         let Some(dir) = site.disk.open(&site.root, &base)? else { continue };
         for path in configurations(site, &dir)? {
-            let found = match path.last().is_some_and(|name| name.as_bytes().ends_with(b".efi")) {
-                true => image_boots(site, &dir, &path, system)?,
-                false => read(site, &dir, &path, MAX)?.is_some_and(|content| {
+            let is_image = path.last().is_some_and(|name| name.as_bytes().ends_with(b".efi"));
+            let found = if is_image {
+                image_boots(site, &dir, &path, system)?
+            } else {
+                read(site, &dir, &path, MAX)?.is_some_and(|content| {
                     entries(&String::from_utf8_lossy(&content)).iter().any(|e| e.boots(system))
-                }),
+                })
             };
             if found {
                 return Ok(Some(format!("/{}", text::of_path(&[base, path].concat()))));
@@ -182,10 +184,8 @@ fn differs(
             }
         }
     }
-    Ok(Some(match found {
-        true => format!("{path}, which is not that of the system"),
-        false => format!("{path}, which is missing"),
-    }))
+    let how = if found { "is not that of the system" } else { "is missing" };
+    Ok(Some(format!("{path}, which {how}")))
 }
 
 /// Whether a file has the content of another, perhaps with more behind it:

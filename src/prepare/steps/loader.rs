@@ -8,12 +8,13 @@ use crate::prepare::catalog;
 use crate::prepare::files::From;
 use crate::prepare::loader::{clear, installed};
 use crate::prepare::places::{Kept, places};
+use crate::prepare::saving::{How, list_name};
 use crate::prepare::site::Site;
 use crate::prepare::step::{Ledger, Look, Result, Step};
-use crate::prepare::steps::save::{How, list_name};
 use crate::prepare::watch::Unit;
-use crate::prepare::{efi, installer, restore};
-use crate::tree::{Stat, Tree};
+use crate::prepare::{adopt, efi, installer, restore};
+use crate::sys::Kind;
+use crate::tree::Tree;
 
 /// Its name in the record.
 pub const NAME: &str = "boot-loader";
@@ -32,10 +33,11 @@ impl Step<Site> for Loader {
     fn look(&self, site: &Site) -> Result<Look> {
         let wanted = site.wish.system.as_ref().map(ToString::to_string).unwrap_or_default();
         let whole = site.state.notes.listed && !site.state.window && site.mark(NAME).is_some();
-        if whole && site.state.system == wanted {
-            if let Ok(found) = installed::look(site, &wanted)? {
-                return Ok(Look::Skip(format!("installed before: {found}")));
-            }
+        if whole
+            && site.state.system == wanted
+            && let Ok(found) = installed::look(site, &wanted)?
+        {
+            return Ok(Look::Skip(format!("installed before: {found}")));
         }
         Ok(Look::Due(format!("/{wanted}/bin/switch-to-configuration boot")))
     }
@@ -44,6 +46,7 @@ impl Step<Site> for Loader {
         if site.state.notes.efi.is_none() {
             site.state.notes.efi = efi::read(&site.disk, &site.root)?;
         }
+        adopt::adopt(site)?;
         let wanted = site.wish.system.as_ref().map(ToString::to_string).unwrap_or_default();
         site.state.system = wanted;
         site.state.notes.listed = false;
@@ -80,7 +83,7 @@ impl Step<Site> for Loader {
                 continue;
             }
             site.watch.begin("Listing the new boot files", Unit::Bytes, None);
-            let dir = site.dir(&[place.name.clone()])?;
+            let dir = site.dir(std::slice::from_ref(&place.name))?;
             let skip = (place.kept == Kept::Mount).then_some(&place.saved);
             let after = catalog::read(&site.disk, &dir, skip, From::Cache, &site.watch)?;
             site.watch.end();
@@ -152,17 +155,13 @@ fn current_system(site: &Site, there: bool) -> Result<()> {
     let Some(run) = site.disk.open(&site.root, &[RUN])? else { return Ok(()) };
     let target = format!("/{}", site.state.system);
     let found = site.disk.stat(&run, &CURRENT)?;
-    match (found, there) {
-        (None, true) => {
-            let like: Stat = site.disk.stat_dir(&run)?;
-            site.disk.make_link(&run, &CURRENT, target.as_bytes(), &like)?;
-        }
-        (Some(stat), false) if stat.kind == crate::sys::Kind::Link => {
-            if site.disk.read_link(&run, &CURRENT)? == target.as_bytes() {
-                site.disk.remove_file(&run, &CURRENT)?;
-            }
-        }
-        _ => {}
+    if there && found.is_none() {
+        let like = site.disk.stat_dir(&run)?;
+        site.disk.make_link(&run, &CURRENT, target.as_bytes(), &like)?;
+    }
+    let is_link = found.is_some_and(|stat| stat.kind == Kind::Link);
+    if !there && is_link && site.disk.read_link(&run, &CURRENT)? == target.as_bytes() {
+        site.disk.remove_file(&run, &CURRENT)?;
     }
     Ok(())
 }
