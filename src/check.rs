@@ -17,10 +17,18 @@ use crate::host::mounts::Mounts;
 use crate::host::sources::Sources;
 use crate::name::RelPath;
 
+mod boot;
 mod closure;
 mod finding;
+mod fstab;
 mod initrd;
 mod json;
+mod login;
+mod network;
+mod nix;
+mod plan;
+mod root;
+mod separate;
 mod show;
 
 pub use finding::{Finding, Level};
@@ -165,7 +173,18 @@ pub fn examine(options: &Options) -> Result<Report, Error> {
     let loader = closure.as_ref().map(|closure| Loader::of(&files, closure));
     let loader = loader.and_then(|loader| unless(loader, "boot-loader", &mut findings)).flatten();
     let machine = Machine { sources, system, files, closure, loader, mounts, boot, keep };
-    for group in [closure::examine, initrd::examine] {
+    for group in [
+        closure::examine,
+        initrd::examine,
+        fstab::examine,
+        separate::examine,
+        boot::examine,
+        login::examine,
+        network::examine,
+        nix::examine,
+        root::examine,
+        plan::examine,
+    ] {
         group(&machine, &mut findings);
     }
     let Machine { closure, keep, .. } = machine;

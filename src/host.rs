@@ -5,10 +5,14 @@
 pub mod boot;
 pub mod bootspec;
 pub mod closure;
+pub mod devices;
 pub mod elf;
 pub mod files;
 pub mod fstab;
+pub mod hibernation;
 pub mod keepers;
 pub mod loader;
 pub mod mounts;
+pub mod network;
 pub mod sources;
+pub mod users;
