@@ -100,8 +100,8 @@ fn surroundings(machine: &Machine<'_>) -> Result<Finding> {
     if let Some(kind) = run.text("/systemd/container")? {
         return block(&format!("a container ({})", kind.trim()));
     }
-    if files.exists("/.dockerenv")? || run.exists("/.containerenv")? {
-        return block("a container");
+    if run.exists("/.containerenv")? {
+        return block("a container (podman)");
     }
     if proc.exists("/vz")? && !proc.exists("/bc")? {
         return block("a container (OpenVZ)");
@@ -128,6 +128,15 @@ fn surroundings(machine: &Machine<'_>) -> Result<Finding> {
     let container = environment.unwrap_or_default();
     if container.split(|&b| b == 0).any(|v| v.starts_with(b"container=")) {
         return block("a container");
+    }
+    // Some machines are made from the image of a container.
+    if files.exists("/.dockerenv")? {
+        return Ok(Finding::warning(
+            id,
+            "there is a /.dockerenv, as in a container",
+            "A container has no boot of its own, and could not become NixOS",
+            "If this is a machine: rm /.dockerenv",
+        ));
     }
     Ok(Finding::ok(id, "neither a container nor a chroot nor WSL"))
 }
