@@ -11,17 +11,29 @@ use crate::error::{Error, OpError, Refusal};
 use crate::host::boot::Boot;
 use crate::host::closure::{Closure, PROFILE};
 use crate::host::files::Files;
+use crate::host::initrd::Listing;
 use crate::host::keepers;
 use crate::host::loader::Loader;
 use crate::host::mounts::Mounts;
 use crate::host::sources::Sources;
 use crate::name::RelPath;
 
+mod boot;
 mod closure;
+mod features;
 mod finding;
+mod fstab;
+pub mod ids;
 mod initrd;
 mod json;
+mod login;
+mod network;
+mod nix;
+mod plan;
+mod root;
+mod separate;
 mod show;
+mod storage;
 
 pub use finding::{Finding, Level};
 
@@ -122,6 +134,8 @@ struct Machine<'a> {
     files: Files,
     closure: Option<Closure>,
     loader: Option<Loader>,
+    /// What the initrd has; an error says why that is not known.
+    initrd: Option<Result<Listing, String>>,
     mounts: Option<Mounts>,
     boot: Option<Boot>,
     keep: Vec<RelPath>,
@@ -154,18 +168,33 @@ pub fn examine(options: &Options) -> Result<Report, Error> {
     let mounts = unless(Mounts::read(sources), "mounts", &mut findings);
     let boot = mounts.as_ref().map(|mounts| Boot::read(sources, mounts));
     let boot = boot.and_then(|boot| unless(boot, "boot", &mut findings));
-    let defaults = match options.default_keep {
-        DefaultKeep::Yes => keepers::defaults(&files),
-        DefaultKeep::No => Ok(Vec::new()),
-    };
-    let mut keep = unless(defaults, "keepers", &mut findings).unwrap_or_default();
+    let mut keep = Vec::new();
+    if options.default_keep == DefaultKeep::Yes {
+        let (seen, unread) = keepers::look(&files);
+        keep = seen;
+        findings.extend(unread.iter().map(|error| Finding::unread("keepers", error)));
+    }
     keep.extend(options.keep.iter().filter(|k| !keep.contains(k)).cloned().collect::<Vec<_>>());
     let system = &options.system;
     let closure = closure::find(&files, system, &mut findings);
     let loader = closure.as_ref().map(|closure| Loader::of(&files, closure));
     let loader = loader.and_then(|loader| unless(loader, "boot-loader", &mut findings)).flatten();
-    let machine = Machine { sources, system, files, closure, loader, mounts, boot, keep };
-    for group in [closure::examine, initrd::examine] {
+    let initrd = closure.as_ref().and_then(|c| storage::listing(c, &files, &mut findings));
+    let machine = Machine { sources, system, files, closure, loader, initrd, mounts, boot, keep };
+    for group in [
+        closure::examine,
+        initrd::examine,
+        fstab::examine,
+        storage::examine,
+        separate::examine,
+        boot::examine,
+        features::examine,
+        login::examine,
+        network::examine,
+        nix::examine,
+        root::examine,
+        plan::examine,
+    ] {
         group(&machine, &mut findings);
     }
     let Machine { closure, keep, .. } = machine;

@@ -6,6 +6,7 @@ use super::{Finding, Machine};
 use crate::host::closure::{Absent, Closure};
 use crate::host::elf;
 use crate::host::files::{Files, show};
+use crate::host::nixdb::{self, Known};
 
 const BUILD: &str = "Build it: nix-env -p /nix/var/nix/profiles/system \
      -f '<nixpkgs/nixos>' -I nixos-config=/etc/nixos/configuration.nix -iA system\n\
@@ -54,6 +55,7 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     findings.push(parts(closure));
     findings.push(bootspec(closure));
     findings.push(processor(machine, closure));
+    findings.push(store(machine, closure));
 }
 
 fn parts(closure: &Closure) -> Finding {
@@ -84,6 +86,58 @@ fn bootspec(closure: &Closure) -> Finding {
     };
     let consequence = "Whether this system's initrd lustrates has to be guessed from other signs";
     Finding::warning(id, found, consequence, "boot.bootspec.enable = true;")
+}
+
+/// Is all of it there? By the database, and by the names in the store; the
+/// content is not read (`nix-store --verify --check-contents` does that).
+fn store(machine: &Machine<'_>, closure: &Closure) -> Finding {
+    let id = "closure";
+    let top = show(&closure.top);
+    let known = match nixdb::closure(&machine.files, &closure.top) {
+        Ok(known) => known,
+        Err(error) => return Finding::unread(id, &error),
+    };
+    let look = format!("nix-store --verify-path $(nix-store -qR {top})");
+    let paths = match known {
+        Known::Paths(paths) => paths,
+        Known::None => {
+            let why = "there is no database of Nix that lists what belongs to the system";
+            return Finding::unchecked(id, why, "Copy it with Nix: nix copy --to 'local?root=/'");
+        }
+        Known::Damaged(why) => {
+            let why = format!("Nix's database cannot be read (or is being written to): {why}");
+            return Finding::unchecked(id, why, format!("Look: {look}"));
+        }
+        Known::Invalid => {
+            return Finding::blocker(
+                id,
+                format!("{top} is not valid in Nix's database"),
+                "Parts of it may be missing, and the first garbage collection would remove it",
+                "Build it again, or copy it with Nix: nix copy --to 'local?root=/'",
+            );
+        }
+    };
+    let mut missing = Vec::new();
+    for path in &paths {
+        match machine.files.metadata_of(path) {
+            Ok(Some(_)) => {}
+            Ok(None) => missing.push(show(path)),
+            Err(error) => return Finding::unread(id, &error),
+        }
+    }
+    match missing.first() {
+        None => {
+            let found =
+                format!("all {} paths of it are in the store (not their content)", paths.len());
+            Finding::ok(id, found)
+        }
+        Some(first) => Finding::blocker(
+            id,
+            format!("{} of its {} paths are missing, such as {first}", missing.len(), paths.len()),
+            "NixOS would not boot, or not work",
+            format!("Mend it: nix-store --repair-path {first}; and look: {look}"),
+        ),
+    }
 }
 
 /// What the kernel or init was built for, in Nix's words.

@@ -48,6 +48,7 @@ impl Finding {
     /// As it should be.
     #[must_use]
     pub fn ok(id: &'static str, found: impl Into<String>) -> Self {
+        debug_assert!(super::ids::is_known(id), "{id}");
         let (level, checked, consequence, mend) = (Level::Ok, true, None, None);
         Self { id, level, checked, found: found.into(), consequence, mend }
     }
@@ -77,6 +78,7 @@ impl Finding {
     /// A warning or a blocker, in the words of a refusal.
     #[must_use]
     pub fn bad(id: &'static str, level: Level, refusal: Refusal) -> Self {
+        debug_assert!(super::ids::is_known(id), "{id}");
         let Refusal { found, consequence, mend } = refusal;
         Self { id, level, checked: true, found, consequence: Some(consequence), mend: Some(mend) }
     }
@@ -84,6 +86,7 @@ impl Finding {
     /// Not examined, and why.
     #[must_use]
     pub fn unchecked(id: &'static str, why: impl Into<String>, mend: impl Into<String>) -> Self {
+        debug_assert!(super::ids::is_known(id), "{id}");
         let (level, checked, consequence) = (Level::Warning, false, None);
         Self { id, level, checked, found: why.into(), consequence, mend: Some(mend.into()) }
     }

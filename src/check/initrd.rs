@@ -6,6 +6,7 @@
 
 use super::{Finding, Machine};
 use crate::host::bootspec::Lustrate;
+use crate::host::initrd::Listing;
 
 const ID: &str = "initrd-lustrates";
 
@@ -23,7 +24,13 @@ enum Stage1 {
 pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     let Some(closure) = &machine.closure else { return };
     if let Some(ours) = closure.spec().and_then(|spec| spec.lustrate.as_ref()) {
-        findings.push(with_module(ours));
+        let has = has_program(machine.initrd.as_ref());
+        findings.push(if has == Some(false) { without_program() } else { with_module(ours) });
+        return;
+    }
+    if has_program(machine.initrd.as_ref()) == Some(true) {
+        let found = "the initrd has nixos-lustrate, though boot.json does not say so";
+        findings.push(Finding::ok(ID, found));
         return;
     }
     let init = match closure.init.as_ref().map(|init| machine.files.open(init)) {
@@ -34,6 +41,20 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     let mut start = [0; 2];
     let script = std::io::Read::read_exact(&mut { init }, &mut start).is_ok() && start == *b"#!";
     findings.push(without_module(stage1(script, closure.prepare_root)));
+}
+
+/// Whether the initrd has the program, if that is known.
+fn has_program(initrd: Option<&Result<Listing, String>>) -> Option<bool> {
+    initrd?.as_ref().ok().map(|listing| listing.has("nixos-lustrate"))
+}
+
+fn without_program() -> Finding {
+    Finding::blocker(
+        ID,
+        "boot.json says that the initrd has nixos-lustrate, and it is not in it",
+        "/etc/NIXOS_LUSTRATE would be ignored, and NixOS mix itself with the old system",
+        "Build the system again; nothing may replace its initrd",
+    )
 }
 
 /// nixpkgs' top-level.nix: with systemd stage 1, `init` is systemd itself, and

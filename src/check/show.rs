@@ -127,13 +127,11 @@ mod tests {
     #[test]
     fn no_line_is_wider_than_a_terminal() {
         let long = "a word or two ".repeat(30);
-        let bad = Finding::blocker("some-check", long.trim(), long.trim(), "mend\n  { x = 1; }");
-        let shown = report(vec![bad, Finding::ok("other", "fine")]).to_text(Colour::None);
+        let bad = Finding::blocker("profile", long.trim(), long.trim(), "mend\n  { x = 1; }");
+        let shown = report(vec![bad, Finding::ok("space", "fine")]).to_text(Colour::None);
         assert!(shown.lines().all(|line| line.chars().count() <= WIDTH), "{shown}");
-        assert!(
-            shown.contains("\nblocker  some-check: a word") && shown.contains("\n           { x")
-        );
-        assert!(shown.contains("\nok       other: fine.\n"), "{shown}");
+        assert!(shown.contains("\nblocker  profile: a word") && shown.contains("\n           { x"));
+        assert!(shown.contains("\nok       space: fine.\n"), "{shown}");
         assert!(shown.contains("1 ok, 0 warnings, 1 blocker. Mend what blocks"), "{shown}");
     }
 
@@ -141,9 +139,9 @@ mod tests {
     fn the_next_step_depends_on_what_was_found() {
         let end = |findings| report(findings).to_text(Colour::None);
         assert!(end(vec![]).ends_with("Next: nixos-lustrate prepare\n"));
-        let unchecked = Finding::unchecked("x", "no root", "Run it as root");
+        let unchecked = Finding::unchecked("plan", "no root", "Run it as root");
         let shown = end(vec![unchecked]);
-        assert!(shown.contains("warning  x unchecked: no root.\n         Run it as root\n"));
+        assert!(shown.contains("warning  plan unchecked: no root.\n         Run it as root\n"));
         assert!(
             shown.contains("1 warning, 0 blockers (1 unchecked). Read the warnings"),
             "{shown}"
@@ -152,10 +150,10 @@ mod tests {
 
     #[test]
     fn colour_changes_nothing_but_the_word() {
-        let findings = vec![Finding::ok("x", "fine")];
+        let findings = vec![Finding::ok("cpu", "fine")];
         let coloured = report(findings.clone()).to_text(Colour::Ansi);
         let plain = report(findings).to_text(Colour::None);
-        assert!(coloured.contains("\x1b[32mok\x1b[0m       x: fine."));
+        assert!(coloured.contains("\x1b[32mok\x1b[0m       cpu: fine."));
         assert_eq!(coloured.replace("\x1b[32m", "").replace("\x1b[0m", ""), plain);
     }
 }

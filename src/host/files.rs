@@ -102,6 +102,16 @@ impl Files {
         found(fs::symlink_metadata(&outside)).map_err(|e| failed("look at", &outside, &e))
     }
 
+    /// What is at a path, where only the last name may be a link, which is not
+    /// followed: quicker, for the names in a directory.
+    ///
+    /// # Errors
+    /// What the file system answers.
+    pub fn metadata_of(&self, path: impl AsRef<Path>) -> Result<Option<Metadata>> {
+        let outside = self.outside(path);
+        found(fs::symlink_metadata(&outside)).map_err(|e| failed("look at", &outside, &e))
+    }
+
     /// Whether there is anything at the path.
     ///
     /// # Errors
@@ -158,7 +168,20 @@ impl Files {
         Ok(Some(content))
     }
 
-    /// The same as text; what is no UTF-8 is replaced.
+    /// All of a regular file, however long.
+    ///
+    /// # Errors
+    /// What the file system answers.
+    pub fn read_whole(&self, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
+        let path = path.as_ref();
+        let Some(mut file) = self.open(path)? else { return Ok(None) };
+        let mut content = Vec::new();
+        let read = file.read_to_end(&mut content);
+        read.map_err(|e| failed("read", &self.outside(path), &e))?;
+        Ok(Some(content))
+    }
+
+    /// The content of a file as text; what is no UTF-8 is replaced.
     ///
     /// # Errors
     /// What the file system answers.

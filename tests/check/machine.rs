@@ -9,7 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nixos_lustrate::check::{self, Finding, Level, Options, Report};
 
-use crate::common::system::{ROOT_UUID, System};
+use crate::common::system::{BOOT_UUID, ROOT_UUID, System};
+
+/// The mounts of the machine as it is made.
+pub(crate) const ROOT: &str = "21 1 254:1 / / rw,relatime - ext4 /dev/vda1 rw";
+pub(crate) const BOOT: &str = "30 21 254:15 / /boot rw,relatime - vfat /dev/vda15 rw";
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
@@ -54,15 +58,61 @@ impl Machine {
         let machine = Self { base, options };
         machine.file("root/etc/os-release", "ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n");
         machine.file("root/etc/machine-id", "0123456789abcdef0123456789abcdef\n");
-        machine.file("root/etc/fstab", &format!("UUID={ROOT_UUID} / ext4 defaults 0 1\n"));
+        machine.file("root/etc/fstab", format!("UUID={ROOT_UUID} / ext4 defaults 0 1\n"));
         machine.file("root/usr/bin/true", "");
         machine.directory("root/boot");
+        machine.link("root/etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf");
+        machine.directory("root/nix/var/nix/db");
+        machine.file("root/nix/var/nix/db/db.sqlite", "");
         machine.directory("sys/firmware/efi");
-        machine.mounts(&[
-            "21 1 254:1 / / rw,relatime - ext4 /dev/vda1 rw",
-            "30 21 254:15 / /boot rw,relatime - vfat /dev/vda15 rw",
-        ]);
+        machine.file("proc/version", "Linux version 6.1.0 (Debian)\n");
+        machine.file("proc/sys/kernel/osrelease", "6.1.0-18-amd64\n");
+        machine.file("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n");
+        machine.file("proc/cmdline", "root=UUID=x ro quiet\n");
+        machine.link("proc/1/root", "../../root");
+        machine.file("proc/1/environ", "HOME=/\0TERM=linux\0");
+        machine.directory("run");
+        machine.disk("vda", "254:0", "devices/pci0000:00/0000:00:04.0/virtio1/block/vda");
+        machine.partition("vda", "vda1", "254:1", ROOT_UUID);
+        machine.partition("vda", "vda15", "254:15", BOOT_UUID);
+        machine.driver("devices/pci0000:00/0000:00:04.0/virtio1", "virtio_blk");
+        machine.superblock("vda1", &[]);
+        machine.mounts(&[ROOT, BOOT]);
         machine
+    }
+
+    /// A disk at its place in `/sys`.
+    pub(crate) fn disk(&self, name: &str, numbers: &str, place: &str) {
+        self.directory(&format!("sys/{place}"));
+        self.link(&format!("sys/class/block/{name}"), &format!("/{place}"));
+        self.link(&format!("sys/dev/block/{numbers}"), &format!("/{place}"));
+        self.file(&format!("dev/{name}"), "");
+    }
+
+    /// A partition of a disk, and its link by UUID.
+    pub(crate) fn partition(&self, disk: &str, name: &str, numbers: &str, uuid: &str) {
+        let disk =
+            std::fs::read_link(self.path(&format!("sys/class/block/{disk}"))).expect("a disk");
+        let disk = disk.to_str().expect("UTF-8").trim_start_matches('/').to_owned();
+        self.file(&format!("sys/{disk}/{name}/partition"), "1\n");
+        self.disk(name, numbers, &format!("{disk}/{name}"));
+        self.link(&format!("dev/disk/by-uuid/{uuid}"), &format!("../../{name}"));
+    }
+
+    /// The module of a device's driver.
+    pub(crate) fn driver(&self, place: &str, module: &str) {
+        self.directory(&format!("sys/module/{module}"));
+        self.link(&format!("sys/{place}/driver/module"), &format!("/module/{module}"));
+    }
+
+    /// An ext4 superblock with bits set in some of its bytes.
+    pub(crate) fn superblock(&self, device: &str, bits: &[(usize, u8)]) {
+        let mut block = vec![0; 4096];
+        block[1024 + 0x38..1024 + 0x3a].copy_from_slice(&[0x53, 0xef]);
+        for &(at, bit) in bits {
+            block[1024 + at] |= bit;
+        }
+        self.file(&format!("dev/{device}"), block);
     }
 
     pub(crate) fn root(&self) -> PathBuf {

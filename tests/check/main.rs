@@ -7,7 +7,16 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod boot;
 mod closure;
+mod fstab;
+mod good;
 mod initrd;
+mod login;
 mod machine;
+mod network;
+mod nix;
 mod program;
+mod root;
+mod separate;
+mod storage;

@@ -22,6 +22,7 @@ const BUSYBOX: &str = "/bin/busybox";
 
 /// Debian 12's root in the fixtures.
 pub const ROOT_UUID: &str = "3a6f1f3c-0000-4000-8000-000000000001";
+pub const BOOT_UUID: &str = "B007-0001";
 
 #[derive(Clone, Debug)]
 enum Node {
@@ -54,7 +55,7 @@ impl System {
             {"name": "sshd", "uid": 998, "hashedPassword": null, "isSystemUser": true}]}"#;
         empty
             .part("bzImage", kernel("x86_64"))
-            .part("initrd", initrd(&["init", "bin/nixos-lustrate", "lib/modules/6.12/virtio_blk.ko.xz"]))
+            .part("initrd", initrd(&["init", "bin/nixos-lustrate", "lib/modules/6.12/virtio_blk.ko.xz", "lib/modules/6.12/ext4.ko.xz"]))
             .part("systemd-boot", "EFI_SYS_MOUNT_POINT = Path(\"/boot\")\nBOOT_MOUNT_POINT = Path(\"/boot\")\n")
             .part("install-systemd-boot.sh", "#!/bin/sh\nexec @part:systemd-boot@ \"$@\"\n")
             .part("users-groups.json", users)
@@ -71,7 +72,11 @@ impl System {
                 "#!/bin/sh\nexport INSTALL_BOOTLOADER='@part:install-systemd-boot.sh@'\n",
                 0o555,
             )
-            .text("etc/fstab", &format!("/dev/disk/by-uuid/{ROOT_UUID} / ext4 x-initrd.mount 0 1\n"))
+            .text("kernel-modules/lib/modules/6.12/modules.builtin", "kernel/fs/fat/fat.ko\n")
+            .fstab(&[
+                &format!("/dev/disk/by-uuid/{ROOT_UUID} / ext4 x-initrd.mount 0 1"),
+                &format!("/dev/disk/by-uuid/{BOOT_UUID} /boot vfat defaults 0 2"),
+            ])
             .text("etc/os-release", "ID=nixos\nPRETTY_NAME=\"NixOS of the tests\"\n")
             .text("etc/ssh/authorized_keys.d/root", "ssh-ed25519 AAAA somebody\n")
             .text("etc/ssh/sshd_config", "AuthorizedKeysFile %h/.ssh/authorized_keys /etc/ssh/authorized_keys.d/%u\nPermitRootLogin prohibit-password\n")
@@ -88,6 +93,11 @@ impl System {
     #[must_use]
     pub fn text(self, path: &str, content: &str) -> Self {
         self.file(path, content, 0o444)
+    }
+
+    #[must_use]
+    pub fn fstab(self, lines: &[&str]) -> Self {
+        self.text("etc/fstab", &(lines.join("\n") + "\n"))
     }
 
     #[must_use]
@@ -205,12 +215,12 @@ impl System {
             build.arg("--arg").arg(name).arg(work.join(name));
         }
         build.args(["--arg", "texts", &format!("[ {} ]", texts.join(" "))]);
-        let built = nix(&mut build)?;
-        let top = PathBuf::from(built.trim());
-        fs::remove_dir_all(&work).expect("the sources are in the store");
+        let said = nix(&mut build, &work)?;
+        let top = PathBuf::from(said.trim());
         let mut set = Command::new("nix-env");
         set.arg("--store").arg(root).arg("-p").arg(root.join("nix/var/nix/profiles/system"));
-        nix(set.arg("--set").arg(&top))?;
+        nix(set.arg("--set").arg(&top), &work)?;
+        fs::remove_dir_all(&work).expect("the sources are in the store");
         // Nix wrote the path that the profiles have here.
         let roots = root.join("nix/var/nix/gcroots/profiles");
         let _ = fs::remove_file(&roots);
@@ -223,7 +233,7 @@ impl System {
 pub const SYSTEMD: &str = r#""org.nixos-lustrate.v1":
     {"version": "0.1.0", "stage1": "systemd", "guard": true, "everyBoot": false, "keep": []}"#;
 
-fn nix(command: &mut Command) -> Result<String, Skipped> {
+fn nix(command: &mut Command, home: &Path) -> Result<String, Skipped> {
     let program = command.get_program().to_owned();
     let there = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
         .any(|dir| dir.join(&program).exists());
@@ -231,7 +241,7 @@ fn nix(command: &mut Command) -> Result<String, Skipped> {
         return Err(Skipped::new(format!("no {} here", program.display())));
     }
     // Neither a configuration of this machine nor its home counts.
-    command.env("NIX_CONF_DIR", "/nonexistent").env("HOME", "/nonexistent");
+    command.env("NIX_CONF_DIR", home).env("HOME", home).env_remove("XDG_CACHE_HOME");
     Ok(run_limited(command, LIMIT).expect(0).out())
 }
 
@@ -317,7 +327,7 @@ pub fn initrd(paths: &[&str]) -> Vec<u8> {
 }
 
 fn pad(archive: &mut Vec<u8>) {
-    while archive.len() % 4 != 0 {
+    while !archive.len().is_multiple_of(4) {
         archive.push(0);
     }
 }

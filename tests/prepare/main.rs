@@ -9,6 +9,7 @@ mod common;
 
 mod boot;
 mod cancel;
+mod circumstances;
 mod installer;
 mod kill;
 mod machine;
