@@ -1,18 +1,9 @@
-//! What the marker lists: the default keepers that are there, and those of
-//! `--keep`, with wildcards expanded against the root as it is.
+//! The paths of `--keep`, with wildcards expanded against the root as it is. The
+//! default keepers are in [`crate::host::keepers`], where `check` has them too.
 
 use crate::error::OpError;
 use crate::name::{Name, RelPath, Shown};
 use crate::tree::Tree;
-
-/// What nearly everybody wants to keep, with wildcards.
-pub const DEFAULT: [&str; 5] = [
-    "etc/nixos",
-    "etc/ssh/ssh_host_*_key*",
-    "etc/machine-id",
-    "root/.ssh/authorized_keys",
-    "root/.nix-defexpr/channels",
-];
 
 /// Whether a name has a wildcard.
 fn is_pattern(name: &Name) -> bool {
@@ -93,27 +84,6 @@ pub fn expand<T: Tree>(
         found = next;
     }
     Ok(found.into_iter().filter_map(RelPath::new).collect())
-}
-
-/// The default keepers that are there.
-///
-/// # Errors
-/// What the file system answers.
-pub fn defaults<T: Tree>(tree: &T, root: &T::Dir) -> Result<Vec<RelPath>, OpError> {
-    let mut found = Vec::new();
-    for pattern in DEFAULT {
-        let Ok(pattern) = RelPath::parse(pattern.as_bytes()) else { continue };
-        for path in expand(tree, root, &pattern)? {
-            let there = match tree.open(root, path.parents())? {
-                Some(dir) => tree.stat(&dir, path.last())?.is_some(),
-                None => false,
-            };
-            if there {
-                found.push(path);
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// Why a path cannot be a line of a keep-list.

@@ -6,6 +6,8 @@ use super::site::{Site, Wish};
 use super::{Options, follow, keepers, untouched};
 use crate::check::DefaultKeep;
 use crate::error::{Error, Refusal};
+use crate::host;
+use crate::host::files::Files;
 use crate::name::{Name, RelPath, Shown};
 use crate::names::NIX;
 
@@ -29,7 +31,9 @@ pub(super) fn wish(site: &Site, options: &Options) -> Result<Wish, Error> {
         Wish { system: Some(system), keep: Vec::new(), clear_esp: options.flags.clear_esp };
     let mut keep = match options.default_keep {
         DefaultKeep::No => Vec::new(),
-        DefaultKeep::Yes => keepers::defaults(&site.disk, &site.root).map_err(Refusal::from)?,
+        DefaultKeep::Yes => {
+            host::keepers::defaults(&Files::new(&options.root)).map_err(Refusal::from)?
+        }
     };
     for pattern in &options.keep {
         let found = keepers::expand(&site.disk, &site.root, pattern).map_err(Refusal::from)?;

@@ -48,7 +48,15 @@ fn ctrl_c_while_boot_is_copied_stops_where_it_can_go_on_or_back() {
     let words = machine.arguments(&["--yes"]);
     // Each call for the copy takes a while, so that the signal comes in between.
     let mut slow = Command::new("strace");
-    slow.args(["-qq", "-o", "/dev/null", "-e", "trace=write", "-e", "inject=write:delay_exit=20000"]);
+    slow.args([
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=write",
+        "-e",
+        "inject=write:delay_exit=20000",
+    ]);
     slow.arg("--").arg(binary()).args(&words).process_group(0);
     slow.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     or_skip!(strace::available());
@@ -60,7 +68,11 @@ fn ctrl_c_while_boot_is_copied_stops_where_it_can_go_on_or_back() {
     nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGINT).expect("a signal");
     let ended = child.wait_with_output().expect("an end");
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    for text in ["stopped part-way: interrupted", "nixos-lustrate prepare --root", "nixos-lustrate cancel --root"] {
+    for text in [
+        "stopped part-way: interrupted",
+        "nixos-lustrate prepare --root",
+        "nixos-lustrate cancel --root",
+    ] {
         assert!(said.contains(text), "no {text:?} in {said}");
     }
     assert!(!machine.read("boot/grub/grub.cfg").contains("init="));
@@ -75,7 +87,10 @@ fn at_a_terminal(words: &[OsString], types: &str) -> Option<String> {
     let line: Vec<_> = words.iter().map(quoted).collect();
     let command = format!("'{}' {}", binary().display(), line.join(" "));
     let mut shell = Command::new("sh");
-    shell.args(["-c", "(sleep 1; printf '%s\\n' \"$1\"; sleep 1) | script -qec \"$0; echo status $?\" /dev/null"]);
+    shell.args([
+        "-c",
+        "(sleep 1; printf '%s\\n' \"$1\"; sleep 1) | script -qec \"$0; echo status \\$?\" /dev/null",
+    ]);
     shell.arg(command).arg(types);
     if Command::new("script").arg("--version").output().is_err() {
         return None;

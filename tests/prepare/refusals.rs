@@ -25,7 +25,7 @@ fn a_dry_run_names_every_step_and_writes_nothing() {
     let said =
         lustrate(machine.arguments(&["--dry-run", "--keep", "etc/resolv.conf"])).expect(0).out();
     for step in [
-        "to do      marker files /etc/NIXOS and /etc/NIXOS_LUSTRATE: write them; kept: etc/nixos, ",
+        "to do      marker files /etc/NIXOS and /etc/NIXOS_LUSTRATE: write them; kept: etc/machine-id, ",
         "to do      owner of /nix: to root; /nix/store is user 1000's",
         "to do      plain /etc/resolv.conf: a copy instead of the link into /run",
         "to do      modes of the SSH host keys: 0600 for ssh_host_ed25519_key (0640)",

@@ -23,10 +23,10 @@ fn the_marker_lists_the_default_keepers_that_are_there() {
     assert_eq!(
         marker.lines().collect::<Vec<_>>(),
         [
+            "etc/machine-id",
             "etc/nixos",
             "etc/ssh/ssh_host_ed25519_key",
             "etc/ssh/ssh_host_ed25519_key.pub",
-            "etc/machine-id",
             "root/.ssh/authorized_keys",
         ]
     );
