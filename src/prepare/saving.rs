@@ -7,6 +7,7 @@ use super::catalog::{self, Catalog};
 use super::files::From;
 use super::places::{Kept, Place, places};
 use super::site::Site;
+use super::state::HOME;
 use super::step::Result;
 use super::text;
 use crate::disk::Dir;
@@ -74,14 +75,29 @@ pub fn list_name(place: &Place, when: &str) -> Name {
     Name::new(format!("{}.{when}", place.name).as_bytes()).unwrap_or(place.saved.clone())
 }
 
-/// Where a place is saved: in the root; what moves stays on its file system.
+/// Where a place is saved.
+///
+/// In the root, as `/boot.bak`, where a revert finds it (`exchange/boot.rs`). What
+/// moves stays on its file system. The copy of a file system of its own is beside
+/// the state file, and `/boot.bak` a link to it: in an initrd `/boot` is not
+/// mounted, and a revert would let the saved directory change places with the bare
+/// mount point, where nobody would find it again.
 #[must_use]
 pub fn home(place: &Place, how: How) -> Vec<Name> {
-    if how == How::Move && place.kept == Kept::Mount {
-        vec![place.name.clone(), place.saved.clone()]
-    } else {
-        vec![place.saved.clone()]
+    let saved = vec![place.saved.clone()];
+    match (how, place.kept) {
+        (How::Move, Kept::Mount) => [vec![place.name.clone()], saved].concat(),
+        (How::Copy, Kept::Mount) => [HOME.to_vec(), saved].concat(),
+        _ => saved,
     }
+}
+
+/// Where the link in the root leads, when what is saved is not there itself.
+#[must_use]
+pub fn link(place: &Place, how: How) -> Option<Vec<u8>> {
+    let home = home(place, how);
+    let text = home.iter().map(Name::as_bytes).collect::<Vec<_>>().join(&b'/');
+    (how == How::Copy && home.len() > 1).then_some(text)
 }
 
 /// How a place can be saved, or why it cannot.
@@ -97,7 +113,9 @@ pub fn how(
         return Ok(Ok(How::Absent));
     }
     let shown = site.disk.show(&site.root, Some(&place.name));
-    let (free, room) = (free(site, &site.root)?, catalog::room(files) + SPARE);
+    // The state directory need not be there yet.
+    let store = if place.kept == Kept::Mount { &HOME[..2] } else { &[] };
+    let (free, room) = (free(site, &site.dir(store)?)?, catalog::room(files) + SPARE);
     if room <= free {
         return Ok(Ok(How::Copy));
     }
@@ -140,22 +158,26 @@ pub fn refusals(site: &Site) -> Result<Vec<Refusal>> {
         if site.state.notes.saved.contains_key(&place.name.to_string()) {
             continue;
         }
-        let home = match how(site, &place, &read(site, &place, From::Nowhere)?)? {
+        let how = match how(site, &place, &read(site, &place, From::Nowhere)?)? {
             Err(refusal) => {
                 found.push(refusal);
                 continue;
             }
-            Ok(how) => home(&place, how),
+            Ok(how) => how,
         };
-        let (name, parents) = home.split_last().unwrap_or((&place.saved, &[]));
-        let Some(dir) = site.disk.open(&site.root, parents)? else { continue };
-        if site.disk.stat(&dir, name)?.is_some() {
-            let shown = site.disk.show(&dir, Some(name));
-            found.push(Refusal::new(
-                format!("{shown} is there, and nixos-lustrate did not make it"),
-                "The boot files of the old system are to be saved under that name",
-                format!("Rename it: mv {shown} {shown}.older"),
-            ));
+        let mut names = vec![home(&place, how)];
+        names.extend(link(&place, how).map(|_| vec![place.saved.clone()]));
+        for path in names {
+            let (name, parents) = path.split_last().unwrap_or((&place.saved, &[]));
+            let Some(dir) = site.disk.open(&site.root, parents)? else { continue };
+            if site.disk.stat(&dir, name)?.is_some() {
+                let shown = site.disk.show(&dir, Some(name));
+                found.push(Refusal::new(
+                    format!("{shown} is there, and nixos-lustrate did not make it"),
+                    "The boot files of the old system are to be saved under that name",
+                    format!("Rename it: mv {shown} {shown}.older"),
+                ));
+            }
         }
     }
     Ok(found)

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::common::command::on;
 use crate::common::compare::Excuse;
 use crate::common::{or_skip, require_root};
-use crate::machine::{Boot, GRUB, Machine, assert_same};
+use crate::machine::{Boot, GRUB, Machine, SYSTEMD_BOOT, assert_same};
 
 #[test]
 fn a_lustration_that_is_done_is_not_cancelled() {
@@ -31,21 +31,37 @@ fn a_lustration_that_has_begun_is_not_cancelled() {
     assert_same(&before, &machine.manifest(), &Excuse::none());
 }
 
+fn moved(from: &Path, to: &Path) {
+    let mut mount = std::process::Command::new("mount");
+    mount.arg("--move").arg(from).arg(to);
+    crate::common::command::run_limited(&mut mount, crate::common::command::LIMIT).expect(0);
+}
+
 #[test]
 fn after_a_revert_the_rest_can_be_cancelled() {
     require_root!();
-    for boot in [Boot::Directory, Boot::Mount] {
-        let machine = or_skip!(Machine::new(boot, GRUB));
+    for boot in [Boot::Directory, Boot::Mount, Boot::Esp] {
+        let installer = if boot == Boot::Esp { SYSTEMD_BOOT } else { GRUB };
+        let machine = or_skip!(Machine::new(boot, installer));
+        let boot_before = crate::common::manifest::Manifest::of(machine.at("boot"));
         machine.prepare(&[]).expect(0);
-        if boot == Boot::Mount {
-            // Where it is mounted, revert leaves it alone.
-            assert!(machine.read("boot/grub/grub.cfg").contains("init="));
+        // In an initrd /boot is not mounted.
+        let aside = crate::common::isolation::new_directory();
+        if boot != Boot::Directory {
+            moved(&machine.at("boot"), &aside);
         }
         on("run", machine.path()).expect(0);
         on("revert", machine.path()).expect(0);
+        if boot != Boot::Directory {
+            moved(&aside, &machine.at("boot"));
+        }
         let said = machine.cancel().expect(0).out();
-        assert!(machine.read("boot/grub/grub.cfg").contains("Debian"), "{said}");
-        assert_eq!(machine.read("boot/grub/state"), "old");
+        let boot_after = crate::common::manifest::Manifest::of(machine.at("boot"));
+        for (path, node) in boot_before.nodes.iter().filter(|(_, node)| node.content.is_some()) {
+            let after = boot_after.get(path).unwrap_or_else(|| panic!("no {path:?}: {said}"));
+            assert_eq!((node.content, node.mode), (after.content, after.mode));
+        }
+        assert_eq!(boot_before.nodes.len(), boot_after.nodes.len(), "{said}");
         assert!(!machine.exists("etc/NIXOS"));
         assert!(!machine.exists("nix/var/nixos-lustrate"));
         assert_eq!(machine.mode("etc/ssh/ssh_host_ed25519_key"), 0o640);
@@ -65,12 +81,6 @@ fn without_its_mounts_nothing_is_taken_for_boot_files() {
         let place = machine.at(point);
         let aside = machine.at("mnt");
         fs::create_dir(&aside).expect("a directory");
-        let moved = |from: &Path, to: &Path| {
-            let mut mount = std::process::Command::new("mount");
-            mount.arg("--move").arg(from).arg(to);
-            crate::common::command::run_limited(&mut mount, crate::common::command::LIMIT)
-                .expect(0);
-        };
         moved(&place, &aside);
         machine.cancel().expect(3).says(&["was a mount point when the boot files were saved"]);
         moved(&aside, &place);

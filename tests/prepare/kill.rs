@@ -12,23 +12,23 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::common::command::{arguments, lustrate};
 use crate::common::compare::Excuse;
-use crate::common::image::Image;
 use crate::common::manifest::Manifest;
+use crate::common::skip::Skipped;
 use crate::common::{or_skip, require_root, strace};
 use crate::machine::{Boot, GRUB, Machine, assert_same};
 use crate::trace::{Call, changes, kill_at};
 
 /// Every how-manieth call by default.
-const EVERY: usize = 9;
+const EVERY: usize = 13;
 
 fn every() -> usize {
     if std::env::var_os("PREPARE_KILLS").is_some_and(|all| all == "all") { 1 } else { EVERY }
 }
 
 struct Scene {
-    start: Image,
+    start: Machine,
     before: Vec<(String, Manifest)>,
-    /// The root after an undisturbed command.
+    /// `/boot` after an undisturbed command.
     done: Manifest,
     calls: Vec<Call>,
     despite: Vec<String>,
@@ -46,9 +46,9 @@ fn words(scene: &Scene, verb: &str, root: &Path) -> Vec<OsString> {
 }
 
 impl Scene {
-    fn new(verb: &'static str, moves: bool) -> Result<Self, crate::common::skip::Skipped> {
+    fn new(verb: &'static str, boot: Boot, moves: bool) -> Result<Self, Skipped> {
         strace::available()?;
-        let machine = Machine::new(Boot::Directory, GRUB)?;
+        let machine = Machine::new(boot, GRUB)?;
         machine.tree().own("nix/store", 1000, 100);
         machine.tree().file("etc/NIXOS_LUSTRATE", "home\n");
         if moves {
@@ -61,7 +61,7 @@ impl Scene {
         let despite = machine.despite();
         let old_boot = Manifest::of(machine.at("boot"));
         let mut scene = Self {
-            start: machine.image.snapshot(),
+            start: machine.snapshot(),
             before,
             done: Manifest::default(),
             calls: Vec::new(),
@@ -72,15 +72,15 @@ impl Scene {
         if verb == "cancel" {
             lustrate(words(&scene, "prepare", machine.path())).expect(0);
         }
-        machine.root.sync();
-        scene.start = machine.image.snapshot();
-        let machine = Machine::of(scene.start.snapshot(), Boot::Directory);
+        machine.sync();
+        scene.start = machine.snapshot();
+        let machine = scene.start.snapshot();
         let log = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("trace-{}-{verb}-{moves}", std::process::id()));
+            .join(format!("trace-{}-{verb}-{boot:?}-{moves}", std::process::id()));
         let (calls, ended) = changes(&log, &words(&scene, verb, machine.path()));
         let _ = fs::remove_file(&log);
         ended.expect(0);
-        scene.done = Manifest::of(machine.path());
+        scene.done = Manifest::of(machine.at("boot"));
         let first =
             calls.iter().position(|c| c.line.contains("nixos-lustrate") || c.line.contains("lock"));
         scene.calls = calls.split_at(first.expect("a change")).1.to_vec();
@@ -115,11 +115,11 @@ fn assert_p2(scene: &Scene, root: &Path, said: &str) {
     let paths: [&[u8]; 4] =
         [b"grub/grub.cfg", b"vmlinuz-6.1", b"initrd.img-6.1", b"grub/i386-pc/normal.mod"];
     let is_old = paths.iter().all(|path| content(&boot, path) == content(&scene.old_boot, path));
-    let new = scene.done.subtree(b"boot");
+    let new = &scene.done;
     let prepared: [&[u8]; 4] =
         [b"grub/grub.cfg", b"kernels/k-bzImage", b"kernels/i-initrd", b"grub/i386-pc/normal.mod"];
     let is_new = boot.get(b"kernels").is_some()
-        && prepared.iter().all(|path| content(&boot, path) == content(&new, path));
+        && prepared.iter().all(|path| content(&boot, path) == content(new, path));
     if is_old || (scene.verb == "prepare" && is_new) {
         return;
     }
@@ -136,12 +136,12 @@ fn leftovers() -> Excuse {
     Excuse::none().below(b"nix/var/nixos-lustrate")
 }
 
-fn at_every_change(verb: &'static str, moves: bool) {
-    let scene = or_skip!(Scene::new(verb, moves));
+fn at_every_change(verb: &'static str, boot: Boot, moves: bool) {
+    let scene = or_skip!(Scene::new(verb, boot, moves));
     let (mut killed, offset) = (0, std::process::id() as usize % every());
     let calls = scene.calls.iter().skip(offset).step_by(every());
     for call in calls {
-        let machine = Machine::of(scene.start.snapshot(), Boot::Directory);
+        let machine = scene.start.snapshot();
         let root = machine.path();
         let ended = kill_at(call, &words(&scene, verb, root));
         // The number of some calls depends on how fast the installer is.
@@ -152,10 +152,10 @@ fn at_every_change(verb: &'static str, moves: bool) {
         assert_p1(root);
         assert_p2(&scene, root, &ended.out());
         // What a power cut leaves at this instant.
-        let cut = Machine::of(machine.image.snapshot(), Boot::Directory);
+        let cut = machine.snapshot();
         assert_p1(cut.path());
-        machine.root.sync();
-        let copy = Machine::of(machine.image.snapshot(), Boot::Directory);
+        machine.sync();
+        let copy = machine.snapshot();
         for machine in [&cut, &copy] {
             lustrate(words(&scene, "prepare", machine.path())).expect(0);
             assert_p1(machine.path());
@@ -173,23 +173,35 @@ fn at_every_change(verb: &'static str, moves: bool) {
 #[test]
 fn a_prepare_that_is_killed_goes_on_or_back() {
     require_root!();
-    at_every_change("prepare", false);
+    at_every_change("prepare", Boot::Directory, false);
 }
 
 #[test]
 fn a_cancel_that_is_killed_goes_on_or_back() {
     require_root!();
-    at_every_change("cancel", false);
+    at_every_change("cancel", Boot::Directory, false);
 }
 
 #[test]
 fn a_prepare_that_moves_and_is_killed_goes_on_or_back() {
     require_root!();
-    at_every_change("prepare", true);
+    at_every_change("prepare", Boot::Directory, true);
 }
 
 #[test]
 fn a_cancel_that_moves_and_is_killed_goes_on_or_back() {
     require_root!();
-    at_every_change("cancel", true);
+    at_every_change("cancel", Boot::Directory, true);
+}
+
+#[test]
+fn with_boot_on_another_disk_prepare_goes_on_or_back() {
+    require_root!();
+    at_every_change("prepare", Boot::Mount, false);
+}
+
+#[test]
+fn with_boot_on_another_disk_cancel_goes_on_or_back() {
+    require_root!();
+    at_every_change("cancel", Boot::Mount, false);
 }

@@ -107,7 +107,8 @@ pub(crate) struct Machine {
     pub(crate) boot: Boot,
     pub(crate) root: Mounted,
     pub(crate) image: Image,
-    extra: Vec<PathBuf>,
+    /// Files with more file systems, and where they are mounted.
+    extra: Vec<(PathBuf, String)>,
 }
 
 /// A system with such an installer.
@@ -130,7 +131,7 @@ impl Machine {
     pub(crate) fn new(boot: Boot, installer: Installer) -> Result<Self, Skipped> {
         let machine = Self::bare(boot)?;
         system(installer).place(machine.root.path());
-        machine.root.sync();
+        machine.sync();
         Ok(machine)
     }
 
@@ -146,10 +147,37 @@ impl Machine {
         Ok(machine)
     }
 
-    /// The machine of a copy of its disk; only what is on the root's.
-    pub(crate) fn of(image: Image, boot: Boot) -> Self {
+    /// What a power cut would leave of it now; the root's disk first, so that what
+    /// is written to another is not there without what came before on this one.
+    pub(crate) fn snapshot(&self) -> Self {
+        let image = self.image.snapshot();
         let root = image.mount().expect("what could be mounted once");
-        Self { boot, root, image, extra: Vec::new() }
+        let mut copy = Self { boot: self.boot, root, image, extra: Vec::new() };
+        for (from, at) in &self.extra {
+            let file = copy.new_file();
+            fs::copy(from, &file).expect("a copy");
+            let shown = file.to_str().expect("UTF-8");
+            let at_path = copy.at(at);
+            tool("mount", &["-o", "loop", shown, at_path.to_str().expect("UTF-8")])
+                .expect("a mount");
+            copy.extra.push((file.clone(), at.clone()));
+        }
+        copy
+    }
+
+    fn new_file(&self) -> PathBuf {
+        let unique = self.path().file_name().expect("a name").to_string_lossy().into_owned();
+        let name = format!("extra-{}-{unique}-{}", std::process::id(), self.extra.len());
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+    }
+
+    /// Writes everything to its disks.
+    pub(crate) fn sync(&self) {
+        self.root.sync();
+        for (_, at) in &self.extra {
+            let directory = fs::File::open(self.at(at)).expect("a mount");
+            crate::common::sys::sync_file_system(&directory).expect("a sync");
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -221,7 +249,7 @@ impl Machine {
             tree.file("boot/efi/EFI/Microsoft/Boot/bootmgfw.efi", "somebody else's");
         }
         age(&self.at(""), 1_600_000_000);
-        self.root.sync();
+        self.sync();
         Ok(())
     }
 
@@ -237,17 +265,14 @@ impl Machine {
 
     /// Mounts a new file system.
     pub(crate) fn mount(&mut self, at: &str, fs: &str, mib: u64) -> Result<(), Skipped> {
-        let number = self.extra.len();
-        let unique = self.path().file_name().expect("a name").to_string_lossy().into_owned();
-        let file = format!("extra-{}-{unique}-{number}", std::process::id());
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
+        let file = self.new_file();
         let disk = fs::File::create(&file).expect("a file");
         disk.set_len(mib << 20).expect("a size");
         let shown = file.to_str().expect("UTF-8");
         let mkfs = format!("mkfs.{fs}");
         let quiet: &[&str] = if fs == "ext4" { &["-q"] } else { &[] };
         tool(&mkfs, &[quiet, &[shown]].concat())?;
-        self.extra.push(file.clone());
+        self.extra.push((file.clone(), at.to_owned()));
         tool("mount", &["-o", "loop", shown, self.at(at).to_str().expect("UTF-8")])?;
         if fs == "ext4" {
             fs::remove_dir(self.at(at).join("lost+found")).expect("an empty file system");
@@ -316,7 +341,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        for file in &self.extra {
+        for (file, _) in &self.extra {
             let _ = fs::remove_file(file);
         }
     }

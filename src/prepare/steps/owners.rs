@@ -19,6 +19,7 @@ use crate::names::NIX;
 use crate::prepare::files::{failed, open, set_mode, temporary};
 use crate::prepare::follow::parent;
 use crate::prepare::site::Site;
+use crate::prepare::state::HOME;
 use crate::prepare::step::{Look, Result, Step};
 use crate::prepare::text;
 use crate::prepare::watch::Unit;
@@ -53,6 +54,10 @@ fn walk(
         site.watch.add(1);
         let Some(stat) = site.disk.stat(dir, &name)? else { continue };
         path.push(name);
+        if *path == HOME {
+            path.pop();
+            continue; // what is saved has its owners
+        }
         let mut more = stat.uid == 0 || each(path, &stat)?;
         if more && stat.kind == Kind::Dir {
             let inner =

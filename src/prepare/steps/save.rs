@@ -21,6 +21,7 @@ use crate::prepare::site::Site;
 use crate::prepare::step::{Ledger, Look, Mark, Result, Step};
 use crate::prepare::watch::Unit;
 use crate::prepare::{restore, text};
+use crate::sys::Kind;
 use crate::tree::{Moved, Tree};
 
 /// Its name in the record.
@@ -111,7 +112,10 @@ impl Step<Site> for Save {
             let Some(note) = site.state.notes.saved.get(&name).cloned() else { continue };
             match note.how {
                 How::Absent => {}
-                How::Copy => copied(site, &place, note)?,
+                How::Copy => {
+                    copied(site, &place, note)?;
+                    linked(site, &place)?;
+                }
                 How::Move => moved(site, &place, note)?,
             }
         }
@@ -131,6 +135,7 @@ impl Step<Site> for Save {
             let (dir, name) = note.place(site)?;
             remove(&site.disk, &dir, &temporary(&name), &site.watch)?;
             let boot = site.disk.stat(&site.root, &place.name)?;
+            unlinked(site, &place)?;
             if note.saved(site)?.is_some() {
                 remove(&site.disk, &dir, &name, &site.watch)?;
             } else if boot.is_some_and(|boot| boot.inode == note.inode) {
@@ -169,6 +174,27 @@ fn copied(site: &mut Site, place: &Place, mut note: Note) -> Result<()> {
     site.state.notes.saved.insert(place.name.to_string(), note);
     site.save()?;
     named(site, &home, &part, &name)
+}
+
+/// The link in the root to what is saved elsewhere.
+fn linked(site: &Site, place: &Place) -> Result<()> {
+    let Some(target) = saving::link(place, How::Copy) else { return Ok(()) };
+    if site.disk.stat(&site.root, &place.saved)?.is_none() {
+        let like = site.disk.stat_dir(&site.root)?;
+        site.disk.make_link(&site.root, &place.saved, &target, &like)?;
+    }
+    Ok(site.disk.sync(&site.root)?)
+}
+
+fn unlinked(site: &Site, place: &Place) -> Result<()> {
+    let Some(target) = saving::link(place, How::Copy) else { return Ok(()) };
+    let there = site.disk.stat(&site.root, &place.saved)?;
+    let is_link = there.is_some_and(|stat| stat.kind == Kind::Link);
+    if is_link && site.disk.read_link(&site.root, &place.saved)? == target {
+        site.disk.remove_file(&site.root, &place.saved)?;
+        site.disk.sync(&site.root)?;
+    }
+    Ok(())
 }
 
 /// Gives what is complete the name under which it is looked for.
