@@ -34,6 +34,7 @@ mod root;
 mod separate;
 mod show;
 mod storage;
+mod surroundings;
 
 pub use finding::{Finding, Level};
 
@@ -192,6 +193,7 @@ pub fn examine(options: &Options) -> Result<Report, Error> {
         login::examine,
         network::examine,
         nix::examine,
+        surroundings::examine,
         root::examine,
         plan::examine,
     ] {

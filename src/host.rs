@@ -20,5 +20,6 @@ pub mod nixdb;
 pub mod sources;
 pub mod sqlite;
 pub mod stack;
+pub mod statics;
 pub mod superblock;
 pub mod users;

@@ -7,7 +7,7 @@ use nix::sys::statvfs::statvfs;
 
 use super::{Finding, Machine};
 use crate::host::boot::{Boot, Firmware, Kind as BootKind};
-use crate::host::files::{Result, show};
+use crate::host::files::{Files, Result, show};
 use crate::host::loader::{Kind, Loader};
 
 /// The efivar of the UEFI specification; 4 bytes of attributes, then the value.
@@ -19,6 +19,12 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     let Some(loader) = &machine.loader else { return };
     findings.push(firmware(boot.firmware, loader));
     findings.extend(esp(boot, loader));
+    for esp in &boot.esps {
+        match owners(&machine.files, esp) {
+            Ok(found) => findings.extend(found),
+            Err(error) => findings.push(Finding::unread("esp-shared", &error)),
+        }
+    }
     if boot.firmware == Firmware::Uefi {
         match machine.sources.sys().read(SECURE_BOOT) {
             Ok(value) => {
@@ -150,6 +156,17 @@ fn esp(boot: &Boot, loader: &Loader) -> Option<Finding> {
     })
 }
 
+/// An ESP may serve other systems and the firmware (bootc#2475).
+fn owners(files: &Files, esp: &Path) -> Result<Option<Finding>> {
+    let names = files.list(esp.join("EFI"))?;
+    let names: Vec<String> = names.iter().map(|name| show(Path::new(name))).collect();
+    let known = ["boot", "nixos", "linux", "systemd"];
+    let others = names.iter().filter(|name| !known.contains(&name.to_lowercase().as_str()));
+    let others: Vec<&str> = others.map(String::as_str).collect();
+    let found = format!("the ESP at {} also serves {}, which stays", show(esp), others.join(", "));
+    Ok((!others.is_empty()).then(|| Finding::ok("esp-shared", found)))
+}
+
 fn secure_boot(kind: Kind) -> Finding {
     let id = "secure-boot";
     if kind == Kind::Lanzaboote {
@@ -215,8 +232,11 @@ fn room(machine: &Machine<'_>, boot: &Boot, loader: &Loader) -> Option<Finding> 
         (_, Some(esp)) if loader.kind.needs_uefi() => esp.clone(),
         _ => PathBuf::from("/boot"),
     };
-    let holds = |path: &Path| machine.files.exists(path).unwrap_or(false);
-    let place = if holds(&place) { place } else { PathBuf::from("/") };
+    let place = match machine.files.exists(&place) {
+        Ok(true) => place,
+        Ok(false) => PathBuf::from("/"),
+        Err(error) => return Some(Finding::unread(id, &error)),
+    };
     let free = statvfs(&machine.files.outside(&place));
     Some(match free {
         Ok(free) => judge_room(&show(&place), need, free.blocks_available() * free.fragment_size()),

@@ -24,6 +24,7 @@ pub const IDS: &[(&str, &str)] = &[
     ("boot-loader", "Can be read which boot loader it installs?"),
     ("firmware", "Does this firmware start that boot loader?"),
     ("esp", "Is the ESP where it expects it?"),
+    ("esp-shared", "Does the ESP serve other systems too?"),
     ("secure-boot", "Will the firmware refuse what is not signed?"),
     ("boot-disk", "Is the disk there that GRUB goes to?"),
     ("boot-room", "Is there room for kernel and initrd?"),

@@ -5,7 +5,8 @@ use std::path::Path;
 use super::{Finding, Machine};
 use crate::host::closure::Closure;
 use crate::host::files::{Files, Result, show};
-use crate::host::network::{Link, Live, Static, statics};
+use crate::host::network::{Link, Live};
+use crate::host::statics::{Static, statics};
 
 /// What the configuration says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,9 +1,11 @@
 //! File systems of their own: a lustration does not touch them, and the new
 //! configuration has to mount them.
 
+use std::path::Path;
+
 use super::{Finding, Machine};
 use crate::host::devices::Devices;
-use crate::host::files::show;
+use crate::host::files::{Files, Result, show};
 use crate::host::mounts::Mount;
 
 const ID: &str = "separate";
@@ -25,20 +27,22 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
             }
         };
         let Some(closure) = &machine.closure else { continue };
-        let mounted =
-            closure.mounts_at(&mount.point).is_some() || has_unit(machine, mount).unwrap_or(false);
-        findings.push(judge(mount, &device, mounted));
+        let in_fstab = closure.mounts_at(&mount.point).is_some();
+        match has_unit(&machine.files, &closure.top, mount) {
+            Ok(unit) => findings.push(judge(mount, &device, in_fstab || unit)),
+            Err(error) => findings.push(Finding::unread(ID, &error)),
+        }
     }
     if none {
         findings.push(Finding::ok(ID, "everything but /boot is on the root's file system"));
     }
 }
 
-/// `systemd.mounts` of the configuration has a unit for it.
-fn has_unit(machine: &Machine<'_>, mount: &Mount) -> Option<bool> {
-    let name = show(mount.point.strip_prefix("/").ok()?).replace('-', "\\x2d").replace('/', "-");
-    let top = &machine.closure.as_ref()?.top;
-    machine.files.exists(top.join(format!("etc/systemd/system/{name}.mount"))).ok()
+/// `systemd.mounts` of the configuration has a unit for it (systemd-escape(1)).
+fn has_unit(files: &Files, top: &Path, mount: &Mount) -> Result<bool> {
+    let point = show(&mount.point);
+    let name = point.trim_matches('/').replace('-', "\\x2d").replace('/', "-");
+    files.exists(top.join(format!("etc/systemd/system/{name}.mount")))
 }
 
 /// What the other checks do not judge. A snap, for example, is a squashfs.

@@ -102,6 +102,17 @@ fn the_esp_has_to_be_where_the_configuration_expects_it() {
 }
 
 #[test]
+fn an_esp_that_others_use_is_told() {
+    let machine = Machine::new();
+    for name in ["BOOT", "Linux"] {
+        machine.directory(&format!("root/boot/EFI/{name}"));
+    }
+    assert!(machine.report().find("esp-shared").is_none());
+    machine.directory("root/boot/EFI/Microsoft");
+    machine.expect("esp-shared", Ok, &["also serves Microsoft, which stays"]);
+}
+
+#[test]
 fn grubs_disk_has_to_be_there() {
     bios(&grub(DISK, "")).expect("boot-disk", Ok, &["/dev/vda"]);
     let gone = "<string value=\"/dev/disk/by-id/gone\" />";

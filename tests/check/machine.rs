@@ -45,7 +45,10 @@ impl Machine {
     pub(crate) fn bare() -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("check-{}-{number}", std::process::id());
-        let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        // Many small files: in memory, where that is possible.
+        let memory = Path::new("/dev/shm");
+        let base = if memory.is_dir() { memory } else { Path::new(env!("CARGO_TARGET_TMPDIR")) };
+        let base = base.join(name);
         let mut options = Options::new(base.join("root"));
         let sources = &mut options.sources;
         sources.proc = base.join("proc");
