@@ -3,13 +3,16 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
+use crate::check::{self, DefaultKeep, Form};
 use crate::error::Error;
 use crate::exchange::Boot;
 use crate::options::{Command, Options, keep};
+use crate::prepare;
 use crate::purge::age::Age;
 use crate::purge::facts::Wishes;
 use crate::purge::{Consent, Purge};
@@ -95,6 +98,85 @@ enum Sub {
         #[arg(long)]
         json: bool,
     },
+    /// Say whether this machine can become NixOS; nothing is written
+    Check {
+        /// The root file system of the old distribution
+        #[arg(long, value_name = "DIR", default_value = "/")]
+        root: PathBuf,
+        /// The built system: a profile or a store path
+        #[arg(long, value_name = "PATH", default_value = crate::host::closure::PROFILE)]
+        system: PathBuf,
+        /// Keep PATH too, besides the default keepers
+        #[arg(long = "keep", value_name = "PATH")]
+        keep: Vec<OsString>,
+        /// Keep only what --keep names
+        #[arg(long)]
+        no_default_keep: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make this machine boot into NixOS the next time, and lustrate
+    Prepare(Prepare),
+    /// Undo prepare, until the reboot
+    Cancel {
+        /// The root file system of the old distribution
+        #[arg(long, value_name = "DIR", default_value = "/")]
+        root: PathBuf,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // each is an option of its own
+struct Prepare {
+    /// The root file system of the old distribution
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+    /// The built system: a profile or a store path
+    #[arg(long, value_name = "PATH", default_value = crate::host::closure::PROFILE)]
+    system: PathBuf,
+    /// Keep PATH too, which may have wildcards, besides the default keepers
+    #[arg(long = "keep", value_name = "PATH")]
+    keep: Vec<OsString>,
+    /// Keep only what --keep names
+    #[arg(long)]
+    no_default_keep: bool,
+    /// Go on although check has found this blocker
+    #[arg(long, value_name = "CHECK")]
+    despite: Vec<String>,
+    /// Remove the old boot loader's files from the ESP; cancel brings them back
+    #[arg(long)]
+    clear_esp: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Reboot at the end
+    #[arg(long)]
+    reboot: bool,
+    /// Say what would be done; nothing is written
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Prepare {
+    fn options(self) -> Result<prepare::Options, Error> {
+        Ok(prepare::Options {
+            root: self.root,
+            system: self.system,
+            keep: self.keep.iter().map(keep).collect::<Result<_, _>>()?,
+            default_keep: if self.no_default_keep { DefaultKeep::No } else { DefaultKeep::Yes },
+            despite: self.despite,
+            flags: prepare::Flags {
+                yes: self.yes,
+                reboot: self.reboot,
+                dry_run: self.dry_run,
+                clear_esp: self.clear_esp,
+            },
+        })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -130,6 +212,12 @@ pub enum Request {
     Engine(Options),
     /// `purge`.
     Purge(Purge),
+    /// `check`.
+    Check(Box<check::Options>, Form),
+    /// `prepare`.
+    Prepare(Box<prepare::Options>),
+    /// `cancel`.
+    Cancel(prepare::cancel::Options),
 }
 
 impl Request {
@@ -141,6 +229,9 @@ impl Request {
         match self {
             Self::Engine(options) => crate::app::command(options),
             Self::Purge(purge) => purge.carry_out(),
+            Self::Check(options, form) => check::command(options, *form),
+            Self::Prepare(options) => prepare::command(options),
+            Self::Cancel(options) => prepare::cancel::command(options),
         }
     }
 }
@@ -201,6 +292,24 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             let request = Request::Purge(Purge { root: root.path, wishes, consent, json });
             return Ok(Invocation { verbosity, request });
         }
+        Sub::Check { root, system, keep: paths, no_default_keep, json } => {
+            let mut options = check::Options::new(root);
+            options.system = system;
+            options.keep = paths.iter().map(keep).collect::<Result<_, _>>()?;
+            if no_default_keep {
+                options.default_keep = DefaultKeep::No;
+            }
+            let form = if json { Form::Json } else { Form::Text };
+            return Ok(Invocation { verbosity, request: Request::Check(Box::new(options), form) });
+        }
+        Sub::Prepare(prepare) => {
+            let options = Box::new(prepare.options()?);
+            return Ok(Invocation { verbosity, request: Request::Prepare(options) });
+        }
+        Sub::Cancel { root, yes } => {
+            let options = prepare::cancel::Options { root, yes };
+            return Ok(Invocation { verbosity, request: Request::Cancel(options) });
+        }
     };
     options.root = root.path;
     if let Some(Keep { paths, always }) = keeps {
@@ -255,8 +364,9 @@ mod tests {
     #[test]
     fn every_option_is_in_the_help_of_the_small_build() {
         let command = <Cli as clap::CommandFactory>::command();
-        let small = ["run", "plan", "status", "revert"];
-        for sub in command.get_subcommands().filter(|sub| small.contains(&sub.get_name())) {
+        // The others are for a running system, with the full build.
+        let small = |name: &str| ["run", "plan", "status", "revert"].contains(&name);
+        for sub in command.get_subcommands().filter(|sub| small(sub.get_name())) {
             assert!(crate::options::HELP.contains(&format!("nixos-lustrate {}", sub.get_name())));
             for option in sub.get_arguments().filter_map(clap::Arg::get_long) {
                 let known = ["help", "json"].contains(&option);

@@ -122,6 +122,10 @@ pub enum Error {
     /// Judged before the first write, nothing touched: exit status 3.
     #[error("refused: {}. Nothing was touched.", Listed(.0))]
     Refused(Vec<Refusal>),
+    /// A report has blockers; it has been printed: exit status 3.
+    #[cfg(feature = "full")]
+    #[error("this machine is not ready: the report says what to mend. Nothing was touched.")]
+    Blocked,
     /// Stopped part-way: exit status 1.
     #[error("stopped part-way: {0}. Nothing is lost.")]
     Stopped(#[from] Stop),
@@ -161,6 +165,8 @@ impl Error {
             Self::Halted(_) => 1,
             Self::Usage(_) => 2,
             Self::Refused(_) => 3,
+            #[cfg(feature = "full")]
+            Self::Blocked => 3,
         }
     }
 }

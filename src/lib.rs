@@ -7,6 +7,8 @@
 
 pub mod app;
 #[cfg(feature = "full")]
+pub mod check;
+#[cfg(feature = "full")]
 pub mod cli;
 pub mod cmdline;
 pub mod commands;
@@ -16,6 +18,8 @@ pub mod error;
 pub mod exchange;
 pub mod facts;
 pub mod guard;
+#[cfg(feature = "full")]
+pub mod host;
 pub mod intent;
 #[cfg(feature = "full")]
 pub mod json;
@@ -27,6 +31,8 @@ pub mod names;
 pub mod options;
 pub mod osrelease;
 pub mod plan;
+#[cfg(feature = "full")]
+pub mod prepare;
 #[cfg(feature = "full")]
 pub mod purge;
 pub mod report;

@@ -29,6 +29,7 @@ pub mod population;
 pub mod skip;
 pub mod strace;
 pub mod sys;
+pub mod system;
 pub mod trees;
 pub mod walk;
 

@@ -1,0 +1,238 @@
+//! `check`: a doctor's report on the machine that is to become NixOS.
+//!
+//! Readers ([`crate::host`]) gather facts; the files of this folder judge them,
+//! one for each group of checks. Nothing is written, and nothing passes silently:
+//! what could not be examined is a finding too.
+
+use std::path::{Path, PathBuf};
+
+use crate::app::print;
+use crate::error::{Error, OpError, Refusal};
+use crate::host::boot::Boot;
+use crate::host::closure::{Closure, PROFILE};
+use crate::host::files::Files;
+use crate::host::initrd::Listing;
+use crate::host::keepers;
+use crate::host::loader::Loader;
+use crate::host::mounts::Mounts;
+use crate::host::sources::Sources;
+use crate::name::RelPath;
+
+mod boot;
+mod closure;
+mod features;
+mod finding;
+mod fstab;
+pub mod ids;
+mod initrd;
+mod json;
+mod login;
+mod network;
+mod nix;
+mod plan;
+mod root;
+mod separate;
+mod show;
+mod storage;
+mod surroundings;
+
+pub use finding::{Finding, Level};
+
+/// What is to be examined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Where facts are read, the root among them.
+    pub sources: Sources,
+    /// The built system: a profile or a store path, as seen inside the root.
+    pub system: PathBuf,
+    /// Keepers besides the default ones.
+    pub keep: Vec<RelPath>,
+    /// Whether the default keepers are kept.
+    pub default_keep: DefaultKeep,
+}
+
+/// Whether the default keepers are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultKeep {
+    /// Those that exist.
+    Yes,
+    /// Only those that are named.
+    No,
+}
+
+impl Options {
+    /// The system profile on this machine's root at `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            sources: Sources::of(root),
+            system: PROFILE.into(),
+            keep: Vec::new(),
+            default_keep: DefaultKeep::Yes,
+        }
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The root.
+    pub root: String,
+    /// The distribution that it holds.
+    pub distribution: Option<String>,
+    /// The built system.
+    pub closure: Option<Closure>,
+    /// The keep-list that `prepare` would write.
+    pub keep: Vec<RelPath>,
+    /// What was found, in the order in which it was examined.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether something has to be mended first.
+    #[must_use]
+    pub fn blocks(&self) -> bool {
+        self.count(Level::Blocker) > 0
+    }
+
+    /// How many findings have that level.
+    #[must_use]
+    pub fn count(&self, level: Level) -> usize {
+        self.findings.iter().filter(|f| f.level == level).count()
+    }
+
+    /// The finding with that id, the worst one if there are several.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<&Finding> {
+        self.findings.iter().filter(|f| f.id == id).max_by_key(|f| f.level)
+    }
+
+    /// For a person, in 80 columns.
+    #[must_use]
+    pub fn to_text(&self, colour: Colour) -> String {
+        show::text(self, colour)
+    }
+
+    /// As JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        json::text(self)
+    }
+}
+
+/// Whether words are coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// On a terminal.
+    Ansi,
+    /// Elsewhere, and with `NO_COLOR`.
+    None,
+}
+
+/// What more than one group of checks judges.
+struct Machine<'a> {
+    sources: &'a Sources,
+    system: &'a Path,
+    files: Files,
+    closure: Option<Closure>,
+    loader: Option<Loader>,
+    /// What the initrd has; an error says why that is not known.
+    initrd: Option<Result<Listing, String>>,
+    mounts: Option<Mounts>,
+    boot: Option<Boot>,
+    keep: Vec<RelPath>,
+}
+
+impl Machine<'_> {
+    /// Whether the marker will list a path, or a directory that holds it.
+    fn keeps(&self, path: &str) -> bool {
+        let path = RelPath::parse(path.as_bytes());
+        path.is_ok_and(|path| self.keep.iter().any(|k| *k == path || k.covers(&path)))
+    }
+}
+
+/// Examines the machine.
+///
+/// # Errors
+/// [`Error::Refused`] when there is no such root. Whatever else cannot be read
+/// is a finding.
+pub fn examine(options: &Options) -> Result<Report, Error> {
+    let sources = &options.sources;
+    let files = sources.files();
+    let root = crate::host::files::show(&sources.root);
+    if !sources.root.is_dir() {
+        let found = format!("{root} is missing, or is no directory");
+        let mend = "Mount the root there, or give another --root";
+        return Err(Refusal::new(found, "There is no root to examine", mend).into());
+    }
+    let mut findings = Vec::new();
+    let distribution = unless(distribution(&files), "distribution", &mut findings).flatten();
+    let mounts = unless(Mounts::read(sources), "mounts", &mut findings);
+    let boot = mounts.as_ref().map(|mounts| Boot::read(sources, mounts));
+    let boot = boot.and_then(|boot| unless(boot, "boot", &mut findings));
+    let mut keep = Vec::new();
+    if options.default_keep == DefaultKeep::Yes {
+        let (seen, unread) = keepers::look(&files);
+        keep = seen;
+        findings.extend(unread.iter().map(|error| Finding::unread("keepers", error)));
+    }
+    keep.extend(options.keep.iter().filter(|k| !keep.contains(k)).cloned().collect::<Vec<_>>());
+    let system = &options.system;
+    let closure = closure::find(&files, system, &mut findings);
+    let loader = closure.as_ref().map(|closure| Loader::of(&files, closure));
+    let loader = loader.and_then(|loader| unless(loader, "boot-loader", &mut findings)).flatten();
+    let initrd = closure.as_ref().and_then(|c| storage::listing(c, &files, &mut findings));
+    let machine = Machine { sources, system, files, closure, loader, initrd, mounts, boot, keep };
+    for group in [
+        closure::examine,
+        initrd::examine,
+        fstab::examine,
+        storage::examine,
+        separate::examine,
+        boot::examine,
+        features::examine,
+        login::examine,
+        network::examine,
+        nix::examine,
+        surroundings::examine,
+        root::examine,
+        plan::examine,
+    ] {
+        group(&machine, &mut findings);
+    }
+    let Machine { closure, keep, .. } = machine;
+    Ok(Report { root, distribution, closure, keep, findings })
+}
+
+/// The value, or a finding that says why there is none.
+fn unless<T>(read: Result<T, OpError>, id: &'static str, findings: &mut Vec<Finding>) -> Option<T> {
+    read.map_err(|error| findings.push(Finding::unread(id, &error))).ok()
+}
+
+fn distribution(files: &Files) -> Result<Option<String>, OpError> {
+    let text = files.read("/etc/os-release")?;
+    let text = if text.is_some() { text } else { files.read("/usr/lib/os-release")? };
+    Ok(text.map(|text| crate::osrelease::parse(&text).name))
+}
+
+/// What the program prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For a person.
+    Text,
+    /// JSON.
+    Json,
+}
+
+/// `check`, as the program runs it.
+///
+/// # Errors
+/// [`Error::Blocked`] when something has to be mended first; why the root could
+/// not be examined, or the report not be printed.
+pub fn command(options: &Options, form: Form) -> Result<(), Error> {
+    let report = examine(options)?;
+    print(&match form {
+        Form::Text => report.to_text(show::colour()),
+        Form::Json => report.to_json(),
+    })?;
+    if report.blocks() { Err(Error::Blocked) } else { Ok(()) }
+}

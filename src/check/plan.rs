@@ -1,0 +1,86 @@
+//! What would move, by the engine's own judgement: its refusals are blockers.
+
+use super::{Finding, Level, Machine};
+use crate::cmdline::CmdLine;
+use crate::commands;
+use crate::disk::{Dir, Disk};
+use crate::environment::{View, environment};
+use crate::error::{Error, Refusal};
+use crate::facts::Wishes;
+use crate::host::files::show;
+use crate::intent::Direction;
+use crate::plan::Plan;
+
+const ID: &str = "plan";
+
+pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
+    let root = &machine.sources.root;
+    let real = std::fs::canonicalize(root).is_ok_and(|path| path.parent().is_none());
+    // A running `/` is looked at as an initrd will see it, without its mounts.
+    let opened = if real { Disk::clone_root() } else { Disk::open_root(root.as_os_str()) };
+    let view = if real { View::Bare } else { View::Mounted };
+    let dir = match opened {
+        Ok(dir) => dir,
+        Err(error) => {
+            let mend = match error.errno() {
+                nix::errno::Errno::EPERM => "Run it as root: sudo nixos-lustrate check",
+                _ => "From a rescue system: nixos-lustrate check --root DIR",
+            };
+            let why = format!("what is below the mounts cannot be seen ({error})");
+            findings.push(Finding::unchecked(ID, why, mend));
+            return;
+        }
+    };
+    match judge(machine, &dir, view) {
+        Ok(plan) => findings.extend(summary(&plan)),
+        Err(Error::Refused(refusals)) => {
+            let finding = |refusal: Refusal| {
+                if refusal.found.ends_with("Permission denied") {
+                    let mend = "Run it as root: sudo nixos-lustrate check";
+                    return Finding::unchecked(ID, refusal.found, mend);
+                }
+                Finding::bad(ID, Level::Blocker, refusal)
+            };
+            findings.extend(refusals.into_iter().map(finding));
+        }
+        Err(error) => {
+            findings.push(Finding::unchecked(ID, error.to_string(), "See: nixos-lustrate plan"));
+        }
+    }
+}
+
+fn judge(machine: &Machine<'_>, dir: &Dir, view: View) -> Result<Plan, Error> {
+    let shown = show(&machine.sources.root);
+    let environment = environment(dir, &shown, view, &CmdLine::default())?;
+    // Without a marker, and with the keep-list that prepare would write.
+    let wishes = Wishes { keep: machine.keep.clone(), always: true };
+    commands::judge(&Disk::default(), dir, environment, &wishes, Direction::Lustrate)
+}
+
+fn summary(plan: &Plan) -> Vec<Finding> {
+    let kept: Vec<String> = plan.kept.iter().map(|kept| kept.real.to_string()).collect();
+    let moves: Vec<String> = plan.intent.old.iter().map(ToString::to_string).collect();
+    let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
+    let mut findings =
+        vec![Finding::ok(ID, format!("to /old-root move: {}; kept: {kept}", moves.join(", ")))];
+    let flagged = plan.intent.flags.iter().filter(|flagged| flagged.flags != 0);
+    let flagged = flagged.map(|f| f.path.as_ref().map_or("/".to_owned(), ToString::to_string));
+    let flagged: Vec<String> = flagged.collect();
+    if !flagged.is_empty() {
+        let found = format!(
+            "{} are immutable or append-only: the flag is cleared for the move and set again",
+            flagged.join(", ")
+        );
+        findings.push(Finding::ok("immutable", found));
+    }
+    for warning in &plan.warnings {
+        let mend = "See the whole plan: nixos-lustrate plan";
+        findings.push(Finding::warning(
+            ID,
+            warning.clone(),
+            "The lustration goes on with that",
+            mend,
+        ));
+    }
+    findings
+}

@@ -1,0 +1,117 @@
+//! Is this a machine with a boot of its own, and an ordinary system?
+
+use super::root::or_unread;
+use super::{Finding, Machine};
+use crate::host::files::{Files, Result};
+
+pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
+    if machine.sources.running {
+        findings.push(or_unread("machine", surroundings(machine)));
+        findings.push(or_unread("kernel", kernel(&machine.sources.proc())));
+    }
+    findings.push(or_unread("image", image_based(machine)));
+}
+
+/// A container, a chroot and WSL have no boot of their own.
+fn surroundings(machine: &Machine<'_>) -> Result<Finding> {
+    let id = "machine";
+    let (proc, run) = (machine.sources.proc(), Files::new(&machine.sources.run));
+    let files = &machine.files;
+    let version = proc.text("/version")?.unwrap_or_default().to_lowercase();
+    let block = |what: &str| {
+        Ok(Finding::blocker(
+            id,
+            format!("this is {what}"),
+            "It has no boot of its own, and so no stage 1 in which it could become NixOS",
+            "Run it on the machine itself",
+        ))
+    };
+    if version.contains("microsoft") {
+        return block("WSL");
+    }
+    if let Some(kind) = run.text("/systemd/container")? {
+        return block(&format!("a container ({})", kind.trim()));
+    }
+    if run.exists("/.containerenv")? {
+        return block("a container (podman)");
+    }
+    if proc.exists("/vz")? && !proc.exists("/bc")? {
+        return block("a container (OpenVZ)");
+    }
+    let ours = std::fs::metadata(&machine.sources.root);
+    // Only root may look at the root of process 1.
+    match (std::fs::metadata(machine.sources.proc.join("1/root/")), ours) {
+        (Ok(first), Ok(ours)) => {
+            use std::os::unix::fs::MetadataExt;
+            if (first.dev(), first.ino()) != (ours.dev(), ours.ino()) {
+                return block("a chroot, or another namespace than that of the running system");
+            }
+        }
+        (Err(error), _) if error.raw_os_error() == Some(libc::EACCES) => {
+            let why = "whether this is a chroot can be seen by root only";
+            return Ok(Finding::unchecked(id, why, "Run it as root: sudo nixos-lustrate check"));
+        }
+        _ => {}
+    }
+    let environment = match proc.read("/1/environ") {
+        Err(error) if error.errno() == nix::errno::Errno::EACCES => None,
+        read => read?,
+    };
+    let container = environment.unwrap_or_default();
+    if container.split(|&b| b == 0).any(|v| v.starts_with(b"container=")) {
+        return block("a container");
+    }
+    // Some machines are made from the image of a container.
+    if files.exists("/.dockerenv")? {
+        return Ok(Finding::warning(
+            id,
+            "there is a /.dockerenv, as in a container",
+            "A container has no boot of its own, and could not become NixOS",
+            "If this is a machine: rm /.dockerenv",
+        ));
+    }
+    Ok(Finding::ok(id, "neither a container nor a chroot nor WSL"))
+}
+
+fn kernel(proc: &Files) -> Result<Finding> {
+    let id = "kernel";
+    let release = proc.text("/sys/kernel/osrelease")?.unwrap_or_default();
+    let release = release.trim();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().ok());
+    let version: Option<(u32, u32)> = numbers.next().flatten().zip(numbers.next().flatten());
+    Ok(match version {
+        None => Finding::unchecked(id, "the kernel does not say its version", "Look: uname -r"),
+        Some(version) if version < (4, 15) => Finding::warning(
+            id,
+            format!("the running kernel is {release}"),
+            "nixos-lustrate has been tested with 4.15 and later",
+            "Bring the old system up to date first",
+        ),
+        Some(_) => Finding::ok(id, format!("the running kernel is {release}")),
+    })
+}
+
+/// ostree and the like own `/boot`, and restore it.
+fn image_based(machine: &Machine<'_>) -> Result<Finding> {
+    let id = "image";
+    let ostree = machine.files.exists("/ostree/repo")?
+        || (machine.sources.running && machine.sources.run.join("ostree-booted").exists());
+    if ostree {
+        return Ok(Finding::blocker(
+            id,
+            "this is an image-based system (ostree)",
+            "Its root is a directory within the one that stage 1 sees; the move would be of another tree",
+            "Install an ordinary system first, or install NixOS from its own medium",
+        ));
+    }
+    let system = machine.files.text("/etc/os-release")?.unwrap_or_default();
+    if crate::osrelease::parse(system.as_bytes()).id.as_deref() == Some("nixos") {
+        return Ok(Finding::warning(
+            id,
+            "this root holds NixOS already",
+            "That system would be moved to /old-root",
+            "To change its configuration: nixos-rebuild switch",
+        ));
+    }
+    Ok(Finding::ok(id, "an ordinary system, whose root is the file system itself"))
+}

@@ -1,0 +1,250 @@
+//! `prepare` and `cancel`: what the manual's in-place procedure has people type,
+//! on the old distribution, as steps that are recorded, repeated and undone.
+//!
+//! - **P1** At no instant can the machine boot into NixOS without the marker.
+//! - **P2** The time in which neither system boots is announced, short, and mended
+//!   by `prepare` again or by `cancel` from a rescue system.
+//! - **P3** Nothing on `/boot` or an ESP is lost: what is replaced was saved.
+//!
+//! The engine is in [`step`]; what is done in [`steps`].
+
+use std::io::{BufRead, IsTerminal};
+use std::path::PathBuf;
+
+use crate::check::{self, Colour, DefaultKeep, Level};
+use crate::commands;
+use crate::environment::{View, environment};
+use crate::error::{Error, Refusal, Stop};
+use crate::facts::Wishes;
+use crate::intent::Direction;
+use crate::name::RelPath;
+use crate::plan::Plan;
+use crate::report;
+
+pub mod adopt;
+pub mod aside;
+pub mod cancel;
+pub mod catalog;
+pub mod copy;
+pub mod efi;
+pub mod files;
+pub mod follow;
+pub mod installer;
+pub mod keepers;
+pub mod loader;
+pub mod lock;
+pub mod open;
+pub mod output;
+pub mod places;
+pub mod restore;
+pub mod saving;
+pub mod site;
+pub mod state;
+pub mod step;
+pub mod steps;
+pub mod text;
+pub mod watch;
+mod wish;
+
+use output::{line, say};
+use site::{Access, Site};
+use step::{Ledger, Look};
+
+/// What `prepare` was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// `--root`.
+    pub root: PathBuf,
+    /// `--system`: a profile or a store path, below the root.
+    pub system: PathBuf,
+    /// `--keep`, with wildcards.
+    pub keep: Vec<RelPath>,
+    /// `--no-default-keep`.
+    pub default_keep: DefaultKeep,
+    /// `--despite`: blockers of `check` that do not block.
+    pub despite: Vec<String>,
+    /// `--yes`, `--reboot`, `--dry-run`, `--clear-esp`.
+    pub flags: Flags,
+}
+
+/// Options that are there or not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // each is an option of its own
+pub struct Flags {
+    /// Do not ask.
+    pub yes: bool,
+    /// Reboot at the end.
+    pub reboot: bool,
+    /// Write nothing.
+    pub dry_run: bool,
+    /// The old boot loader's files leave the ESP.
+    pub clear_esp: bool,
+}
+
+/// Prepares a machine.
+///
+/// # Errors
+/// [`Error::Refused`] with nothing touched; [`Error::PartWay`] when it can go on
+/// or back; [`Error::Stopped`] when the boot loader's installer failed and
+/// everything was put back.
+pub fn command(options: &Options) -> Result<(), Error> {
+    let Flags { yes, reboot, dry_run, .. } = options.flags;
+    if reboot && options.root.as_os_str() != "/" {
+        return Err(Error::Usage("--reboot is for the running system, not with --root".into()));
+    }
+    let access = if dry_run { Access::Read } else { Access::Write };
+    if !yes && !dry_run && !std::io::stdin().is_terminal() {
+        return Err(open::no_terminal("prepare"));
+    }
+    let mut site = open::site(&options.root, access, "prepare")?;
+    open::may_prepare(&site)?;
+    site.wish = wish::wish(&site, options)?;
+    examine(&site, options)?;
+    let unmounted = saving::unmounted(&site).map_err(untouched)?;
+    if !unmounted.is_empty() {
+        return Err(Error::Refused(unmounted));
+    }
+    let plan = judge(&site)?;
+    say(&plan.map(|plan| report::plan(&plan, &site.shown)).unwrap_or_default());
+    say("\nSteps:\n");
+    let due = show_steps(&site)?;
+    if dry_run {
+        say("\nA dry run: nothing was written.\n");
+        return Ok(());
+    }
+    let refusals = saving::refusals(&site).map_err(untouched)?;
+    if !refusals.is_empty() {
+        return Err(Error::Refused(refusals));
+    }
+    if due && !yes && !ask("\nPrepare this machine for NixOS? [y/N] ") {
+        return Err(open::not_confirmed());
+    }
+    say("\n");
+    let _ = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    site.watch.catch();
+    if let Err(stop) = step::forward(&steps::ALL, &mut site) {
+        return Err(stopped(&mut site, stop));
+    }
+    say(&format!("\n{}", next(&site)));
+    if reboot { open::reboot() } else { Ok(()) }
+}
+
+fn next(site: &Site) -> String {
+    let root = if site.shown == "/" { String::new() } else { format!(" --root {}", site.shown) };
+    format!("The next boot lustrates. Until then the way back is: nixos-lustrate cancel{root}\n")
+}
+
+/// `check`; unless the boot loader was begun, when there is no way but on or back.
+fn examine(site: &Site, options: &Options) -> Result<(), Error> {
+    if site.mark(steps::loader::NAME).is_some() {
+        say("Going on with what was prepared before; check is not asked again.\n\n");
+        return Ok(());
+    }
+    let mut asked = check::Options::new(&options.root);
+    asked.system.clone_from(&options.system);
+    asked.keep.clone_from(&site.wish.keep);
+    asked.default_keep = DefaultKeep::No; // they are among those
+    let report = check::examine(&asked)?;
+    if let Some(unknown) = options.despite.iter().find(|id| report.find(id).is_none()) {
+        return Err(Error::Usage(format!("--despite: check has nothing to say about '{unknown}'")));
+    }
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colour = !no_color && std::io::stdout().is_terminal();
+    say(&report.to_text(if colour { Colour::Ansi } else { Colour::None }));
+    say("\n");
+    let blockers = report.findings.iter().filter(|f| f.level == Level::Blocker);
+    let blockers = blockers.filter(|f| !options.despite.iter().any(|id| id == f.id));
+    let refusals: Vec<_> = blockers
+        .map(|f| {
+            let mend = f.mend.clone().unwrap_or_default();
+            let consequence = f.consequence.clone().unwrap_or_default();
+            let mend = format!("{mend}. If you know better: --despite {}", f.id);
+            Refusal::new(f.found.clone(), consequence, mend)
+        })
+        .collect();
+    if refusals.is_empty() { Ok(()) } else { Err(Error::Refused(refusals)) }
+}
+
+/// What the lustration is going to do, judged as the initrd will; `None` where
+/// the kernel cannot show what is below the mounts.
+fn judge(site: &Site) -> Result<Option<Plan>, Error> {
+    let keep = steps::marker::kept(site).map_err(untouched)?;
+    let wishes = Wishes { keep, always: true };
+    let bare = if open::is_running(&site.root)? {
+        match crate::disk::Disk::clone_root() {
+            Ok(dir) => Some(dir),
+            Err(error) if error.errno() == nix::errno::Errno::ENOSYS => {
+                say(
+                    "What moves cannot be listed: this kernel does not show what is below mounts.\n",
+                );
+                return Ok(None);
+            }
+            Err(error) => return Err(Refusal::from(error).into()),
+        }
+    } else {
+        None
+    };
+    let view = if bare.is_some() { View::Bare } else { View::Mounted };
+    let dir = bare.as_ref().unwrap_or(&site.root);
+    let environment = environment(dir, &site.shown, view, &crate::cmdline::CmdLine::default())?;
+    let plan = commands::judge(&site.disk, dir, environment, &wishes, Direction::Lustrate)?;
+    Ok(Some(plan))
+}
+
+/// One line for each step; whether there is anything to do.
+fn show_steps(site: &Site) -> Result<bool, Error> {
+    let mut any = false;
+    for step in steps::ALL {
+        let title = steps::title(step.name());
+        match step.look(site).map_err(untouched)? {
+            Look::Due(what) => {
+                any = true;
+                say(&line("to do", &format!("{title}: {what}")));
+            }
+            Look::Skip(why) => say(&line("skipped", &format!("{title}: {why}"))),
+        }
+    }
+    if site.wish.clear_esp {
+        for path in loader::clear::owned(site).map_err(untouched)? {
+            say(&line("to do", &format!("remove from the ESP: /{}", text::of_path(&path))));
+        }
+    }
+    Ok(any)
+}
+
+/// Why it stopped; what the boot loader's installer left half-done is put back.
+fn stopped(site: &mut Site, stop: Stop) -> Error {
+    if !site.recorded {
+        return untouched(stop);
+    }
+    if !site.failed {
+        return part_way(site, stop, "prepare", "cancel");
+    }
+    say(&format!("\nThe boot loader of NixOS is not there: {stop}. Putting everything back.\n\n"));
+    match step::backward(&steps::ALL, site) {
+        Ok(_) => Error::Stopped(Stop::changed(format!(
+            "{stop}. Everything was put back, and the old system boots as before. What the boot \
+             loader's installer said is in {}/nix/var/nixos-lustrate/{}",
+            site.shown.trim_end_matches('/'),
+            state::LOG
+        ))),
+        Err(second) => part_way(site, second, "cancel", "prepare"),
+    }
+}
+
+fn part_way(site: &Site, stop: Stop, on: &'static str, back: &'static str) -> Error {
+    site.watch.end();
+    Error::PartWay { stop, root: site.shown.clone(), on, back }
+}
+
+fn untouched(stop: Stop) -> Error {
+    commands::untouched(Error::Stopped(stop))
+}
+
+/// Asks once.
+fn ask(question: &str) -> bool {
+    say(question);
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
+}

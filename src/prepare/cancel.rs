@@ -1,0 +1,74 @@
+//! `cancel`: back to the state before `prepare`, the boot loader first and the
+//! marker last (P1), from the running old system or from a rescue system.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use super::output::say;
+use super::site::Access;
+use super::step::Ledger;
+use super::{ask, open, part_way, saving, steps, untouched};
+use crate::error::Error;
+use crate::names::NIX;
+use crate::tree::Tree;
+
+/// What `cancel` was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// `--root`.
+    pub root: PathBuf,
+    /// `--yes`.
+    pub yes: bool,
+}
+
+/// Cancels a preparation.
+///
+/// # Errors
+/// [`Error::Refused`] with nothing touched; [`Error::PartWay`] when it can go on.
+pub fn command(options: &Options) -> Result<(), Error> {
+    let site = &mut open::site(&options.root, Access::Write, "cancel")?;
+    let shown = site.shown.trim_end_matches('/').to_owned();
+    if !site.recorded {
+        let store = [NIX, crate::name::Name::literal("store")];
+        let store = site.disk.open(&site.root, &store).map_err(crate::error::Refusal::from)?;
+        say(&format!(
+            "Nothing to cancel: there is no {shown}/nix/var/nixos-lustrate/state.json.\n"
+        ));
+        if store.is_none() {
+            say(&format!("If {shown}/nix is a file system of its own, mount it and try again.\n"));
+        }
+        return Ok(());
+    }
+    open::may_cancel(site)?;
+    let unmounted = saving::unmounted(site).map_err(untouched)?;
+    if !unmounted.is_empty() {
+        return Err(Error::Refused(unmounted));
+    }
+    say(&format!(
+        "Prepared on {}, for /{}. To be undone:\n",
+        site.state.started, site.state.system
+    ));
+    for step in steps::ALL.iter().rev().filter(|step| site.mark(step.name()).is_some()) {
+        say(&format!("  {}\n", steps::title(step.name())));
+    }
+    if !options.yes {
+        if !std::io::stdin().is_terminal() {
+            return Err(open::no_terminal("cancel"));
+        }
+        if !ask("\nUndo this? [y/N] ") {
+            return Err(open::not_confirmed());
+        }
+    }
+    say("\n");
+    site.watch.catch();
+    match super::step::backward(&steps::ALL, site) {
+        Ok(rest) => {
+            say("\nThe old system boots as before.\n");
+            if !rest.is_empty() {
+                say("What could not be undone is said above.\n");
+            }
+            Ok(())
+        }
+        Err(stop) => Err(part_way(site, stop, "cancel", "prepare")),
+    }
+}

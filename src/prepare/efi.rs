@@ -1,0 +1,121 @@
+//! The boot entries of the firmware, read as files below `/sys`: recorded before
+//! the boot loader's installer runs, compared afterwards. They are never written.
+
+use std::collections::BTreeMap;
+
+use super::step::Result;
+use super::text;
+use crate::disk::{Dir, Disk};
+use crate::name::Name;
+use crate::tree::Tree;
+
+/// `EFI_GLOBAL_VARIABLE` of the UEFI specification.
+const GLOBAL: &[u8] = b"-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+const VARIABLES: [Name; 4] = [
+    Name::literal("sys"),
+    Name::literal("firmware"),
+    Name::literal("efi"),
+    Name::literal("efivars"),
+];
+
+/// `BootOrder` and each `Boot####`: their bytes, in hexadecimal digits.
+pub type Variables = BTreeMap<String, String>;
+
+/// Reads them; `None` where there is no EFI, or `/sys` is not mounted.
+///
+/// # Errors
+/// Any failure of a system call.
+pub fn read(disk: &Disk, root: &Dir) -> Result<Option<Variables>> {
+    let Some(dir) = disk.open(root, &VARIABLES)? else { return Ok(None) };
+    let mut found = Variables::new();
+    for file in disk.list(&dir)? {
+        let Some(name) = file.as_bytes().strip_suffix(GLOBAL).filter(|name| is_boot(name)) else {
+            continue;
+        };
+        if let Some(value) = disk.read(&dir, &file, 64 << 10)? {
+            found.insert(text::escape(name), text::hex(&value));
+        }
+    }
+    Ok((!found.is_empty()).then_some(found))
+}
+
+fn is_boot(name: &[u8]) -> bool {
+    match name.strip_prefix(b"Boot") {
+        Some(b"Order") => true,
+        Some(number) => number.len() == 4 && number.iter().all(u8::is_ascii_hexdigit),
+        None => false,
+    }
+}
+
+/// What changed since, in sentences with the command that undoes it.
+#[must_use]
+pub fn changes(before: &Variables, now: &Variables) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, value) in now {
+        let number = name.trim_start_matches("Boot");
+        match before.get(name) {
+            Some(old) if old == value => {}
+            Some(old) if name == "BootOrder" => found.push(format!(
+                "The firmware's boot order is another one now. To set it back: efibootmgr -o {}",
+                order(old)
+            )),
+            Some(_) => found.push(format!("The firmware's boot entry {number} is another one now")),
+            None => found.push(format!(
+                "The firmware has a new boot entry. To remove it: efibootmgr -b {number} -B"
+            )),
+        }
+    }
+    let gone = before.keys().filter(|name| !now.contains_key(*name));
+    found.extend(gone.map(|name| format!("The firmware's variable {name} is gone")));
+    found
+}
+
+/// `0001,0000` of the bytes of `BootOrder`: four of attributes, then two for
+/// each entry, the lower one first.
+fn order(digits: &str) -> String {
+    let digits: Vec<char> = digits.chars().skip(8).collect();
+    let numbers = digits.chunks_exact(4).map(|d| match d {
+        [a, b, c, e] => format!("{c}{e}{a}{b}").to_uppercase(),
+        _ => String::new(),
+    });
+    numbers.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_installer_changed_is_said_with_its_mend() {
+        let of = |list: &[(&str, &str)]| {
+            list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Variables>()
+        };
+        let before =
+            of(&[("BootOrder", "0700000001000a00"), ("Boot0001", "aa"), ("Boot000A", "bb")]);
+        let now = of(&[("BootOrder", "070000000200"), ("Boot0001", "ab"), ("Boot0002", "cc")]);
+        assert_eq!(
+            changes(&before, &now),
+            [
+                "The firmware's boot entry 0001 is another one now",
+                "The firmware has a new boot entry. To remove it: efibootmgr -b 0002 -B",
+                "The firmware's boot order is another one now. To set it back: efibootmgr -o 0001,000A",
+                "The firmware's variable Boot000A is gone",
+            ]
+        );
+        assert!(changes(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn only_boot_entries_are_recorded() {
+        for (name, is) in [
+            ("BootOrder", true),
+            ("Boot0001", true),
+            ("Boot00AF", true),
+            ("BootCurrent", false),
+            ("Boot001", false),
+            ("SecureBoot", false),
+        ] {
+            assert_eq!(is_boot(name.as_bytes()), is, "{name}");
+        }
+    }
+}

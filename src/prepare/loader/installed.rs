@@ -1,0 +1,215 @@
+//! A look at what a boot loader's installer wrote: its exit status proves nothing
+//! (users.md 14). There has to be a configuration with an entry for this very
+//! system, whose kernel and initrd are on the disk with the right content.
+
+use std::io::Read;
+
+use crate::disk::Dir;
+use crate::name::Name;
+use crate::prepare::files::open;
+use crate::prepare::follow::{follow, parent};
+use crate::prepare::loader::parse::{Entry, components, entries};
+use crate::prepare::places::{Kept, places};
+use crate::prepare::site::Site;
+use crate::prepare::step::Result;
+use crate::prepare::text;
+use crate::sys::Kind;
+use crate::tree::Tree;
+
+/// No configuration is larger.
+const MAX: usize = 8 << 20;
+/// No unified kernel image is larger.
+const MAX_IMAGE: usize = 1 << 30;
+
+/// Where files of boot loaders may be: paths below the root, each the root of
+/// what a configuration calls `/`.
+fn bases(site: &Site) -> Result<Vec<Vec<Name>>> {
+    let mut found = Vec::new();
+    for place in places(&site.disk, &site.root, &site.mounts)? {
+        if place.kept == Kept::Missing {
+            continue;
+        }
+        let base = vec![place.name.clone()];
+        found.extend(place.nested.iter().map(|n| [base.as_slice(), n.names()].concat()));
+        found.push(base);
+    }
+    Ok(found)
+}
+
+/// The configurations of a base: each with its path below it.
+fn configurations(site: &Site, base: &Dir) -> Result<Vec<Vec<Name>>> {
+    let path = |text: &str| text::path(text).unwrap_or_default();
+    let mut found = Vec::new();
+    for file in [
+        "grub/grub.cfg",
+        "extlinux/extlinux.conf",
+        "limine/limine.conf",
+        "EFI/limine/limine.conf",
+        "limine.conf",
+        "syslinux/syslinux.cfg",
+    ] {
+        found.push(path(file));
+    }
+    for (dir, end) in [("loader/entries", &b".conf"[..]), ("EFI/Linux", b".efi")] {
+        let Some(opened) = site.disk.open(base, &path(dir))? else { continue };
+        let names = site.disk.list(&opened)?;
+        let names = names.into_iter().filter(|name| name.as_bytes().ends_with(end));
+        found.extend(names.map(|name| [path(dir), vec![name]].concat()));
+    }
+    Ok(found)
+}
+
+fn read(site: &Site, base: &Dir, path: &[Name], max: usize) -> Result<Option<Vec<u8>>> {
+    let Some((dir, name)) = parent(&site.disk, base, path)? else { return Ok(None) };
+    match site.disk.stat(&dir, &name)? {
+        Some(stat) if stat.kind == Kind::File => Ok(site.disk.read(&dir, &name, max)?),
+        _ => Ok(None),
+    }
+}
+
+/// What boots the system at `/SYSTEM`, or what is missing for that.
+///
+/// # Errors
+/// Any failure of a system call.
+pub fn look(site: &Site, system: &str) -> Result<std::result::Result<String, String>> {
+    let mut missing = None;
+    for base in bases(site)? {
+        let Some(dir) = site.disk.open(&site.root, &base)? else { continue };
+        for path in configurations(site, &dir)? {
+            let shown = format!("/{}", text::of_path(&[base.clone(), path.clone()].concat()));
+            if path.last().is_some_and(|name| name.as_bytes().ends_with(b".efi")) {
+                if image_boots(site, &dir, &path, system)? {
+                    return Ok(Ok(shown));
+                }
+                continue;
+            }
+            let Some(content) = read(site, &dir, &path, MAX)? else { continue };
+            let entries = entries(&String::from_utf8_lossy(&content));
+            for entry in entries.iter().filter(|entry| entry.boots(system)) {
+                match lacks(site, &base, &path, entry, system)? {
+                    None => return Ok(Ok(shown)),
+                    Some(lacks) => missing = Some(format!("{shown} names {lacks}")),
+                }
+            }
+        }
+    }
+    let none = || format!("nothing below /boot names init=/{system}/init");
+    Ok(Err(missing.unwrap_or_else(none)))
+}
+
+/// The configuration that names the system at `/SYSTEM`, if any does.
+///
+/// # Errors
+/// Any failure of a system call.
+pub fn names(site: &Site, system: &str) -> Result<Option<String>> {
+    for base in bases(site)? {
+        let Some(dir) = site.disk.open(&site.root, &base)? else { continue };
+        for path in configurations(site, &dir)? {
+            let is_image = path.last().is_some_and(|name| name.as_bytes().ends_with(b".efi"));
+            let found = if is_image {
+                image_boots(site, &dir, &path, system)?
+            } else {
+                read(site, &dir, &path, MAX)?.is_some_and(|content| {
+                    entries(&String::from_utf8_lossy(&content)).iter().any(|e| e.boots(system))
+                })
+            };
+            if found {
+                return Ok(Some(format!("/{}", text::of_path(&[base, path].concat()))));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// A unified kernel image has its command line in it (lanzaboote).
+fn image_boots(site: &Site, base: &Dir, path: &[Name], system: &str) -> Result<bool> {
+    let init = format!("init=/{system}/init");
+    let content = read(site, base, path, MAX_IMAGE)?.unwrap_or_default();
+    Ok(content.windows(init.len()).any(|window| window == init.as_bytes()))
+}
+
+/// What an entry names that is not there, or is something else.
+fn lacks(
+    site: &Site,
+    base: &[Name],
+    config: &[Name],
+    entry: &Entry,
+    system: &str,
+) -> Result<Option<String>> {
+    let files = [("kernel", std::slice::from_ref(&entry.kernel)), ("initrd", &entry.initrds)];
+    for (what, paths) in files {
+        let system = text::path(&format!("{system}/{what}")).unwrap_or_default();
+        let Some(wanted) = follow(&site.disk, &site.root, &system)? else {
+            return Ok(Some(format!("a system without {what}")));
+        };
+        if what == "initrd" && paths.is_empty() {
+            return Ok(Some("no initrd".to_owned()));
+        }
+        let mut verdict = None;
+        for path in paths {
+            verdict = differs(site, base, config, path, &wanted)?;
+            if verdict.is_none() {
+                break; // more initrds, with microcode or secrets, may stand beside it
+            }
+        }
+        if let Some(verdict) = verdict {
+            return Ok(Some(verdict));
+        }
+    }
+    Ok(None)
+}
+
+/// Why what a configuration names is not the wanted file.
+fn differs(
+    site: &Site,
+    base: &[Name],
+    config: &[Name],
+    path: &str,
+    wanted: &[Name],
+) -> Result<Option<String>> {
+    let here = config.split_last().map_or(&[][..], |(_, dir)| dir);
+    let named = components(path, here);
+    let mut places = vec![base.to_vec(), Vec::new()];
+    places.extend(bases(site)?);
+    // What GRUB calls / may be above the root: a btrfs with subvolumes.
+    let tails = (0..named.len()).take(3).map(|skip| &named[skip..]);
+    let mut found = false;
+    for tail in tails {
+        for place in &places {
+            let candidate = [place.as_slice(), tail].concat();
+            let Some(real) = follow(&site.disk, &site.root, &candidate)? else { continue };
+            found = true;
+            if begins_with(site, &real, wanted)? {
+                return Ok(None);
+            }
+        }
+    }
+    let how = if found { "is not that of the system" } else { "is missing" };
+    Ok(Some(format!("{path}, which {how}")))
+}
+
+/// Whether a file has the content of another, perhaps with more behind it:
+/// secrets are appended to an initrd.
+fn begins_with(site: &Site, file: &[Name], wanted: &[Name]) -> Result<bool> {
+    let opened = |path: &[Name]| match parent(&site.disk, &site.root, path)? {
+        Some((dir, name)) => {
+            let is_file = site.disk.stat(&dir, &name)?.is_some_and(|s| s.kind == Kind::File);
+            if is_file { open(&site.disk, &dir, &name).map(Some) } else { Ok(None) }
+        }
+        None => Ok(None),
+    };
+    let (Some(mut file), Some(mut wanted)) = (opened(file)?, opened(wanted)?) else {
+        return Ok(false);
+    };
+    let (mut ours, mut theirs) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+    loop {
+        let Ok(length) = wanted.read(&mut theirs) else { return Ok(false) };
+        if length == 0 {
+            return Ok(true);
+        }
+        let ours = &mut ours[..length];
+        if file.read_exact(ours).is_err() || ours != &theirs[..length] {
+            return Ok(false);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What `prepare` and `cancel` have in common before they begin: the root, who
+//! may, and in what state.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::site::{Access, Site};
+use crate::cmdline::CmdLine;
+use crate::disk::{Dir, Disk};
+use crate::environment::{View, environment};
+use crate::error::{Error, OpError, Refusal};
+use crate::facts::Marker;
+use crate::name::Shown;
+use crate::names::{MARKER, OLD_ROOT};
+use crate::survey::{look, older_came_back};
+use crate::sys;
+use crate::tree::Tree;
+
+/// Opens the root, locks it, and reads the state.
+///
+/// # Errors
+/// A refusal.
+pub fn site(root: &Path, access: Access, verb: &str) -> Result<Site, Error> {
+    let shown = Shown(std::os::unix::ffi::OsStrExt::as_bytes(root.as_os_str())).to_string();
+    let dir = Disk::open_root(root.as_os_str()).map_err(|error| {
+        Refusal::new(
+            error.to_string(),
+            "There is no root to work on",
+            "Mount the root there, or give another --root",
+        )
+    })?;
+    if access == Access::Write && !nix::unistd::geteuid().is_root() {
+        return Err(Refusal::new(
+            format!("nixos-lustrate {verb} needs root"),
+            "The boot loader could not be changed",
+            format!("Run it as root: sudo nixos-lustrate {verb}"),
+        )
+        .into());
+    }
+    let around = environment(&dir, &shown, View::Mounted, &CmdLine::default())?;
+    if around.read_only && access == Access::Write {
+        return Err(Refusal::new(
+            format!("{shown} is mounted read-only"),
+            "Nothing can be written to it",
+            format!("Remount it: mount -o remount,rw {shown}"),
+        )
+        .into());
+    }
+    Site::new(Disk::default(), dir, shown, around.mounts, access)
+}
+
+/// Whether a root is that of the running system.
+///
+/// # Errors
+/// A refusal when it cannot be told.
+pub fn is_running(root: &Dir) -> Result<bool, Error> {
+    let running = Disk::open_root("/".as_ref()).map_err(Refusal::from)?;
+    let stat = |dir: &Dir| sys::stat(dir, None);
+    let both = stat(root).and_then(|a| stat(&running).map(|b| (a, b)));
+    let (a, b) = both.map_err(|errno| Refusal::from(OpError::new("look at", "/", errno)))?;
+    Ok((a.device, a.inode) == (b.device, b.inode))
+}
+
+/// Refuses while files are being moved.
+fn not_in_progress(site: &Site, would: &str) -> Result<(), Error> {
+    let looked = look(&site.disk, &site.root).map_err(Refusal::from)?;
+    if looked.in_progress() || matches!(looked.marker, Marker::InProgress(_)) {
+        let root = &site.shown;
+        return Err(Refusal::new(
+            format!("a lustration of {root} has begun and is not done"),
+            would,
+            format!("Go on: nixos-lustrate run --root {root}. Go back: nixos-lustrate revert --root {root}"),
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// Refuses to prepare what is being lustrated, or was.
+///
+/// # Errors
+/// A refusal.
+pub fn may_prepare(site: &Site) -> Result<(), Error> {
+    not_in_progress(site, "Half a system would have been prepared")?;
+    if site.recorded && site.state.etc != site.etc {
+        let home = format!("{}/nix/var/nixos-lustrate", site.shown.trim_end_matches('/'));
+        return Err(Refusal::new(
+            format!("{home}/state.json describes a system that is not in the root any more"),
+            "What it saved would have been mixed up with what is there now",
+            format!("If that system is not needed any more: mv {home} {home}.older"),
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// Refuses to cancel what has been lustrated.
+///
+/// # Errors
+/// A refusal.
+pub fn may_cancel(site: &Site) -> Result<(), Error> {
+    not_in_progress(site, "The boot loader of a system that is not whole would have come back")?;
+    if site.recorded && site.state.etc != site.etc {
+        let root = &site.shown;
+        let lustrated = site.disk.stat(&site.root, &OLD_ROOT).map_err(Refusal::from)?.is_some();
+        let back = older_came_back(&site.disk, &site.root).map_err(Refusal::from)?;
+        let (found, mend) = if lustrated && !back {
+            (
+                format!("{root} has been lustrated: the system that was prepared is in /old-root"),
+                format!(
+                    "Bring it back first, from a rescue system: nixos-lustrate revert --root {root}"
+                ),
+            )
+        } else {
+            (
+                format!("the etc in {root} is not the one that was prepared"),
+                "Put that one back; its marker has to leave with the boot loader".to_owned(),
+            )
+        };
+        return Err(Refusal::new(found, format!("The old boot loader would have come back without its system, and /etc/{MARKER} with nobody to read it"), mend).into());
+    }
+    Ok(())
+}
+
+/// There is nobody to ask.
+#[must_use]
+pub fn no_terminal(verb: &str) -> Error {
+    Refusal::new(
+        "there is no terminal to ask on",
+        "What is going to be done has to be confirmed",
+        format!("Give --yes, once nixos-lustrate {verb} --dry-run or a terminal has shown it"),
+    )
+    .into()
+}
+
+/// The answer was no.
+#[must_use]
+pub fn not_confirmed() -> Error {
+    Refusal::new("it was not confirmed", "Nothing is done without it", "Answer y, or give --yes")
+        .into()
+}
+
+/// Reboots the running system, in its own way.
+///
+/// # Errors
+/// When nothing could be started that does it.
+pub fn reboot() -> Result<(), Error> {
+    let ways: [(&str, &[&str]); 2] = [("systemctl", &["reboot"]), ("reboot", &[])];
+    for (program, arguments) in ways {
+        if Command::new(program).args(arguments).status().is_ok_and(|status| status.success()) {
+            return Ok(());
+        }
+    }
+    Err(Error::Read(OpError::new("run", "reboot", nix::errno::Errno::ENOENT)))
+}

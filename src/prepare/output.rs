@@ -1,0 +1,52 @@
+//! The lines on standard output: one for each step, and the two announcements
+//! of the time in which neither system boots (P2).
+
+use std::fmt::Write as _;
+use std::io::Write;
+
+use super::step::News;
+
+/// Prints; somebody who has closed the pipe does not stop a step.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// One line for a step.
+pub fn news(news: News<'_>, title: impl Fn(&str) -> &'static str) {
+    match news {
+        News::Begins(step) => say(&line("begins", title(step))),
+        News::Done(step) => say(&line("done", title(step))),
+        News::Skipped(step, why) => say(&line("skipped", &format!("{}: {why}", title(step)))),
+        News::Undoing(_) => {}
+        News::Undone(step, rest) => {
+            let mut text = line("undone", title(step));
+            for sentence in rest {
+                let _ = writeln!(text, "           {sentence}");
+            }
+            say(&text);
+        }
+    }
+}
+
+/// A line with its first word in a column of its own.
+#[must_use]
+pub fn line(word: &str, rest: &str) -> String {
+    format!("{word:<9}  {rest}\n")
+}
+
+/// The beginning of the time in which neither system may boot.
+pub fn window_opens(root: &str) {
+    let root = if root == "/" { String::new() } else { format!(" --root {root}") };
+    say(&format!(
+        "\nFrom here until \"A system boots again\" the machine may not boot.\n\
+         If it is interrupted: nixos-lustrate prepare{root}\n\
+         or, from a rescue system with the root and its /boot mounted:\n\
+         nixos-lustrate cancel --root DIR\n\n"
+    ));
+}
+
+/// Its end.
+pub fn window_closes() {
+    say("\nA system boots again.\n\n");
+}

@@ -1,0 +1,90 @@
+//! Where boot files are: `/boot`, with whatever is mounted on or below it, and
+//! `/efi` where an ESP is mounted there.
+
+use nix::sys::statfs::{MSDOS_SUPER_MAGIC, fstatfs};
+
+use super::step::Result;
+use crate::disk::{Dir, Disk};
+use crate::error::Stop;
+use crate::mountinfo::Mount;
+use crate::name::{Name, RelPath};
+use crate::names::{BOOT, BOOT_BAK};
+use crate::sys::Kind;
+use crate::tree::Tree;
+
+const EFI: Name = Name::literal("efi");
+const EFI_BAK: Name = Name::literal("efi.bak");
+
+/// What a place is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It is not there.
+    Missing,
+    /// A directory of the root's file system.
+    Directory,
+    /// A file system of its own.
+    Mount,
+}
+
+/// A directory with boot files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its name in the root.
+    pub name: Name,
+    /// The name in the root of what is saved of it.
+    pub saved: Name,
+    /// What it is.
+    pub kept: Kept,
+    /// It is an ESP, which others may share.
+    pub esp: bool,
+    /// Mount points below it.
+    pub nested: Vec<RelPath>,
+}
+
+/// Whether a mounted file system is an ESP: one is vfat nearly always.
+#[must_use]
+pub fn is_esp(disk: &Disk, dir: &Dir) -> bool {
+    let upper = Name::literal("EFI");
+    is_vfat(dir) || disk.stat(dir, &upper).is_ok_and(|s| s.is_some_and(|s| s.kind == Kind::Dir))
+}
+
+/// Whether a directory is on vfat: without owners, and upper and lower case are
+/// the same.
+#[must_use]
+pub fn is_vfat(dir: &Dir) -> bool {
+    fstatfs(dir).is_ok_and(|stat| stat.filesystem_type() == MSDOS_SUPER_MAGIC)
+}
+
+/// Finds them.
+///
+/// # Errors
+/// When `boot` is no directory, or cannot be looked at.
+pub fn places(disk: &Disk, root: &Dir, mounts: &[Mount]) -> Result<Vec<Place>> {
+    let mut found = vec![place(disk, root, mounts, BOOT, BOOT_BAK)?];
+    if mounts.iter().any(|mount| mount.point == RelPath::from(EFI)) {
+        found.push(place(disk, root, mounts, EFI, EFI_BAK)?);
+    }
+    Ok(found)
+}
+
+fn place(disk: &Disk, root: &Dir, mounts: &[Mount], name: Name, saved: Name) -> Result<Place> {
+    let at = RelPath::from(name.clone());
+    let mounted = mounts.iter().any(|mount| mount.point == at);
+    let nested = mounts.iter().filter(|m| at.covers(&m.point) && m.point != at);
+    let nested = nested.filter_map(|m| RelPath::new(m.point.names()[1..].to_vec())).collect();
+    let opened = disk.open(root, std::slice::from_ref(&name))?;
+    let kept = match (disk.stat(root, &name)?, &opened) {
+        (None, _) => Kept::Missing,
+        (Some(stat), Some(_)) if stat.kind == Kind::Dir && mounted => Kept::Mount,
+        (Some(stat), Some(_)) if stat.kind == Kind::Dir => Kept::Directory,
+        _ => {
+            let shown = disk.show(root, Some(&name));
+            return Err(Stop::changed(format!(
+                "{shown} is no directory, and the boot loader would be written to where it leads. \
+                 Make it a directory, or mount the file system there"
+            )));
+        }
+    };
+    let esp = mounted && opened.as_ref().is_some_and(|dir| is_esp(disk, dir));
+    Ok(Place { name, saved, kept, esp, nested })
+}

@@ -1,0 +1,124 @@
+//! What a place is compared with when it is put back. Pure.
+
+use std::collections::BTreeMap;
+
+use super::super::catalog::{Catalog, Item, Path};
+use crate::name::Name;
+use crate::sys::Kind;
+
+/// What a place is compared with.
+pub(in crate::prepare) struct Lists {
+    pub(in crate::prepare) before: Catalog,
+    /// What the installer left; unknown when it was interrupted.
+    after: Option<Catalog>,
+    pub(in crate::prepare) now: Catalog,
+    /// The path that a file has on vfat, where another case is the same file.
+    folded: BTreeMap<Vec<u8>, Path>,
+}
+
+fn fold(path: &[Name]) -> Vec<u8> {
+    path.iter().map(|name| name.as_bytes().to_ascii_lowercase()).collect::<Vec<_>>().join(&b'/')
+}
+
+impl Lists {
+    pub(in crate::prepare) fn new(before: Catalog, after: Option<Catalog>, now: Catalog) -> Self {
+        let vfat = now.iter().filter(|(_, item)| item.vfat);
+        let folded = vfat.map(|(path, _)| (fold(path), path.clone())).collect();
+        Self { before, after, now, folded }
+    }
+
+    /// The file that is there now under a path.
+    pub(in crate::prepare) fn now(&self, path: &[Name], vfat: bool) -> Option<(&[Name], &Item)> {
+        let other = || self.folded.get(&fold(path)).filter(|_| vfat);
+        let found = self.now.get_key_value(path).or_else(|| self.now.get_key_value(other()?));
+        found.map(|(path, item)| (path.as_slice(), item))
+    }
+
+    /// Whether what is there now is not what the installer left.
+    pub(in crate::prepare) fn is_of_others(&self, path: &[Name], now: Option<&Item>) -> bool {
+        let Some(after) = &self.after else { return false };
+        match (after.get(path), now) {
+            (Some(left), Some(now)) => !left.same_content(now),
+            (None, None) => false,
+            _ => true,
+        }
+    }
+
+    /// Whether a path was there before.
+    pub(in crate::prepare) fn was_there(&self, path: &[Name], vfat: bool) -> bool {
+        let same = |known: &Path| vfat && fold(known) == fold(path);
+        self.before.contains_key(path) || (vfat && self.before.keys().any(same))
+    }
+}
+
+/// Configurations come back after the files that they name.
+pub(in crate::prepare) fn rank(path: &[Name], item: &Item) -> u8 {
+    let end = path.last().map_or(&b""[..], Name::as_bytes);
+    match item.kind {
+        Kind::Dir => 0,
+        _ if end.ends_with(b".cfg") || end.ends_with(b".conf") => 2,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prepare::text;
+
+    fn item(content: u8, vfat: bool) -> Item {
+        Item {
+            kind: Kind::File,
+            mode: 0o644,
+            owner: (0, 0),
+            modified: (0, 0),
+            hash: Some([content; 32]),
+            target: None,
+            inode: 1,
+            size: 1,
+            vfat,
+        }
+    }
+
+    fn catalog(files: &[(&str, u8)], vfat: bool) -> Catalog {
+        let path = |text: &str| text::path(text).expect("a path");
+        files.iter().map(|(name, content)| (path(name), item(*content, vfat))).collect()
+    }
+
+    #[test]
+    fn on_vfat_another_case_is_the_same_file() {
+        for vfat in [true, false] {
+            let before = catalog(&[("EFI/BOOT/BOOTX64.EFI", 1)], vfat);
+            let now = catalog(&[("EFI/Boot/bootx64.efi", 2), ("EFI/nixos/k.efi", 3)], vfat);
+            let lists = Lists::new(before, None, now);
+            let old = text::path("EFI/BOOT/BOOTX64.EFI").expect("a path");
+            let new = text::path("EFI/Boot/bootx64.efi").expect("a path");
+            assert_eq!(lists.now(&old, vfat).is_some(), vfat);
+            // It must not be removed as something new.
+            assert_eq!(lists.was_there(&new, vfat), vfat);
+            assert!(!lists.was_there(&text::path("EFI/nixos/k.efi").expect("a path"), vfat));
+        }
+    }
+
+    #[test]
+    fn what_differs_from_what_the_installer_left_is_of_others() {
+        let after = catalog(&[("kept", 1), ("replaced", 2)], false);
+        let lists = |after| Lists::new(Catalog::new(), after, Catalog::new());
+        let path = |text: &str| text::path(text).expect("a path");
+        let known = lists(Some(after));
+        assert!(!known.is_of_others(&path("replaced"), Some(&item(2, false))));
+        assert!(known.is_of_others(&path("replaced"), Some(&item(3, false))));
+        assert!(known.is_of_others(&path("kept"), None), "removed by somebody");
+        assert!(known.is_of_others(&path("new"), Some(&item(4, false))));
+        assert!(!known.is_of_others(&path("gone"), None), "removed by the installer");
+        // Interrupted: whatever there is was the installer's.
+        assert!(!lists(None).is_of_others(&path("new"), Some(&item(4, false))));
+    }
+
+    #[test]
+    fn configurations_come_back_last() {
+        let rank = |path: &str| super::rank(&text::path(path).expect("a path"), &item(1, false));
+        assert!(rank("grub/grub.cfg") > rank("vmlinuz"));
+        assert!(rank("loader/entries/x.conf") > rank("grub/i386-pc/normal.mod"));
+    }
+}

@@ -1,0 +1,246 @@
+//! The machine that is prepared: its root, opened once and locked, the state
+//! file, and what was asked for.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+
+use super::lock::{self, Lock};
+use super::state::{HOME, LOG, MarkText, STATE, State};
+use super::step::{Ledger, Mark, News, Phase, Result};
+use super::watch::Watch;
+use super::{output, steps};
+use crate::disk::{Dir, Disk};
+use crate::error::{Error, OpError, Refusal, Stop};
+use crate::mountinfo::Mount;
+use crate::name::{Name, RelPath};
+use crate::names::ETC;
+use crate::tree::Tree;
+
+/// What `prepare` was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// The system, in `/nix/store`.
+    pub system: Option<RelPath>,
+    /// The lines that the marker has to have.
+    pub keep: Vec<RelPath>,
+    /// The old boot loader's files leave the ESP.
+    pub clear_esp: bool,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Site {
+    /// The file system.
+    pub disk: Disk,
+    /// The root.
+    pub root: Dir,
+    /// The root as a person writes it.
+    pub shown: String,
+    /// What is mounted below the root.
+    pub mounts: Vec<Mount>,
+    /// The state; fresh when there is none on the disk.
+    pub state: State,
+    /// What was asked for.
+    pub wish: Wish,
+    /// Progress and interruption.
+    pub watch: Watch,
+    /// The state is on the disk.
+    pub recorded: bool,
+    /// The inode number of the `etc` that is in the root.
+    pub etc: u64,
+    /// The boot loader's installer did not do what it should.
+    pub failed: bool,
+    pub(super) home: Option<Dir>,
+    pub(super) lock: Option<Lock<File>>,
+    _root_lock: Option<Lock<OwnedFd>>,
+}
+
+/// Whether a command is going to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It only looks.
+    Read,
+    /// It writes, and nobody else may meanwhile.
+    Write,
+}
+
+impl Site {
+    /// Takes a root that was opened.
+    ///
+    /// # Errors
+    /// A refusal: somebody else is at work, or the state file cannot be read.
+    pub fn new(
+        disk: Disk,
+        root: Dir,
+        shown: String,
+        mounts: Vec<Mount>,
+        access: Access,
+    ) -> std::result::Result<Self, Error> {
+        let root_lock = match access {
+            Access::Read => None,
+            Access::Write => Some(lock::root(&root, &shown)?),
+        };
+        let home = disk.open(&root, &HOME).map_err(Refusal::from)?;
+        let found = match &home {
+            Some(home) => State::read(&disk, home)?,
+            None => None,
+        };
+        let etc = disk.stat(&root, &ETC).map_err(Refusal::from)?.map_or(0, |stat| stat.inode);
+        let recorded = found.is_some();
+        let state = found.unwrap_or_else(|| State::new(etc, String::new()));
+        let watch = Watch::new();
+        let mut site = Self {
+            disk,
+            root,
+            shown,
+            mounts,
+            state,
+            wish: Wish::default(),
+            watch,
+            recorded,
+            etc,
+            failed: false,
+            home,
+            lock: None,
+            _root_lock: root_lock,
+        };
+        if access == Access::Write && recorded {
+            site.take_lock()?;
+        }
+        Ok(site)
+    }
+
+    /// The directory of the state file.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn home(&self) -> Result<&Dir> {
+        let gone = || {
+            OpError::new(
+                "open",
+                format!("{}/{}", self.shown, "nix/var/nixos-lustrate"),
+                Errno::ENOENT,
+            )
+        };
+        Ok(self.home.as_ref().ok_or_else(gone)?)
+    }
+
+    /// Opens a directory below the root.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn dir(&self, path: &[Name]) -> Result<Dir> {
+        let shown = || path.iter().map(ToString::to_string).collect::<Vec<_>>().join("/");
+        let missing = || {
+            OpError::new(
+                "open",
+                format!("{}/{}", self.shown.trim_end_matches('/'), shown()),
+                Errno::ENOENT,
+            )
+        };
+        Ok(self.disk.open(&self.root, path)?.ok_or_else(missing)?)
+    }
+
+    /// Writes the state.
+    ///
+    /// # Errors
+    /// Any failure of a system call.
+    pub fn save(&self) -> Result<()> {
+        self.state.write(&self.disk, self.home()?)
+    }
+
+    /// Notes that from here, or no longer, neither boot loader may be whole, and
+    /// says so (P2).
+    ///
+    /// # Errors
+    /// When it cannot be noted.
+    pub fn window(&mut self, open: bool) -> Result<()> {
+        self.watch.shield(open);
+        if open != self.state.window {
+            self.state.window = open;
+            self.save()?;
+            if open { output::window_opens(&self.shown) } else { output::window_closes() }
+        } else if open {
+            output::window_opens(&self.shown);
+        }
+        Ok(())
+    }
+
+    /// What keeps others away while the boot loader's installer runs, even if
+    /// this process is killed: a descriptor for it to inherit.
+    ///
+    /// # Errors
+    /// When it cannot be duplicated.
+    pub fn lock_to_inherit(&self) -> Result<OwnedFd> {
+        let none = || OpError::new("lock", self.shown.clone(), Errno::ENOLCK);
+        let lock = self.lock.as_ref().ok_or_else(none)?;
+        Ok(lock.as_fd().try_clone_to_owned().map_err(|_| none())?)
+    }
+}
+
+impl Ledger for Site {
+    fn phase(&self) -> Option<Phase> {
+        self.recorded.then(|| self.state.phase.into())
+    }
+
+    fn set_phase(&mut self, phase: Phase) -> Result<()> {
+        if self.home.is_none() {
+            let parent = self.dir(&HOME[..2])?;
+            self.disk.make_dir(&parent, &HOME[2], 0o755)?;
+            self.disk.sync(&parent)?;
+            self.home = self.disk.open(&self.root, &HOME)?;
+        }
+        self.take_lock().map_err(|error| Stop::changed(error.to_string()))?;
+        if !self.recorded {
+            let system = self.wish.system.as_ref().map(ToString::to_string);
+            self.state = State::new(self.etc, system.unwrap_or_default());
+        }
+        self.state.phase = phase.into();
+        self.save()?;
+        self.recorded = true;
+        Ok(())
+    }
+
+    fn mark(&self, step: &str) -> Option<Mark> {
+        self.state.steps.get(step).map(|mark| (*mark).into())
+    }
+
+    fn set_mark(&mut self, step: &str, mark: Option<Mark>) -> Result<()> {
+        match mark {
+            Some(mark) => self.state.steps.insert(step.to_owned(), MarkText::from(mark)),
+            None => self.state.steps.remove(step),
+        };
+        self.save()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let home = self.home()?;
+        // What the boot loader's installer said when it failed is wanted later.
+        let stays = |name: &Name| *name == STATE || (self.failed && *name == LOG);
+        for name in self.disk.list(home)?.iter().filter(|name| !stays(name)) {
+            self.disk.remove_file(home, name)?;
+        }
+        self.disk.sync(home)?;
+        self.disk.remove_file(home, &STATE)?;
+        let parent = self.dir(&HOME[..2])?;
+        if !self.failed {
+            self.disk.remove_dir(&parent, &HOME[2])?;
+            self.home = None;
+        }
+        self.disk.sync(&parent)?;
+        self.lock = None;
+        self.recorded = false;
+        self.state = State::new(self.etc, String::new());
+        Ok(())
+    }
+
+    fn pause(&self) -> Result<()> {
+        self.watch.pause()
+    }
+
+    fn tell(&self, news: News<'_>) {
+        output::news(news, steps::title);
+    }
+}

@@ -1,0 +1,195 @@
+//! The engine of `prepare` and `cancel`: steps in order, and in the opposite one.
+//!
+//! It knows nothing of what a step does. What it keeps is the order of writes:
+//! the record of a step is on the disk before the step changes anything, and is
+//! removed only after the step is undone. So whatever is interrupted, the record
+//! covers all that was changed; each step can be carried out and undone from any
+//! of its own half-way states.
+
+use crate::error::Stop;
+
+/// A `Result` of one operation.
+pub type Result<T> = std::result::Result<T, Stop>;
+
+/// What a look tells about a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// There is something to do: what, for a person.
+    Due(String),
+    /// It is as it should be, or does not apply: why.
+    Skip(String),
+}
+
+/// How far a step is, by the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// It may have changed something.
+    Begun,
+    /// It is done.
+    Done,
+}
+
+/// Which way the whole goes, by the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Towards NixOS.
+    Preparing,
+    /// All steps are done.
+    Prepared,
+    /// Back.
+    Cancelling,
+}
+
+/// What happened to a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News<'a> {
+    /// It begins.
+    Begins(&'a str),
+    /// It is done.
+    Done(&'a str),
+    /// Nothing was to do, and why.
+    Skipped(&'a str, &'a str),
+    /// It begins to be undone.
+    Undoing(&'a str),
+    /// It is undone; what could not be, in sentences.
+    Undone(&'a str, &'a [String]),
+}
+
+/// The record. Every change is on the disk, in one piece, when a call returns.
+pub trait Ledger {
+    /// Which way it goes; `None` without a record.
+    fn phase(&self) -> Option<Phase>;
+
+    /// Notes which way it goes; makes the record where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn set_phase(&mut self, phase: Phase) -> Result<()>;
+
+    /// How far a step is.
+    fn mark(&self, step: &str) -> Option<Mark>;
+
+    /// Notes how far a step is, and what [`Step::record`] has put aside.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn set_mark(&mut self, step: &str, mark: Option<Mark>) -> Result<()>;
+
+    /// Removes the record; all steps are undone.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    fn end(&mut self) -> Result<()>;
+
+    /// Stops here when somebody asked for it.
+    ///
+    /// # Errors
+    /// [`Stop`] when so.
+    fn pause(&self) -> Result<()>;
+
+    /// Tells what happened.
+    fn tell(&self, news: News<'_>);
+}
+
+/// One thing that `prepare` does.
+pub trait Step<W: Ledger> {
+    /// Its name in the record and in the output; never changed.
+    fn name(&self) -> &'static str;
+
+    /// Whether there is something to do. Reads only.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    fn look(&self, world: &W) -> Result<Look>;
+
+    /// Puts into the record what [`Step::undo`] will need. Changes nothing
+    /// outside the record, and loses nothing that is in it.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    fn record(&self, world: &mut W) -> Result<()>;
+
+    /// Does it, or goes on with it; on the disk when it returns.
+    ///
+    /// # Errors
+    /// When it could not be done; it can be repeated and undone.
+    fn carry_out(&self, world: &mut W) -> Result<()>;
+
+    /// Undoes it, or goes on with that; on the disk when it returns. What cannot
+    /// be undone comes back, in sentences.
+    ///
+    /// # Errors
+    /// When it could not be undone; it can be repeated.
+    fn undo(&self, world: &mut W) -> Result<Vec<String>>;
+}
+
+/// All steps, in their order.
+pub type Steps<'a, W> = [&'a dyn Step<W>];
+
+/// Carries out what is due, in order. A cancel that was interrupted is ended
+/// first: half of a record says nothing about the other half.
+///
+/// # Errors
+/// The first that a step or the record reports.
+pub fn forward<W: Ledger>(steps: &Steps<'_, W>, world: &mut W) -> Result<()> {
+    if world.phase() == Some(Phase::Cancelling) {
+        backward(steps, world)?;
+    }
+    let mut changed = false;
+    for step in steps {
+        world.pause()?;
+        let (name, mark) = (step.name(), world.mark(step.name()));
+        match (step.look(world)?, mark) {
+            (Look::Skip(_), Some(Mark::Begun)) => {
+                world.set_mark(name, Some(Mark::Done))?;
+                world.tell(News::Done(name));
+                continue;
+            }
+            (Look::Skip(why), _) => {
+                world.tell(News::Skipped(name, &why));
+                continue;
+            }
+            (Look::Due(_), _) => {}
+        }
+        if !changed {
+            world.set_phase(Phase::Preparing)?;
+            changed = true;
+        }
+        step.record(world)?;
+        world.set_mark(name, Some(Mark::Begun))?;
+        world.tell(News::Begins(name));
+        step.carry_out(world)?;
+        world.set_mark(name, Some(Mark::Done))?;
+        world.tell(News::Done(name));
+    }
+    if world.phase() == Some(Phase::Preparing) {
+        world.set_phase(Phase::Prepared)?;
+    }
+    Ok(())
+}
+
+/// Undoes all that the record knows of, the last first. What could not be
+/// undone comes back.
+///
+/// # Errors
+/// The first that a step or the record reports.
+pub fn backward<W: Ledger>(steps: &Steps<'_, W>, world: &mut W) -> Result<Vec<String>> {
+    world.set_phase(Phase::Cancelling)?;
+    let mut rest = Vec::new();
+    for step in steps.iter().rev() {
+        world.pause()?;
+        let name = step.name();
+        if world.mark(name).is_some() {
+            world.tell(News::Undoing(name));
+            let left = step.undo(world)?;
+            world.set_mark(name, None)?;
+            world.tell(News::Undone(name, &left));
+            rest.extend(left);
+        }
+    }
+    world.end()?;
+    Ok(rest)
+}
+
+#[cfg(test)]
+mod model;

@@ -1,0 +1,87 @@
+//! Modes of kept SSH host keys. RHEL and others have 0640 and a group for them;
+//! sshd elsewhere refuses a key that others may read, and nobody gets in
+//! (nixos-infect#120).
+
+use crate::name::Name;
+use crate::names::ETC;
+use crate::prepare::files::set_mode;
+use crate::prepare::site::Site;
+use crate::prepare::step::{Look, Result, Step};
+use crate::prepare::steps::marker;
+use crate::prepare::text;
+use crate::sys::Kind;
+use crate::tree::Tree;
+
+/// Its name in the record.
+pub const NAME: &str = "host-keys";
+const SSH: Name = Name::literal("ssh");
+const GOOD: u32 = 0o600;
+
+/// The step.
+#[derive(Debug)]
+pub struct Keys;
+
+/// The keys that others may read, and their modes.
+fn open_keys(site: &Site) -> Result<Vec<(Name, u32)>> {
+    let Some(ssh) = site.disk.open(&site.root, &[ETC, SSH])? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for name in site.disk.list(&ssh)? {
+        let bytes = name.as_bytes();
+        if !bytes.starts_with(b"ssh_host_") || !bytes.ends_with(b"_key") {
+            continue;
+        }
+        let Some(stat) = site.disk.stat(&ssh, &name)? else { continue };
+        let kept = marker::keeps(site, &[ETC, SSH, name.clone()])?;
+        if kept && stat.kind == Kind::File && stat.mode & 0o077 != 0 {
+            found.push((name, stat.mode));
+        }
+    }
+    Ok(found)
+}
+
+impl Step<Site> for Keys {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn look(&self, site: &Site) -> Result<Look> {
+        let keys = open_keys(site)?;
+        if keys.is_empty() {
+            return Ok(Look::Skip("none that is kept can be read by others".into()));
+        }
+        let names: Vec<_> =
+            keys.iter().map(|(name, mode)| format!("{name} ({mode:04o})")).collect();
+        Ok(Look::Due(format!("0600 for {}", names.join(", "))))
+    }
+
+    fn record(&self, site: &mut Site) -> Result<()> {
+        for (name, mode) in open_keys(site)? {
+            site.state.notes.keys.entry(text::escape(name.as_bytes())).or_insert(mode);
+        }
+        Ok(())
+    }
+
+    fn carry_out(&self, site: &mut Site) -> Result<()> {
+        let ssh = site.dir(&[ETC, SSH])?;
+        for (name, _) in open_keys(site)? {
+            set_mode(&site.disk, &ssh, &name, GOOD)?;
+        }
+        Ok(site.disk.sync(&ssh)?)
+    }
+
+    fn undo(&self, site: &mut Site) -> Result<Vec<String>> {
+        let Some(ssh) = site.disk.open(&site.root, &[ETC, SSH])? else { return Ok(Vec::new()) };
+        for (name, mode) in &site.state.notes.keys {
+            let Some(name) = text::path(name).and_then(|path| path.into_iter().next()) else {
+                continue;
+            };
+            let now = site.disk.stat(&ssh, &name)?;
+            if now.is_some_and(|stat| stat.kind == Kind::File && stat.mode == GOOD) {
+                set_mode(&site.disk, &ssh, &name, *mode)?;
+            }
+        }
+        site.disk.sync(&ssh)?;
+        site.state.notes.keys.clear();
+        Ok(Vec::new())
+    }
+}

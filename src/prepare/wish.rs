@@ -1,0 +1,54 @@
+//! What was asked for: the system and the keep-list, as found on the machine.
+
+use std::os::unix::ffi::OsStrExt;
+
+use super::site::{Site, Wish};
+use super::{Options, follow, keepers, untouched};
+use crate::check::DefaultKeep;
+use crate::error::{Error, Refusal};
+use crate::host;
+use crate::host::files::Files;
+use crate::name::{Name, RelPath, Shown};
+use crate::names::NIX;
+
+/// What was asked for, as far as it can be found on the machine.
+pub(super) fn wish(site: &Site, options: &Options) -> Result<Wish, Error> {
+    let shown = Shown(options.system.as_os_str().as_bytes()).to_string();
+    let no_system = || {
+        Refusal::new(
+            format!("{shown} leads to no system in {}/nix/store", site.shown.trim_end_matches('/')),
+            "There is nothing to boot",
+            "Build the system first, or give it: --system PATH",
+        )
+    };
+    let path = options.system.as_os_str().as_bytes();
+    let path = RelPath::parse(path).map_err(|_| no_system())?;
+    let real = follow::follow(&site.disk, &site.root, path.names()).map_err(untouched)?;
+    let store = [NIX, Name::literal("store")];
+    let real = real.filter(|real| real.starts_with(&store) && real.len() == 3);
+    let system = real.and_then(RelPath::new).ok_or_else(no_system)?;
+    let mut wish =
+        Wish { system: Some(system), keep: Vec::new(), clear_esp: options.flags.clear_esp };
+    let mut keep = match options.default_keep {
+        DefaultKeep::No => Vec::new(),
+        DefaultKeep::Yes => {
+            host::keepers::defaults(&Files::new(&options.root)).map_err(Refusal::from)?
+        }
+    };
+    for pattern in &options.keep {
+        let found = keepers::expand(&site.disk, &site.root, pattern).map_err(Refusal::from)?;
+        if found.is_empty() {
+            log::warn!("Nothing matches --keep {pattern}");
+        }
+        keep.extend(found);
+    }
+    for path in keep {
+        if let Some(why) = keepers::unwritable(&path) {
+            return Err(Error::Usage(why));
+        }
+        if !wish.keep.contains(&path) {
+            wish.keep.push(path);
+        }
+    }
+    Ok(wish)
+}

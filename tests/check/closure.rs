@@ -1,0 +1,71 @@
+//! Is there a system, is it whole, and for this processor?
+
+use nixos_lustrate::check::Level::{Blocker, Ok, Warning};
+
+use crate::common::system::{SYSTEMD, System, elf, kernel};
+use crate::machine::Machine;
+
+#[test]
+fn a_good_system_is_ok() {
+    let machine = Machine::new();
+    machine.expect("profile", Ok, &["-nixos-system-test-26.05"]);
+    machine.ok("profile-complete");
+    machine.ok("bootspec");
+    machine.expect("cpu", Ok, &["x86_64"]);
+    assert!(machine.report().find("system").is_none());
+}
+
+#[test]
+fn without_a_system_it_says_how_to_build_one_and_what_was_not_examined() {
+    let machine = Machine::bare();
+    machine.expect("profile", Blocker, &["profiles/system is missing", "nix-env -p"]);
+    machine.unchecked("system", "initrd");
+    machine.link("root/nix/var/nix/profiles/system", "system-3-link");
+    machine.expect("profile", Blocker, &["leads to system-3-link, which is missing"]);
+    machine.link("root/nix/var/nix/profiles/system", "/usr");
+    machine.expect("profile", Blocker, &["is /usr, which is no store path", "--system"]);
+}
+
+#[test]
+fn a_store_path_may_be_named() {
+    let mut machine = Machine::bare();
+    let top = System::new().place(&machine.root());
+    machine.remove("root/nix/var");
+    machine.expect("profile", Blocker, &[]);
+    machine.options.system = top;
+    machine.ok("profile");
+}
+
+#[test]
+fn each_part_is_missed() {
+    for part in ["init", "kernel", "initrd", "bin/switch-to-configuration", "etc/fstab"] {
+        let machine = Machine::with(&System::new().without(part));
+        machine.expect("profile-complete", Blocker, &[&format!("has no {part}")]);
+    }
+    // A link that leads nowhere is no part.
+    let machine = Machine::with(&System::new().link("initrd", "/nix/store/none"));
+    machine.expect("profile-complete", Blocker, &["has no initrd"]);
+}
+
+#[test]
+fn a_bootspec_is_missed_and_a_broken_one_is_named() {
+    let without = System::new().without("boot.json");
+    Machine::with(&without).expect("bootspec", Warning, &["there is no boot.json"]);
+    let broken = System::new().text("boot.json", "{");
+    Machine::with(&broken).expect("bootspec", Warning, &["boot.json cannot be read"]);
+}
+
+#[test]
+fn a_system_for_another_processor_blocks() {
+    let arm = System::new().bootspec_for("aarch64-linux", &[SYSTEMD]);
+    let says = ["it is built for aarch64, and this machine is x86_64", "nixpkgs.hostPlatform"];
+    Machine::with(&arm).expect("cpu", Blocker, &says);
+    // Without a bootspec the kernel tells, and without a kernel the init.
+    let arm = System::new().without("boot.json").part("bzImage", kernel("aarch64"));
+    Machine::with(&arm).expect("cpu", Blocker, &says);
+    let arm = System::new().without("boot.json").part("bzImage", "?");
+    let arm = arm.file("init", elf("aarch64"), 0o555);
+    Machine::with(&arm).expect("cpu", Blocker, &says);
+    let unknown = System::new().without("boot.json").part("bzImage", "?").text("init", "?");
+    Machine::with(&unknown).unchecked("cpu", "neither boot.json nor the kernel");
+}

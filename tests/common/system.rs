@@ -1,0 +1,338 @@
+//! A built NixOS system to examine or install, as far as its files go: the same
+//! description is placed in a root by hand, in no time, or built there by the
+//! real Nix, offline, with a database.
+//!
+//! ```ignore
+//! let top = System::new().without("etc/fstab").place(root);
+//! let top = or_skip!(System::new().build(root));
+//! ```
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::command::{LIMIT, run_limited};
+use super::skip::Skipped;
+
+/// What Debian's busybox-static installs.
+const BUSYBOX: &str = "/bin/busybox";
+
+/// Debian 12's root in the fixtures.
+pub const ROOT_UUID: &str = "3a6f1f3c-0000-4000-8000-000000000001";
+pub const BOOT_UUID: &str = "B007-0001";
+
+#[derive(Clone, Debug)]
+enum Node {
+    File(Vec<u8>, u32),
+    Link(String),
+}
+
+/// A system. In texts and links, `@out@` is its store path, and `@part:NAME@`
+/// that of a part.
+#[derive(Clone, Debug)]
+pub struct System {
+    nodes: BTreeMap<String, Node>,
+    /// Files that are store paths of their own; one may name earlier ones.
+    parts: Vec<(String, Vec<u8>)>,
+}
+
+impl Default for System {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl System {
+    /// One that is as it should be: systemd stage 1 with our module,
+    /// systemd-boot, an SSH key, DHCP.
+    pub fn new() -> Self {
+        let empty = Self { nodes: BTreeMap::new(), parts: Vec::new() };
+        let users = r#"{"mutableUsers": true, "groups": [], "users": [
+            {"name": "root", "uid": 0, "hashedPassword": null, "initialHashedPassword": "$6$x$y"},
+            {"name": "sshd", "uid": 998, "hashedPassword": null, "isSystemUser": true}]}"#;
+        empty
+            .part("bzImage", kernel("x86_64"))
+            .part("initrd", initrd(&["init", "bin/nixos-lustrate", "lib/modules/6.12/virtio_blk.ko.xz", "lib/modules/6.12/ext4.ko.xz"]))
+            .part("systemd-boot", "EFI_SYS_MOUNT_POINT = Path(\"/boot\")\nBOOT_MOUNT_POINT = Path(\"/boot\")\n")
+            .part("install-systemd-boot.sh", "#!/bin/sh\nexec @part:systemd-boot@ \"$@\"\n")
+            .part("users-groups.json", users)
+            .link("kernel", "@part:bzImage@")
+            .link("initrd", "@part:initrd@")
+            .file("init", elf("x86_64"), 0o555)
+            .text("prepare-root", "#!/bin/sh\n")
+            .text("nixos-version", "26.05")
+            .text("system", "x86_64-linux")
+            .bootspec(&[SYSTEMD])
+            .text("activate", "#!/bin/sh\nupdate-users-groups.pl @part:users-groups.json@\n")
+            .file(
+                "bin/switch-to-configuration",
+                "#!/bin/sh\nexport INSTALL_BOOTLOADER='@part:install-systemd-boot.sh@'\n",
+                0o555,
+            )
+            .text("kernel-modules/lib/modules/6.12/modules.builtin", "kernel/fs/fat/fat.ko\n")
+            .fstab(&[
+                &format!("/dev/disk/by-uuid/{ROOT_UUID} / ext4 x-initrd.mount 0 1"),
+                &format!("/dev/disk/by-uuid/{BOOT_UUID} /boot vfat defaults 0 2"),
+            ])
+            .text("etc/os-release", "ID=nixos\nPRETTY_NAME=\"NixOS of the tests\"\n")
+            .text("etc/ssh/authorized_keys.d/root", "ssh-ed25519 AAAA somebody\n")
+            .text("etc/ssh/sshd_config", "AuthorizedKeysFile %h/.ssh/authorized_keys /etc/ssh/authorized_keys.d/%u\nPermitRootLogin prohibit-password\n")
+            .text("etc/systemd/system/sshd.service", "[Service]\n")
+            .text("etc/systemd/system/dhcpcd.service", "[Service]\n")
+    }
+
+    #[must_use]
+    pub fn file(mut self, path: &str, content: impl AsRef<[u8]>, mode: u32) -> Self {
+        self.nodes.insert(path.into(), Node::File(content.as_ref().to_vec(), mode));
+        self
+    }
+
+    #[must_use]
+    pub fn text(self, path: &str, content: &str) -> Self {
+        self.file(path, content, 0o444)
+    }
+
+    #[must_use]
+    pub fn fstab(self, lines: &[&str]) -> Self {
+        self.text("etc/fstab", &(lines.join("\n") + "\n"))
+    }
+
+    #[must_use]
+    pub fn link(mut self, path: &str, target: &str) -> Self {
+        self.nodes.insert(path.into(), Node::Link(target.into()));
+        self
+    }
+
+    /// Without a file or link, or everything in a directory.
+    #[must_use]
+    pub fn without(mut self, path: &str) -> Self {
+        let before = self.nodes.len();
+        let below = format!("{path}/");
+        self.nodes.retain(|name, _| name != path && !name.starts_with(&below));
+        assert_ne!(before, self.nodes.len(), "the system has no {path}");
+        self
+    }
+
+    /// Adds a part, or replaces its content.
+    #[must_use]
+    pub fn part(mut self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        let content = content.as_ref().to_vec();
+        match self.parts.iter_mut().find(|(known, _)| known == name) {
+            Some(part) => part.1 = content,
+            None => self.parts.push((name.into(), content)),
+        }
+        self
+    }
+
+    /// `boot.json`, with extensions such as [`SYSTEMD`].
+    #[must_use]
+    pub fn bootspec(self, extensions: &[&str]) -> Self {
+        self.bootspec_for("x86_64-linux", extensions)
+    }
+
+    #[must_use]
+    pub fn bootspec_for(self, system: &str, extensions: &[&str]) -> Self {
+        let v1 = format!(
+            r#""org.nixos.bootspec.v1": {{"system": "{system}", "init": "@out@/init",
+            "initrd": "@part:initrd@", "kernel": "@part:bzImage@", "kernelParams": [],
+            "label": "NixOS 26.05", "toplevel": "@out@"}}"#
+        );
+        let all: Vec<&str> =
+            std::iter::once(v1.as_str()).chain(extensions.iter().copied()).collect();
+        self.text("boot.json", &format!("{{ {} }}\n", all.join(",\n")))
+    }
+
+    /// Writes it below `root/nix/store`, with a profile and without a database;
+    /// its store path as seen in that root.
+    pub fn place(&self, root: &Path) -> PathBuf {
+        let top = store_path("nixos-system-test-26.05");
+        let outside = |path: &Path| root.join(path.strip_prefix("/").expect("absolute"));
+        let fill = |content: &[u8]| match std::str::from_utf8(content) {
+            Ok(text) => self.filled(text, &top).into_bytes(),
+            Err(_) => content.to_vec(),
+        };
+        for (name, content) in &self.parts {
+            write(&outside(&store_path(name)), &fill(content), 0o444);
+        }
+        for (path, node) in &self.nodes {
+            let path = outside(&top).join(path);
+            match node {
+                Node::File(content, mode) => write(&path, &fill(content), *mode),
+                Node::Link(target) => link(&self.filled(target, &top), &path),
+            }
+        }
+        profile(root, &top);
+        top
+    }
+
+    fn filled(&self, text: &str, top: &Path) -> String {
+        let mut text = text.replace("@out@", top.to_str().expect("UTF-8"));
+        for (name, _) in &self.parts {
+            let path = store_path(name);
+            text = text.replace(&format!("@part:{name}@"), path.to_str().expect("UTF-8"));
+        }
+        text
+    }
+
+    /// Builds it in the store below `root` and sets the profile.
+    pub fn build(&self, root: &Path) -> Result<PathBuf, Skipped> {
+        let work = root.join(".system");
+        for place in ["tools/bin", "content", "parts", "nix"] {
+            fs::create_dir_all(work.join(place)).expect("a directory");
+        }
+        let busybox = work.join("tools/bin/busybox");
+        fs::copy(BUSYBOX, &busybox).map_err(|e| Skipped::new(format!("{BUSYBOX}: {e}")))?;
+        for applet in ["sh", "cp", "chmod", "find", "grep", "sed", "readlink", "ln", "rm"] {
+            link("busybox", &work.join("tools/bin").join(applet));
+        }
+        let mut texts = Vec::new();
+        for (at, (name, content)) in self.parts.iter().enumerate() {
+            let file = format!("{at:03}-{name}");
+            if content.is_ascii() && !content.contains(&0) {
+                texts.push(format!("\"{file}\""));
+            }
+            write(&work.join("parts").join(file), content, 0o444);
+        }
+        for (path, node) in &self.nodes {
+            let path = work.join("content").join(path);
+            match node {
+                Node::File(content, mode) => write(&path, content, *mode),
+                Node::Link(target) => link(target, &path),
+            }
+        }
+        // Read now: a build that only compiles the tests may not have these.
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/system");
+        for (name, mode) in [("system.nix", 0o444), ("build.sh", 0o555)] {
+            let content = fs::read(source.join(name));
+            let content = content.map_err(|e| Skipped::new(format!("{name}: {e}")))?;
+            write(&work.join("nix").join(name), &content, mode);
+        }
+        let mut build = Command::new("nix-build");
+        build.arg("--store").arg(root);
+        build.args(["--option", "substitute", "false", "--option", "build-users-group", ""]);
+        build
+            .args(["--option", "sandbox", "false", "--no-out-link"])
+            .arg(work.join("nix/system.nix"));
+        for name in ["tools", "content", "parts"] {
+            build.arg("--arg").arg(name).arg(work.join(name));
+        }
+        build.args(["--arg", "texts", &format!("[ {} ]", texts.join(" "))]);
+        let said = nix(&mut build, &work)?;
+        let top = PathBuf::from(said.trim());
+        let mut set = Command::new("nix-env");
+        set.arg("--store").arg(root).arg("-p").arg(root.join("nix/var/nix/profiles/system"));
+        nix(set.arg("--set").arg(&top), &work)?;
+        fs::remove_dir_all(&work).expect("the sources are in the store");
+        // Nix wrote the path that the profiles have here.
+        let roots = root.join("nix/var/nix/gcroots/profiles");
+        let _ = fs::remove_file(&roots);
+        link("/nix/var/nix/profiles", &roots);
+        Ok(top)
+    }
+}
+
+/// What our module adds to a bootspec.
+pub const SYSTEMD: &str = r#""org.nixos-lustrate.v1":
+    {"version": "0.1.0", "stage1": "systemd", "guard": true, "everyBoot": false, "keep": []}"#;
+
+fn nix(command: &mut Command, home: &Path) -> Result<String, Skipped> {
+    let program = command.get_program().to_owned();
+    let there = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .any(|dir| dir.join(&program).exists());
+    if !there {
+        return Err(Skipped::new(format!("no {} here", program.display())));
+    }
+    // Neither a configuration of this machine nor its home counts.
+    command.env("NIX_CONF_DIR", home).env("HOME", home).env_remove("XDG_CACHE_HOME");
+    Ok(run_limited(command, LIMIT).expect(0).out())
+}
+
+/// A store path that Nix might have given.
+pub fn store_path(name: &str) -> PathBuf {
+    const DIGITS: &[u8] = b"0123456789abcdfghijklmnpqrsvwxyz";
+    let mut state = name.bytes().fold(7u64, |h, b| h.wrapping_mul(0x100_0193) ^ u64::from(b));
+    let hash: String = (0..32)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            char::from(DIGITS[usize::try_from(state >> 59).expect("5 bits")])
+        })
+        .collect();
+    PathBuf::from(format!("/nix/store/{hash}-{name}"))
+}
+
+fn profile(root: &Path, top: &Path) {
+    let profiles = root.join("nix/var/nix/profiles");
+    link("system-1-link", &profiles.join("system"));
+    link(top.to_str().expect("UTF-8"), &profiles.join("system-1-link"));
+}
+
+fn write(path: &Path, content: &[u8], mode: u32) {
+    fs::create_dir_all(path.parent().expect("a parent")).expect("parents");
+    let _ = fs::remove_file(path);
+    fs::write(path, content).expect("a file");
+    fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode");
+}
+
+fn link(target: &str, path: &Path) {
+    fs::create_dir_all(path.parent().expect("a parent")).expect("parents");
+    let _ = fs::remove_file(path);
+    symlink(OsStr::new(target), path).expect("a link");
+}
+
+/// The beginning of a program for a machine, by its ELF header.
+pub fn elf(machine: &str) -> Vec<u8> {
+    let number = match machine {
+        "x86_64" => 62,
+        "aarch64" => 183,
+        other => panic!("no ELF machine for {other}"),
+    };
+    let mut head = b"\x7fELF\x02\x01\x01".to_vec();
+    head.resize(64, 0);
+    head[18] = number;
+    head
+}
+
+/// The beginning of a kernel image.
+pub fn kernel(machine: &str) -> Vec<u8> {
+    let mut image = vec![0; 4096];
+    match machine {
+        "x86_64" => {
+            image[0x202..0x206].copy_from_slice(b"HdrS");
+            image[0x236] = 1;
+        }
+        "aarch64" => image[56..60].copy_from_slice(b"ARM\x64"),
+        other => panic!("no kernel for {other}"),
+    }
+    image
+}
+
+/// An uncompressed initrd that has these files, all empty but for one byte.
+pub fn initrd(paths: &[&str]) -> Vec<u8> {
+    let mut archive = Vec::new();
+    for (at, path) in paths.iter().chain(&["TRAILER!!!"]).enumerate() {
+        let last = at == paths.len();
+        let (mode, size) = if last { (0, 0) } else { (0o100_444, 1) };
+        let fields = [at, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, path.len() + 1, 0];
+        archive.extend(b"070701");
+        for field in fields {
+            archive.extend(format!("{field:08x}").bytes());
+        }
+        archive.extend(path.bytes());
+        archive.push(0);
+        pad(&mut archive);
+        if !last {
+            archive.push(b'x');
+            pad(&mut archive);
+        }
+    }
+    archive
+}
+
+fn pad(archive: &mut Vec<u8>) {
+    while !archive.len().is_multiple_of(4) {
+        archive.push(0);
+    }
+}

@@ -1,0 +1,212 @@
+//! `/boot` in all its forms: saved, replaced, and put back.
+
+use std::fs;
+use std::io::Write;
+
+use crate::common::compare::Excuse;
+use crate::common::{or_skip, require_root};
+use crate::machine::{Boot, EXTLINUX, GRUB, Installer, Machine, SYSTEMD_BOOT, assert_same};
+
+/// Prepares, looks, and cancels: as if nothing had been.
+#[track_caller]
+fn there_and_back(boot: Boot, installer: Installer, look: impl FnOnce(&Machine)) {
+    let machine = match Machine::new(boot, installer) {
+        Ok(machine) => machine,
+        Err(skipped) => return crate::common::skip::say(&skipped),
+    };
+    let before = machine.manifest();
+    let said = machine.prepare(&[]).expect(0).out();
+    assert!(machine.exists("etc/NIXOS") && machine.exists("etc/NIXOS_LUSTRATE"), "{said}");
+    let (opens, closes) = ("may not boot", "A system boots again.");
+    let at = |text: &str| said.find(text).unwrap_or_else(|| panic!("no {text:?} in {said}"));
+    assert!(at(opens) < at("updating the boot loader") && at("a warning") < at(closes), "{said}");
+    look(&machine);
+    // Once more: nothing to do.
+    let prepared = machine.manifest();
+    let said = machine.prepare(&[]).expect(0).out();
+    assert!(!said.contains("\ndone "), "{said}");
+    assert_same(&prepared, &machine.manifest(), &Excuse::none());
+    let said = machine.cancel().expect(0).out();
+    assert!(said.contains("undone     boot loader of NixOS"), "{said}");
+    assert_same(&before, &machine.manifest(), &Excuse::none());
+    // And once more.
+    let said = machine.cancel().expect(0).out();
+    assert!(said.contains("Nothing to cancel"), "{said}");
+    assert_same(&before, &machine.manifest(), &Excuse::none());
+}
+
+fn saved(machine: &Machine) {
+    assert_eq!(
+        machine.read("boot.bak/grub/grub.cfg"),
+        "menuentry 'Debian' {\n linux /vmlinuz-6.1\n}\n"
+    );
+    assert_eq!(machine.read("boot.bak/grub/state"), "old");
+    assert_eq!(machine.owner("boot.bak/grub/state"), (7, 8));
+    assert_eq!(machine.mode("boot.bak/initrd.img-6.1"), 0o600);
+    assert!(machine.read("boot/grub/grub.cfg").contains("init=/nix/store/"));
+    assert!(machine.exists("boot/vmlinuz-6.1"), "a copy leaves the old files usable");
+}
+
+#[test]
+fn a_directory() {
+    require_root!();
+    there_and_back(Boot::Directory, GRUB, saved);
+}
+
+#[test]
+fn a_file_system_of_its_own() {
+    require_root!();
+    there_and_back(Boot::Mount, GRUB, saved);
+}
+
+#[test]
+fn a_directory_with_an_esp() {
+    require_root!();
+    there_and_back(Boot::Nested, GRUB, |machine| {
+        saved(machine);
+        assert_eq!(machine.read("boot.bak/efi/EFI/debian/grubx64.efi"), "grub of debian");
+        assert!(machine.exists("boot/efi/EFI/NixOS-boot/grubx64.efi"));
+        assert_eq!(machine.read("boot/efi/EFI/debian/grubx64.efi"), "grub of debian");
+    });
+}
+
+#[test]
+fn an_esp_shared_with_others() {
+    require_root!();
+    there_and_back(Boot::Esp, SYSTEMD_BOOT, |machine| {
+        assert_eq!(machine.read("boot.bak/EFI/BOOT/BOOTX64.EFI"), "fallback of debian");
+        assert_eq!(machine.read("boot/EFI/BOOT/BOOTX64.EFI"), "systemd\n");
+        assert_eq!(machine.read("boot/EFI/Microsoft/Boot/bootmgfw.efi"), "somebody else's");
+        assert_eq!(machine.read("boot/EFI/debian/shimx64.efi"), "shim");
+    });
+}
+
+#[test]
+fn none_at_all() {
+    require_root!();
+    there_and_back(Boot::Absent, GRUB, |machine| assert!(!machine.exists("boot.bak")));
+}
+
+#[test]
+fn with_extlinux() {
+    require_root!();
+    there_and_back(Boot::Directory, EXTLINUX, |machine| {
+        assert!(machine.exists("boot.bak/vmlinuz-6.1"));
+    });
+}
+
+#[test]
+fn an_esp_is_cleared_of_the_old_boot_loader_only_when_asked() {
+    require_root!();
+    let machine = or_skip!(Machine::new(Boot::Esp, SYSTEMD_BOOT));
+    let before = machine.manifest();
+    machine.prepare(&["--clear-esp"]).expect(0);
+    assert!(!machine.exists("boot/EFI/debian"));
+    assert!(!machine.exists("boot/0123456789abcdef0123456789abcdef"));
+    assert_eq!(machine.read("boot/EFI/Microsoft/Boot/bootmgfw.efi"), "somebody else's");
+    machine.cancel().expect(0);
+    assert_same(&before, &machine.manifest(), &Excuse::none());
+}
+
+/// Fills a file system but for so many bytes; with 0, to the last block.
+fn fill(machine: &Machine, path: &str, leave: u64) {
+    let at = machine.at(path);
+    let mut file = fs::File::create(&at).expect("a file");
+    let free = || {
+        let stat = nix::sys::statvfs::statvfs(at.parent().expect("a directory")).expect("its size");
+        (stat.blocks_available() * stat.fragment_size()).saturating_sub(leave)
+    };
+    let chunk = vec![9; 64 << 10];
+    for _ in 0..8 {
+        while (leave == 0 || free() > 0) && file.write_all(&chunk).is_ok() {}
+        file.sync_all().expect("a sync"); // gives back what was reserved
+    }
+}
+
+#[test]
+fn without_space_for_a_copy_the_content_moves() {
+    require_root!();
+    for boot in [Boot::Directory, Boot::Mount] {
+        let machine = or_skip!(Machine::new(boot, GRUB));
+        fill(&machine, "home/large", 6 << 20);
+        let inode = |path: &str| {
+            std::os::unix::fs::MetadataExt::ino(&machine.at(path).metadata().expect(path))
+        };
+        let before = machine.manifest();
+        let kernel = inode("boot/vmlinuz-6.1");
+        let said = machine.prepare(&[]).expect(0).out();
+        assert!(said.contains("no space for a copy"), "{said}");
+        let home = if boot == Boot::Mount { "boot/boot.bak" } else { "boot.bak" };
+        assert_eq!(inode(&format!("{home}/vmlinuz-6.1")), kernel);
+        assert!(!machine.exists("boot/vmlinuz-6.1"));
+        assert!(machine.read("boot/grub/grub.cfg").contains("init="));
+        machine.cancel().expect(0);
+        assert_eq!(inode("boot/vmlinuz-6.1"), kernel);
+        assert_same(&before, &machine.manifest(), &Excuse::none());
+    }
+}
+
+#[test]
+fn without_space_to_save_an_esp_nothing_is_touched() {
+    require_root!();
+    let machine = or_skip!(Machine::new(Boot::Esp, SYSTEMD_BOOT));
+    machine.tree().file("boot/large", vec![1; 12 << 20]);
+    fill(&machine, "home/large", 6 << 20);
+    let before = machine.manifest();
+    let ended = machine.prepare(&[]).expect(3);
+    assert!(ended.err().contains("could not be saved"), "{}", ended.err());
+    assert_same(&before, &machine.manifest(), &Excuse::none());
+}
+
+#[test]
+fn when_boot_is_full_everything_is_put_back() {
+    require_root!();
+    let machine = or_skip!(Machine::bare(Boot::Mount));
+    let mut kernel = crate::common::system::kernel("x86_64");
+    kernel.resize(2 << 20, 5);
+    crate::machine::system(GRUB).part("bzImage", kernel).place(machine.path());
+    fill(&machine, "boot/large", 0);
+    let before = machine.manifest();
+    let ended = machine.prepare(&[]).expect(1);
+    assert!(ended.err().contains("Everything was put back"), "{}", ended.err());
+    let log = "nix/var/nixos-lustrate";
+    assert!(machine.read("nix/var/nixos-lustrate/boot-loader.log").contains("No space left"));
+    assert_same(&before, &machine.manifest(), &Excuse::none().below(log.as_bytes()));
+}
+
+#[test]
+fn what_others_change_meanwhile_stays() {
+    require_root!();
+    let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
+    machine.prepare(&[]).expect(0);
+    // An update of the old system: a new kernel, its initrd made anew.
+    machine.tree().file("boot/vmlinuz-6.2", "new kernel");
+    machine.tree().file("boot/initrd.img-6.1", "made anew");
+    fs::remove_file(machine.at("boot/vmlinuz")).expect("a link");
+    let said = machine.cancel().expect(0).out();
+    assert!(said.contains("boot/vmlinuz-6.2 was made since by somebody else"), "{said}");
+    assert_eq!(machine.read("boot/vmlinuz-6.2"), "new kernel");
+    assert_eq!(machine.read("boot/initrd.img-6.1"), "made anew");
+    assert!(!machine.exists("boot/vmlinuz"));
+    assert!(machine.read("boot/grub/grub.cfg").contains("Debian"));
+    assert!(!machine.exists("boot/kernels"));
+}
+
+#[test]
+fn efi_variables_that_changed_are_said() {
+    require_root!();
+    let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
+    let of = |name: &str| {
+        format!("sys/firmware/efi/efivars/{name}-8be4df61-93ca-11d2-aa0d-00e098032b8c")
+    };
+    machine.tree().file(of("BootOrder"), [7, 0, 0, 0, 1, 0]);
+    machine.tree().file(of("Boot0001"), "debian");
+    machine.prepare(&[]).expect(0);
+    machine.tree().file(of("BootOrder"), [7, 0, 0, 0, 2, 0, 1, 0]);
+    machine.tree().file(of("Boot0002"), "nixos");
+    let said = machine.cancel().expect(0).out();
+    assert!(
+        said.contains("efibootmgr -o 0001") && said.contains("efibootmgr -b 0002 -B"),
+        "{said}"
+    );
+}

@@ -1,0 +1,124 @@
+//! A boot loader's installer that does not do what it says.
+
+use crate::common::compare::Excuse;
+use crate::common::{or_skip, require_root};
+use crate::machine::{Boot, Installer, Machine, assert_same};
+
+const STATE: &[u8] = b"nix/var/nixos-lustrate";
+
+/// Everything is as it was, and the message says why.
+#[track_caller]
+fn put_back(boot: Boot, installer: Installer, says: &[&str]) {
+    let machine = match Machine::new(boot, installer) {
+        Ok(machine) => machine,
+        Err(skipped) => return crate::common::skip::say(&skipped),
+    };
+    let before = machine.manifest();
+    let ended = machine.prepare(&[]).expect(1).says(says).says(&["Everything was put back"]);
+    assert!(ended.out().contains("A system boots again."), "{}", ended.out());
+    assert!(machine.read("nix/var/nixos-lustrate/boot-loader.log").contains("a warning"));
+    assert_same(&before, &machine.manifest(), &Excuse::none().below(STATE));
+    assert!(!machine.exists("nix/var/nixos-lustrate/state.json"));
+    // There is nothing left to cancel, and it can be tried again.
+    let said = machine.cancel().expect(0).out();
+    assert!(said.contains("Nothing to cancel"), "{said}");
+    machine.prepare(&[]).expect(1).says(says);
+    assert_same(&before, &machine.manifest(), &Excuse::none().below(STATE));
+}
+
+#[test]
+fn one_that_fails() {
+    require_root!();
+    let fails = Installer("rm /boot/vmlinuz-6.1; echo broken >/boot/grub/grub.cfg; exit 4");
+    put_back(Boot::Directory, fails, &["failed with exit status 4"]);
+    put_back(Boot::Mount, fails, &["failed with exit status 4"]);
+}
+
+#[test]
+fn one_that_lies() {
+    require_root!();
+    put_back(Boot::Directory, Installer("exit 0"), &["nothing below /boot names init="]);
+    put_back(Boot::Esp, Installer("exit 0"), &["nothing below /boot names init="]);
+}
+
+#[test]
+fn one_that_writes_a_configuration_without_its_kernel() {
+    require_root!();
+    let installer = Installer(
+        "echo \"menuentry x {\n linux /kernels/k init=$top/init\n initrd /kernels/i\n}\" \
+         >/boot/grub/grub.cfg",
+    );
+    put_back(Boot::Directory, installer, &["names /kernels/k, which is missing"]);
+}
+
+#[test]
+fn one_that_writes_half_a_kernel() {
+    require_root!();
+    let installer = Installer(
+        "mkdir /boot/kernels; dd if=$top/kernel of=/boot/kernels/k bs=1000 count=1
+         echo \"menuentry x {\n linux /kernels/k init=$top/init\n initrd /kernels/i\n}\" \
+         >/boot/grub/grub.cfg",
+    );
+    put_back(Boot::Directory, installer, &["names /kernels/k, which is not that of the system"]);
+}
+
+#[test]
+fn one_that_names_another_system() {
+    require_root!();
+    let installer = Installer(
+        "mkdir /boot/kernels; cp $top/kernel /boot/kernels/k; cp $top/initrd /boot/kernels/i
+         echo \"menuentry x {\n linux /kernels/k init=$top-older/init\n initrd /kernels/i\n}\" \
+         >/boot/grub/grub.cfg",
+    );
+    put_back(Boot::Directory, installer, &["nothing below /boot names init="]);
+}
+
+#[test]
+fn one_that_is_killed() {
+    require_root!();
+    let dies = Installer(
+        "rm /boot/vmlinuz-6.1 /boot/grub/grub.cfg; mkdir /boot/kernels; echo x >/boot/kernels/k
+         kill -9 $$",
+    );
+    put_back(Boot::Directory, dies, &["was killed by signal 9"]);
+}
+
+#[test]
+fn one_that_cannot_be_run() {
+    require_root!();
+    let machine = or_skip!(Machine::new(Boot::Directory, Installer("exit 0")));
+    let top = machine.at("nix/var/nix/profiles/system-1-link").read_link().expect("a profile");
+    let top = top.strip_prefix("/").expect("absolute").join("sw/bin/busybox");
+    std::fs::remove_file(machine.path().join(top)).expect("the shell");
+    let before = machine.manifest();
+    machine.prepare(&[]).expect(1).says(&["cannot be run", "Everything was put back"]);
+    assert_same(&before, &machine.manifest(), &Excuse::none().below(STATE));
+}
+
+#[test]
+fn ctrl_c_waits_for_it_to_end() {
+    require_root!();
+    let slow: Installer = Installer(concat!(
+        "sleep 1\n",
+        "mkdir -p /boot/kernels; cp $top/kernel /boot/kernels/k; cp $top/initrd /boot/kernels/i\n",
+        "echo \"menuentry x {\n linux /kernels/k init=$top/init\n initrd /kernels/i\n}\" ",
+        ">/boot/grub/grub.cfg"
+    ));
+    let machine = or_skip!(Machine::new(Boot::Directory, slow));
+    let before = machine.manifest();
+    let mut prepare = crate::common::command::program();
+    prepare.args(machine.arguments(&["--yes"])).stdout(std::process::Stdio::piped());
+    let child = prepare.spawn().expect("a start");
+    while !machine.exists("nix/var/nixos-lustrate/boot-loader.log") {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("a signal");
+    let ended = child.wait_with_output().expect("an end");
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert_eq!(ended.status.code(), Some(0), "{said}");
+    assert!(said.contains("Interrupted: waiting"), "{said}");
+    assert!(machine.read("boot/grub/grub.cfg").contains("init="));
+    machine.cancel().expect(0);
+    assert_same(&before, &machine.manifest(), &Excuse::none());
+}

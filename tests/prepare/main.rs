@@ -1,0 +1,19 @@
+//! `prepare` and `cancel` as a black box, on real file systems, with a system
+//! whose `switch-to-configuration` behaves, fails, lies or dies.
+
+#![cfg(feature = "full")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod boot;
+mod cancel;
+mod circumstances;
+mod installer;
+mod kill;
+mod machine;
+mod nix;
+mod refusals;
+mod steps;
+mod trace;
