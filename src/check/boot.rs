@@ -15,7 +15,8 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     findings.extend(place(boot));
     let Some(loader) = &machine.loader else { return };
     findings.push(firmware(boot.firmware, loader));
-    findings.extend(esp(boot, loader));
+    let mounts = |esp: &Path| machine.closure.as_ref().is_some_and(|c| c.mounts_at(esp).is_some());
+    findings.extend(esp(boot, loader, mounts));
     for esp in &boot.esps {
         match owners(&machine.files, esp) {
             Ok(found) => findings.extend(found),
@@ -117,7 +118,7 @@ fn firmware(firmware: Firmware, loader: &Loader) -> Finding {
 }
 
 /// Where the configuration expects the ESP, and where one is mounted.
-fn esp(boot: &Boot, loader: &Loader) -> Option<Finding> {
+fn esp(boot: &Boot, loader: &Loader, mounts: impl Fn(&Path) -> bool) -> Option<Finding> {
     let id = "esp";
     if boot.firmware == Firmware::Bios || !(loader.efi || loader.kind.needs_uefi()) {
         return None;
@@ -127,6 +128,17 @@ fn esp(boot: &Boot, loader: &Loader) -> Option<Finding> {
         let mend = "See that boot.loader.efi.efiSysMountPoint is where it is mounted";
         return Some(Finding::unchecked(id, why, mend));
     };
+    if boot.esps.contains(expected) && !mounts(expected) {
+        let expected = show(expected);
+        return Some(Finding::warning(
+            id,
+            format!("the ESP is at {expected}, and the configuration does not mount it"),
+            "The next rebuild would write into the directory below it, unseen by the firmware",
+            format!(
+                "fileSystems.\"{expected}\" = {{ device = \"/dev/disk/by-uuid/…\"; fsType = \"vfat\"; }};"
+            ),
+        ));
+    }
     if boot.esps.contains(expected) {
         let found = format!("the ESP is at {}, where the configuration expects it", show(expected));
         return Some(Finding::ok(id, found));
