@@ -23,6 +23,7 @@ mod closure;
 mod features;
 mod finding;
 mod fstab;
+mod host_keys;
 pub mod ids;
 mod initrd;
 mod json;
@@ -30,6 +31,7 @@ mod login;
 mod network;
 mod nix;
 mod plan;
+mod room;
 mod root;
 mod separate;
 mod show;
@@ -100,10 +102,10 @@ impl Report {
         self.findings.iter().filter(|f| f.level == level).count()
     }
 
-    /// The finding with that id, the worst one if there are several.
+    /// The finding with that id, the first of the worst if there are several.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<&Finding> {
-        self.findings.iter().filter(|f| f.id == id).max_by_key(|f| f.level)
+        self.findings.iter().rev().filter(|f| f.id == id).max_by_key(|f| f.level)
     }
 
     /// For a person, in 80 columns.
@@ -189,8 +191,10 @@ pub fn examine(options: &Options) -> Result<Report, Error> {
         storage::examine,
         separate::examine,
         boot::examine,
+        room::examine,
         features::examine,
         login::examine,
+        host_keys::examine,
         network::examine,
         nix::examine,
         surroundings::examine,

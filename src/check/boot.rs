@@ -1,9 +1,6 @@
-//! /boot and the boot loader: where it goes, whether this firmware starts it,
-//! and whether there is room.
+//! /boot and the boot loader: where it goes, and whether this firmware starts it.
 
-use std::path::{Path, PathBuf};
-
-use nix::sys::statvfs::statvfs;
+use std::path::Path;
 
 use super::{Finding, Machine};
 use crate::host::boot::{Boot, Firmware, Kind as BootKind};
@@ -18,7 +15,8 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     findings.extend(place(boot));
     let Some(loader) = &machine.loader else { return };
     findings.push(firmware(boot.firmware, loader));
-    findings.extend(esp(boot, loader));
+    let mounts = |esp: &Path| machine.closure.as_ref().is_some_and(|c| c.mounts_at(esp).is_some());
+    findings.extend(esp(boot, loader, mounts));
     for esp in &boot.esps {
         match owners(&machine.files, esp) {
             Ok(found) => findings.extend(found),
@@ -35,7 +33,6 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
         }
     }
     findings.extend(grub_disks(machine, loader));
-    findings.extend(room(machine, boot, loader));
 }
 
 fn place(boot: &Boot) -> Vec<Finding> {
@@ -121,7 +118,7 @@ fn firmware(firmware: Firmware, loader: &Loader) -> Finding {
 }
 
 /// Where the configuration expects the ESP, and where one is mounted.
-fn esp(boot: &Boot, loader: &Loader) -> Option<Finding> {
+fn esp(boot: &Boot, loader: &Loader, mounts: impl Fn(&Path) -> bool) -> Option<Finding> {
     let id = "esp";
     if boot.firmware == Firmware::Bios || !(loader.efi || loader.kind.needs_uefi()) {
         return None;
@@ -131,6 +128,17 @@ fn esp(boot: &Boot, loader: &Loader) -> Option<Finding> {
         let mend = "See that boot.loader.efi.efiSysMountPoint is where it is mounted";
         return Some(Finding::unchecked(id, why, mend));
     };
+    if boot.esps.contains(expected) && !mounts(expected) {
+        let expected = show(expected);
+        return Some(Finding::warning(
+            id,
+            format!("the ESP is at {expected}, and the configuration does not mount it"),
+            "The next rebuild would write into the directory below it, unseen by the firmware",
+            format!(
+                "fileSystems.\"{expected}\" = {{ device = \"/dev/disk/by-uuid/…\"; fsType = \"vfat\"; }};"
+            ),
+        ));
+    }
     if boot.esps.contains(expected) {
         let found = format!("the ESP is at {}, where the configuration expects it", show(expected));
         return Some(Finding::ok(id, found));
@@ -209,87 +217,4 @@ fn grub_disks(machine: &Machine<'_>, loader: &Loader) -> Vec<Finding> {
         });
     }
     findings
-}
-
-/// Room for the new kernel and initrd, in bytes.
-fn room(machine: &Machine<'_>, boot: &Boot, loader: &Loader) -> Option<Finding> {
-    let id = "boot-room";
-    let closure = machine.closure.as_ref()?;
-    let size = |path: &Option<PathBuf>| -> Result<u64> {
-        let Some(path) = path else { return Ok(0) };
-        Ok(machine.files.metadata(path)?.map_or(0, |m| m.len()))
-    };
-    let need = size(&closure.kernel).and_then(|kernel| Ok(kernel + size(&closure.initrd)?));
-    let need = match need {
-        Ok(need) => need,
-        Err(error) => return Some(Finding::unread(id, &error)),
-    };
-    // Kernels stay in the store when GRUB can read them there.
-    let in_store = loader.kind == Kind::Grub && boot.kind == BootKind::Directory;
-    let place = match (&loader.boot, &loader.esp) {
-        _ if in_store => return None,
-        (Some(boot), _) if loader.kind != Kind::Grub => boot.clone(),
-        (_, Some(esp)) if loader.kind.needs_uefi() => esp.clone(),
-        _ => PathBuf::from("/boot"),
-    };
-    let place = match machine.files.exists(&place) {
-        Ok(true) => place,
-        Ok(false) => PathBuf::from("/"),
-        Err(error) => return Some(Finding::unread(id, &error)),
-    };
-    let free = statvfs(&machine.files.outside(&place));
-    Some(match free {
-        Ok(free) => judge_room(&show(&place), need, free.blocks_available() * free.fragment_size()),
-        Err(errno) => {
-            let error = crate::error::OpError::new("look at", machine.files.show(&place), errno);
-            Finding::unread(id, &error)
-        }
-    })
-}
-
-fn judge_room(place: &str, need: u64, free: u64) -> Finding {
-    let id = "boot-room";
-    let mib = |bytes: u64| format!("{} MiB", bytes.div_ceil(1 << 20));
-    let found =
-        format!("kernel and initrd have {}, and {} are free on {place}", mib(need), mib(free));
-    // Each file is written beside the one that it replaces; another generation
-    // comes with the first rebuild.
-    if free < need + (1 << 20) {
-        let mend = format!(
-            "Make room: remove old kernels with the old system's package manager; \
-             du -a {place} | sort -n | tail"
-        );
-        return Finding::blocker(
-            id,
-            found,
-            "The boot loader's installation would fail half-way",
-            mend,
-        );
-    }
-    if free < 2 * need + (1 << 20) {
-        return Finding::warning(
-            id,
-            found,
-            "This generation fits, and the next one does not",
-            "Make room, and set boot.loader.systemd-boot.configurationLimit or \
-             boot.loader.grub.configurationLimit to a small number",
-        );
-    }
-    Finding::ok(id, found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::check::Level;
-
-    #[test]
-    fn room_is_needed_twice() {
-        let mib = |n: u64| n << 20;
-        assert_eq!(judge_room("/boot", mib(50), mib(30)).level, Level::Blocker);
-        assert_eq!(judge_room("/boot", mib(50), mib(60)).level, Level::Warning);
-        let ok = judge_room("/boot", mib(50), mib(200));
-        assert_eq!(ok.level, Level::Ok);
-        assert_eq!(ok.found, "kernel and initrd have 50 MiB, and 200 MiB are free on /boot");
-    }
 }

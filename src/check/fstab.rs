@@ -3,9 +3,11 @@
 
 use super::{Finding, Machine};
 use crate::error::OpError;
-use crate::host::devices::{Devices, Target, is_fleeting};
+use crate::host::devices::{Devices, Target};
 use crate::host::fstab::Entry;
 use crate::host::mounts::Mount;
+
+mod others;
 
 /// A live file system, and what its devices are called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,11 +71,11 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     let others = fstab.iter().filter(|e| places.iter().all(|(_, p)| e.point.as_os_str() != *p));
     for entry in others {
         match devices.resolve(&entry.spec) {
-            Ok(target) => findings.extend(other(entry, &target)),
+            Ok(target) => findings.extend(others::judge(entry, &target)),
             Err(error) => findings.push(Finding::unread("fstab-devices", &error)),
         }
     }
-    findings.push(fleeting(fstab));
+    findings.push(others::fleeting(fstab));
 }
 
 /// Pure: a mount point as it is, and as the configuration has it.
@@ -243,46 +245,4 @@ fn not_live(id: &'static str, point: &str, entry: &Entry, target: &Target) -> Fi
             ),
         ),
     }
-}
-
-/// A mount of the configuration besides those: is its device there?
-fn other(entry: &Entry, target: &Target) -> Option<Finding> {
-    let id = "fstab-devices";
-    let (spec, point) = (&entry.spec, entry.point.display());
-    if entry.may_be_missing() || *target != Target::Missing {
-        return None;
-    }
-    if entry.fs_type == "swap" {
-        let found = format!("the configuration has swap on {spec}, and there is no such device");
-        let consequence = "The boot would wait 90 seconds for it";
-        let mend = "swapDevices = [ ]; or the device that it is now: swapon --show";
-        return Some(Finding::warning(id, found, consequence, mend));
-    }
-    Some(Finding::blocker(
-        id,
-        format!("the configuration mounts {spec} at {point}, and there is no such device"),
-        "The boot would wait for it, and end in emergency mode",
-        format!("Mend fileSystems.\"{point}\".device, or set its options = [ \"nofail\" ];"),
-    ))
-}
-
-fn fleeting(fstab: &[Entry]) -> Finding {
-    let id = "device-names";
-    let names: Vec<&str> =
-        fstab.iter().map(|e| e.spec.as_str()).filter(|spec| is_fleeting(spec)).collect();
-    if names.is_empty() {
-        return Finding::ok(
-            id,
-            "the configuration names no disk by the order in which it was found",
-        );
-    }
-    Finding::warning(
-        id,
-        format!(
-            "the configuration names {} by the order in which disks were found",
-            names.join(", ")
-        ),
-        "With another kernel the order may be another, and the boot fail (nixos-infect#116)",
-        "Use /dev/disk/by-uuid/…; blkid tells it",
-    )
 }

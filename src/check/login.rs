@@ -4,8 +4,7 @@ use std::path::Path;
 
 use super::{Finding, Machine};
 use crate::host::closure::Closure;
-use crate::host::files::{Files, Result, show};
-use crate::host::keepers::is_host_key;
+use crate::host::files::{Files, Result};
 use crate::host::users::{self, Password, Users};
 
 const MEND: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];\n\
@@ -49,10 +48,6 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
             Err(error) => findings.push(Finding::unread("login", &error)),
         },
     }
-    match host_keys(machine) {
-        Ok(found) => findings.extend(found),
-        Err(error) => findings.push(Finding::unread("host-keys", &error)),
-    }
 }
 
 fn ways(machine: &Machine<'_>, closure: &Closure, users: &Users) -> Result<Ways> {
@@ -73,6 +68,16 @@ fn ways(machine: &Machine<'_>, closure: &Closure, users: &Users) -> Result<Ways>
                     ways.missing_files.push(file);
                 }
             }
+        }
+    }
+    // With mutable users the activation keeps the passwords that it finds.
+    if users.mutable_users && machine.keeps("etc/shadow") {
+        let shadow = files.text("/etc/shadow")?.unwrap_or_default();
+        let fields =
+            shadow.lines().filter_map(|line| line.split(':').next().zip(line.split(':').nth(1)));
+        for (name, _) in fields.filter(|(_, hash)| hash.starts_with('$')) {
+            let user = users.users.iter().find(|user| user.name == name && user.is_person());
+            ways.passwords.extend(user.map(|user| user.name.clone()));
         }
     }
     let etc = closure.top.join("etc");
@@ -191,53 +196,6 @@ fn mutable(users: &Users, ways: &Ways) -> Finding {
         );
     }
     Finding::ok(id, "users.mutableUsers = false; the configuration has passwords")
-}
-
-/// The identity by which SSH clients know the machine.
-fn host_keys(machine: &Machine<'_>) -> Result<Vec<Finding>> {
-    use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::fs::MetadataExt;
-    let id = "host-keys";
-    let (mut open, mut lost, mut count) = (Vec::new(), Vec::new(), 0);
-    for name in machine.files.list("/etc/ssh")? {
-        if !is_host_key(name.as_bytes()) || !name.as_bytes().ends_with(b"_key") {
-            continue;
-        }
-        count += 1;
-        let path = Path::new("/etc/ssh").join(&name);
-        let metadata = machine.files.metadata(&path)?;
-        if metadata.is_some_and(|m| m.mode() & 0o077 != 0) {
-            open.push(show(&path));
-        }
-        if !machine.keeps(&show(path.strip_prefix("/").unwrap_or(&path))) {
-            lost.push(show(&path));
-        }
-    }
-    let mut findings = Vec::new();
-    if !open.is_empty() {
-        findings.push(Finding::warning(
-            id,
-            format!("others than root may read {}", open.join(", ")),
-            "sshd of NixOS would refuse these keys (nixos-infect#120); prepare mends it",
-            format!("chmod 600 {}", open.join(" ")),
-        ));
-    }
-    if !lost.is_empty() {
-        findings.push(Finding::warning(
-            id,
-            format!("{} are not kept", lost.join(", ")),
-            "SSH clients would be told that the machine is another one",
-            "Keep them: --keep etc/ssh",
-        ));
-    }
-    if findings.is_empty() {
-        let found = match count {
-            0 => "there are no SSH host keys to keep".to_owned(),
-            n => format!("{n} SSH host keys are kept"),
-        };
-        findings.push(Finding::ok(id, found));
-    }
-    Ok(findings)
 }
 
 #[cfg(test)]

@@ -63,6 +63,14 @@ fn summary(plan: &Plan) -> Vec<Finding> {
     let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
     let mut findings =
         vec![Finding::ok(ID, format!("to /old-root move: {}; kept: {kept}", moves.join(", ")))];
+    if plan.resumes || plan.takes_over {
+        findings.push(Finding::warning(
+            ID,
+            "a lustration of this root is in progress",
+            "The next boot goes on with it",
+            "To go back instead, from a rescue system: nixos-lustrate revert --root DIR",
+        ));
+    }
     let flagged = plan.intent.flags.iter().filter(|flagged| flagged.flags != 0);
     let flagged = flagged.map(|f| f.path.as_ref().map_or("/".to_owned(), ToString::to_string));
     let flagged: Vec<String> = flagged.collect();

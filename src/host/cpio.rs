@@ -30,7 +30,8 @@ impl Names {
     /// Whether an archive has been cut off.
     #[must_use]
     pub fn is_cut_off(&self) -> bool {
-        self.foreign_at.is_none() && (!self.between || self.skip > 0)
+        let rest = !self.between || self.skip > 0 || !self.buffer.is_empty();
+        self.foreign_at.is_none() && rest
     }
 
     /// Takes the header in the buffer when it is complete.

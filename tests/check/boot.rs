@@ -96,6 +96,8 @@ fn the_esp_has_to_be_where_the_configuration_expects_it() {
     machine.expect("esp", Blocker, &says);
     machine.mounts(&[ROOT]);
     machine.expect("esp", Blocker, &["none is mounted there"]);
+    let unmounted = System::new().fstab(&["/dev/vda1 / ext4"]);
+    Machine::with(&unmounted).expect("esp", Warning, &["does not mount it", "fsType = \"vfat\""]);
     let silent = System::new().part("systemd-boot", "nothing");
     Machine::with(&silent).unchecked("esp", "could not be found out");
     assert!(bios(&grub(DISK, "")).report().find("esp").is_none());

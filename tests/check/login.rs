@@ -58,6 +58,17 @@ fn a_password_file_has_to_be_there_then() {
 }
 
 #[test]
+fn kept_passwords_count() {
+    let mut machine = Machine::with(&users(true, LOCKED));
+    machine.file("root/etc/shadow", "root:$6$x$y:1::::::\ndaemon:*:1::::::\n");
+    machine.expect("login", Warning, &["no user has a password"]);
+    machine.options.keep = nixos_lustrate::keeplist::parse(b"etc/shadow").expect("a list");
+    machine.ok("login");
+    machine.file("root/etc/shadow", "root:!:1::::::\n");
+    machine.expect("login", Warning, &["no user has a password"]);
+}
+
+#[test]
 fn users_that_cannot_be_read_are_not_judged() {
     Machine::with(&System::new().text("activate", "")).unchecked("login", "could not be found");
     Machine::with(&System::new().part("users-groups.json", "{"))

@@ -131,6 +131,9 @@ fn the_image_of_a_hibernated_system_blocks() {
 fn the_engines_judgement_is_part_of_it() {
     let machine = Machine::new();
     machine.expect("plan", Ok, &["to /old-root move: etc, usr", "kept: etc/machine-id"]);
+    machine.directory("root/old-root.tmp/etc");
+    machine.expect("plan", Warning, &["in progress", "revert"]);
+    machine.remove("root/old-root.tmp");
     machine.file("root/old-root.tmp", "");
     machine.expect("plan", Blocker, &["old-root.tmp is there and is no directory"]);
 }

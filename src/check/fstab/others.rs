@@ -1,0 +1,48 @@
+//! What the fstab mounts besides root, /nix and /boot, and how it names disks.
+
+use crate::check::Finding;
+use crate::host::devices::{Target, is_fleeting};
+use crate::host::fstab::Entry;
+
+/// A mount of the configuration besides those: is its device there?
+pub(super) fn judge(entry: &Entry, target: &Target) -> Option<Finding> {
+    let id = "fstab-devices";
+    let (spec, point) = (&entry.spec, entry.point.display());
+    if entry.may_be_missing() || *target != Target::Missing {
+        return None;
+    }
+    if entry.fs_type == "swap" {
+        let found = format!("the configuration has swap on {spec}, and there is no such device");
+        let consequence = "The boot would wait 90 seconds for it";
+        let mend = "swapDevices = [ ]; or the device that it is now: swapon --show";
+        return Some(Finding::warning(id, found, consequence, mend));
+    }
+    Some(Finding::blocker(
+        id,
+        format!("the configuration mounts {spec} at {point}, and there is no such device"),
+        "The boot would wait for it, and end in emergency mode",
+        format!("Mend fileSystems.\"{point}\".device, or set its options = [ \"nofail\" ];"),
+    ))
+}
+
+/// Names by the order in which disks were found.
+pub(super) fn fleeting(fstab: &[Entry]) -> Finding {
+    let id = "device-names";
+    let names: Vec<&str> =
+        fstab.iter().map(|e| e.spec.as_str()).filter(|spec| is_fleeting(spec)).collect();
+    if names.is_empty() {
+        return Finding::ok(
+            id,
+            "the configuration names no disk by the order in which it was found",
+        );
+    }
+    Finding::warning(
+        id,
+        format!(
+            "the configuration names {} by the order in which disks were found",
+            names.join(", ")
+        ),
+        "With another kernel the order may be another, and the boot fail (nixos-infect#116)",
+        "Use /dev/disk/by-uuid/…; blkid tells it",
+    )
+}
