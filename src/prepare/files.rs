@@ -23,10 +23,17 @@ pub type Hash = [u8; 32];
 
 const CHUNK: usize = 1 << 20;
 
+const PREFIX: &[u8] = b".nixos-lustrate-";
+
+/// Whether a name is one that [`temporary`] gives.
+#[must_use]
+pub fn is_temporary(name: &Name) -> bool {
+    name.as_bytes().starts_with(PREFIX)
+}
+
 /// A name for a file that is not complete yet, or on its way out.
 #[must_use]
 pub fn temporary(name: &Name) -> Name {
-    const PREFIX: &[u8] = b".nixos-lustrate-";
     let room = crate::name::NAME_MAX - PREFIX.len();
     let end = &name.as_bytes()[..name.as_bytes().len().min(room)];
     Name::new(&[PREFIX, end].concat()).unwrap_or(Name::literal(".nixos-lustrate-"))

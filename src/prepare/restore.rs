@@ -3,7 +3,7 @@
 //! changed since, an update of the old system for example, stays.
 
 use super::catalog::{self, Catalog};
-use super::files::{From, temporary};
+use super::files::{From, is_temporary, temporary};
 use super::places::{Kept, Place};
 use super::saving::{How, Note, list_name};
 use super::site::Site;
@@ -68,7 +68,7 @@ pub fn restore(site: &Site, place: &Place, note: &Note) -> Result<Vec<String>> {
         if lists.was_there(path, item.vfat) {
             continue;
         }
-        if lists.is_of_others(path, Some(item)) {
+        if !path.last().is_some_and(is_temporary) && lists.is_of_others(path, Some(item)) {
             rest.push(format!(
                 "{} was made since by somebody else, and stays",
                 put_back.show(path)

@@ -5,13 +5,14 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::command::{self, Ended, LIMIT, binary, lustrate, run_limited};
+use crate::common::command::{self, LIMIT, binary, lustrate, run_limited};
 use crate::common::image::{Fs, Image, Mounted, Options};
 use crate::common::manifest::Manifest;
+use crate::common::nobody::{HERE, as_nobody};
 use crate::common::population::assert_untouched;
 use crate::common::skip::Skipped;
 use crate::common::system::System;
-use crate::common::{isolation, or_skip, require_root, strace};
+use crate::common::{or_skip, require_root, strace};
 
 fn keys(value: &Value) -> Vec<&str> {
     let mut keys: Vec<_> =
@@ -196,29 +197,10 @@ fn a_kernel_without_newer_calls_is_no_obstacle() {
     assert!(out.contains("warning  plan unchecked: ") && out.contains("rescue system"), "{out}");
 }
 
-/// The program as user nobody.
-fn as_nobody(arguments: &[&str], directory: &Path) -> Result<Ended, Skipped> {
-    use std::os::unix::fs::PermissionsExt;
-    let copy = isolation::new_directory().join("program");
-    // By another process: one that a test starts meanwhile would have the copy
-    // open for writing, and it could not be run (ETXTBSY).
-    let copied = Command::new("cp").arg(binary()).arg(&copy).status().expect("cp");
-    assert!(copied.success());
-    let closed =
-        |path: &&Path| std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 1 == 0);
-    if let Some(path) = copy.ancestors().skip(1).find(closed) {
-        return Err(Skipped::new(format!("{} is closed to user nobody", path.display())));
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
-    command.arg(&copy).args(arguments).current_dir(directory);
-    Ok(run_limited(&mut command, LIMIT))
-}
-
 #[test]
 fn without_root_it_says_what_it_could_not_see() {
     require_root!();
-    let ended = or_skip!(as_nobody(&["check"], Path::new("/")));
+    let ended = or_skip!(as_nobody(Path::new("/"), &["check"]));
     assert!([0, 3].contains(&ended.code), "{}", ended.err());
     let out = ended.out();
     assert!(
@@ -234,7 +216,7 @@ fn without_root_it_says_what_it_could_not_see() {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
         std::fs::set_permissions(mounted.path().join(path), mode).expect("a mode");
     }
-    let ended = or_skip!(as_nobody(&["check", "--root", "/proc/self/cwd"], mounted.path()));
+    let ended = or_skip!(as_nobody(mounted.path(), &["check", "--root", HERE]));
     let out = ended.out();
     for id in ["keepers", "closure"] {
         assert!(out.contains(&format!("warning  {id} unchecked: Failed to")), "{id}:\n{out}");

@@ -1,34 +1,12 @@
 //! Without root's privileges: clear words, and nothing touched.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::Command;
-
-use crate::common::command::{Ended, LIMIT, binary, on, run_limited};
+use crate::common::command::on;
 use crate::common::image::Fs;
 use crate::common::manifest::Manifest;
+use crate::common::nobody::{HERE, as_nobody};
 use crate::common::population::assert_untouched;
-use crate::common::skip::Skipped;
-use crate::common::{isolation, or_skip, require_root};
+use crate::common::{or_skip, require_root};
 use crate::{assert_refusal, changed};
-
-/// Where the root is for somebody who cannot reach its mount point.
-const HERE: &str = "/proc/self/cwd";
-
-/// The program as user nobody, in `root`.
-fn as_nobody(root: &Path, arguments: &[&str]) -> Result<Ended, Skipped> {
-    let copy = isolation::new_directory().join("program");
-    fs::copy(binary(), &copy).expect("a copy of the program");
-    let closed = |path: &&Path| fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 1 == 0);
-    if let Some(path) = copy.ancestors().skip(1).find(closed) {
-        return Err(Skipped::new(format!("{} is closed to user nobody", path.display())));
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
-    command.arg(&copy).args(arguments).current_dir(root);
-    Ok(run_limited(&mut command, LIMIT))
-}
 
 #[test]
 fn run_and_revert_need_root() {

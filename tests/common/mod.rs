@@ -25,6 +25,7 @@ pub mod image;
 pub mod initrd;
 pub mod isolation;
 pub mod manifest;
+pub mod nobody;
 pub mod population;
 pub mod skip;
 pub mod strace;

@@ -19,7 +19,7 @@ use crate::machine::{Boot, GRUB, Machine, assert_same};
 use crate::trace::{Call, changes, kill_at};
 
 /// Every how-manieth call by default.
-const EVERY: usize = 13;
+const EVERY: usize = 5;
 
 fn every() -> usize {
     if std::env::var_os("PREPARE_KILLS").is_some_and(|all| all == "all") { 1 } else { EVERY }

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::common::command::{LIMIT, binary, lustrate, run_limited};
 use crate::common::compare::Excuse;
+use crate::common::nobody::{HERE, as_nobody};
 use crate::common::{or_skip, require_root};
 use crate::machine::{Boot, GRUB, Machine, assert_same};
 
@@ -79,19 +80,9 @@ fn without_a_terminal_it_has_to_be_told_yes() {
 fn prepare_and_cancel_need_root() {
     require_root!();
     let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
-    let copy = machine.at("home/program");
-    fs::copy(binary(), &copy).expect("a copy of the program");
     let before = machine.manifest();
     for verb in ["prepare", "cancel"] {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(&copy);
-        command.args([verb, "--yes", "--root", "/proc/self/cwd"]).current_dir(machine.path());
-        let ended = run_limited(&mut command, LIMIT);
-        if ended.err().contains("setpriv: failed to execute") {
-            return crate::common::skip::say(&crate::common::skip::Skipped::new(
-                "nobody may not run it",
-            ));
-        }
+        let ended = or_skip!(as_nobody(machine.path(), &[verb, "--yes", "--root", HERE]));
         ended.expect(3).says(&[&format!("nixos-lustrate {verb} needs root"), "sudo"]);
     }
     assert_same(&before, &machine.manifest(), &Excuse::none());

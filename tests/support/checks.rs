@@ -36,6 +36,7 @@ fn naive_lustration(root: &Root<'_>) {
     for entry in ["var", "etc", "root"] {
         root.rename(format!("staging/.lustrate/new/{entry}"), entry);
     }
+    root.file("etc/NIXOS", "");
     root.rename("staging", "old-root");
 }
 
@@ -69,6 +70,7 @@ fn a_right_lustration_passes_and_wrong_ones_do_not() {
         }),
         ("etc/nixos: not at etc/nixos", |r| r.rename("etc/nixos", "old-root/etc/nixos")),
         ("root: mode \"0700\" -> \"0755\"", |r| r.mode("root", 0o755)),
+        ("etc/NIXOS is missing", |r| r.remove("etc/NIXOS")),
         ("marker is still there", |r| r.file("etc/NIXOS_LUSTRATE", "")),
         ("left-over: should not be there", |r| r.file("left-over", "")),
         ("boot/vmlinuz: mode", |r| r.mode("boot/vmlinuz", 0o600)),

@@ -40,6 +40,9 @@ impl Lists {
         match (after.get(path), now) {
             (Some(left), Some(now)) => !left.same_content(now),
             (None, None) => false,
+            // What the installer replaced comes back in any case: a cancel may have
+            // been interrupted where it made room for the old file.
+            (Some(left), None) => self.before.get(path).is_none_or(|old| old.same_content(left)),
             _ => true,
         }
     }
@@ -111,6 +114,10 @@ mod tests {
         assert!(known.is_of_others(&path("kept"), None), "removed by somebody");
         assert!(known.is_of_others(&path("new"), Some(&item(4, false))));
         assert!(!known.is_of_others(&path("gone"), None), "removed by the installer");
+        let before = catalog(&[("kept", 1), ("replaced", 9)], false);
+        let known = Lists::new(before, known.after, Catalog::new());
+        assert!(known.is_of_others(&path("kept"), None));
+        assert!(!known.is_of_others(&path("replaced"), None), "it comes back in any case");
         // Interrupted: whatever there is was the installer's.
         assert!(!lists(None).is_of_others(&path("new"), Some(&item(4, false))));
     }
