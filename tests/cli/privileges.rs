@@ -1,5 +1,7 @@
 //! Without root's privileges: clear words, and nothing touched.
 
+use std::path::Path;
+
 use crate::common::command::on;
 use crate::common::image::Fs;
 use crate::common::manifest::Manifest;

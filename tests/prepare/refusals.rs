@@ -1,9 +1,8 @@
 //! What is refused, with nothing touched: exit status 3, and a clear message.
 
 use std::fs;
-use std::process::Command;
 
-use crate::common::command::{LIMIT, binary, lustrate, run_limited};
+use crate::common::command::lustrate;
 use crate::common::compare::Excuse;
 use crate::common::nobody::{HERE, as_nobody};
 use crate::common::{or_skip, require_root};
