@@ -2,6 +2,7 @@
 # host-side commands, clap and serde. Both are meant for pkgsStatic.
 {
   lib,
+  stdenv,
   rustPlatform,
   installShellFiles,
   variant ? "full",
@@ -32,8 +33,6 @@ rustPlatform.buildRustPackage {
       (fileset.maybeMissing ../build.rs)
       (fileset.maybeMissing ../README.md)
       (fileset.maybeMissing ../LICENSE)
-      (fileset.maybeMissing ../man)
-      (fileset.maybeMissing ../completions)
       # Cargo wants every target of Cargo.toml to exist.
       (fileset.fileFilter (file: file.hasExt "rs") ../tests)
       (fileset.maybeMissing ../benches)
@@ -67,12 +66,14 @@ rustPlatform.buildRustPackage {
           install -D -m 0444 "initrd/nixos-lustrate-purge.$unit" \
             "$out/lib/systemd/system/nixos-lustrate-purge.$unit"
         done
-        for page in man/*.[1-8]; do
-          [ ! -e "$page" ] || installManPage "$page"
-        done
-        for file in completions/*.bash completions/*.fish completions/_*; do
-          [ ! -e "$file" ] || installShellCompletion "$file"
-        done
+        installManPage src/man/*.8
+      ''
+      # The program prints them, where it can be run.
+      + lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
+        installShellCompletion --cmd nixos-lustrate \
+          --bash <("$out/bin/nixos-lustrate" completions bash) \
+          --zsh <("$out/bin/nixos-lustrate" completions zsh) \
+          --fish <("$out/bin/nixos-lustrate" completions fish)
       '';
 
   meta = {

@@ -14,6 +14,8 @@ mod guard;
 #[cfg(feature = "full")]
 mod json;
 mod logging;
+#[cfg(feature = "full")]
+mod manual;
 mod overlay;
 mod privileges;
 mod refusals;
