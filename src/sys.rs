@@ -168,7 +168,7 @@ pub(crate) fn stat(dir: impl AsFd, name: Option<&Name>) -> Result<Stat> {
         })
     })?;
     #[cfg(feature = "full")]
-    if answer == Err(Errno::ENOSYS) {
+    if older::lacks_statx(&answer) {
         return older::stat(dir, name);
     }
     answer?;

@@ -2,12 +2,23 @@
 //! sandbox that knows only older calls.
 
 use std::os::fd::AsFd;
+use std::sync::OnceLock;
 
+use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, fstat, fstatat};
 
 use super::{Kind, Result, Stat};
 use crate::name::Name;
+
+/// Whether this is such a system, by the first answer of statx(2). What one
+/// call tells must be comparable with what another does: a later `ENOSYS` is an
+/// error like any other.
+pub(super) fn lacks_statx<T>(answer: &Result<T>) -> bool {
+    static LACKS: OnceLock<bool> = OnceLock::new();
+    let is_missing = matches!(answer, Err(Errno::ENOSYS));
+    *LACKS.get_or_init(|| is_missing) && is_missing
+}
 
 /// As [`super::stat`], without the mount and without inode flags.
 pub(super) fn stat(dir: impl AsFd, name: Option<&Name>) -> Result<Stat> {
