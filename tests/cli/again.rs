@@ -5,11 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::changed;
-use crate::common::command::on;
+use crate::common::command::{arguments, on};
 use crate::common::compare::Excuse;
 use crate::common::image::{Fs, Mounted};
-use crate::common::manifest::Manifest;
+use crate::common::manifest::{IMMUTABLE, Manifest};
 use crate::common::population::{assert_nothing_lost, assert_same_population};
+use crate::common::skip::Skipped;
+use crate::common::strace::{self, Call, Fault};
 use crate::common::trees::typical::KEEPERS;
 use crate::common::trees::{self, Root};
 use crate::common::{or_skip, require_root};
@@ -190,4 +192,32 @@ fn a_keep_that_comes_too_late_is_said_to_be_ignored() {
     let ended = crate::with("run", mounted.path(), &["--keep", "srv"]).expect(0);
     assert!(ended.err().contains("warning: --keep is ignored: "), "{}", ended.err());
     assert!(mounted.path().join("old-root/srv").exists());
+}
+
+/// The record of a revert is in a dated directory when `nixos-root` is the user's.
+#[test]
+fn a_cut_before_the_last_flag_is_made_good_whatever_the_new_root_is_called() {
+    require_root!();
+    or_skip!(strace::available());
+    let prepared = || {
+        let made = crate::sealed(Fs::Ext4, |root| {
+            root.directory("nixos-root", 0o755);
+            root.flags("", IMMUTABLE)
+        })?;
+        on("run", made.1.path()).expect(0);
+        Ok::<_, Skipped>(made)
+    };
+    let last = {
+        let (_image, mounted) = or_skip!(prepared());
+        strace::trace("ioctl", arguments("revert", mounted.path(), &[])).calls.len()
+    };
+    let (_image, mounted) = or_skip!(prepared());
+    let call = Call { name: "ioctl".into(), nth: last, line: String::new() };
+    let ended = strace::run_with(Fault::Kill, &call, arguments("revert", mounted.path(), &[]));
+    assert!(ended.was_killed(), "{}", ended.err());
+    assert_eq!(names(mounted.path(), "nixos-root-").len(), 1);
+    let is_immutable = |path: &Path| Manifest::of(path).get(b"").map(|n| n.flags & IMMUTABLE != 0);
+    assert_eq!(is_immutable(mounted.path()), Some(false));
+    on("revert", mounted.path()).expect(0);
+    assert_eq!(is_immutable(mounted.path()), Some(true));
 }
