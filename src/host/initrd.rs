@@ -1,5 +1,7 @@
-//! What an initrd has: the names of its files. It may begin with an uncompressed
-//! archive of microcode, and goes on compressed by zstd, gzip or xz.
+//! What an initrd has: the names of its files. It is any number of archives, one
+//! behind the other, each as it is or compressed by zstd, gzip or xz: microcode in
+//! front, secrets behind (Documentation/driver-api/early-userspace/
+//! buffer-format.rst).
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -63,34 +65,43 @@ pub(crate) fn is_module(path: &str, module: &str) -> bool {
 }
 
 fn list(content: &[u8]) -> std::result::Result<Listing, String> {
-    let mut names = Names::new();
-    // Writing to it cannot fail.
-    let _ = names.write_all(content);
-    let mut found = std::mem::take(&mut names.names);
-    if let Some(at) = names.foreign_at {
-        let rest = usize::try_from(at).ok().and_then(|at| content.get(at..)).unwrap_or_default();
-        found.extend(unpack(rest)?);
-    } else if names.is_cut_off() {
-        return Err("it is cut off".to_owned());
+    let mut found = Vec::new();
+    let mut rest = content;
+    loop {
+        let mut names = Names::new();
+        // Writing to it cannot fail.
+        let _ = names.write_all(rest);
+        found.append(&mut names.names);
+        let Some(at) = names.foreign_at else {
+            let cut_off = names.is_cut_off();
+            return if cut_off {
+                Err("it is cut off".into())
+            } else {
+                Ok(Listing { names: found })
+            };
+        };
+        rest = usize::try_from(at).ok().and_then(|at| rest.get(at..)).unwrap_or_default();
+        found.extend(unpack(&mut rest)?);
     }
-    Ok(Listing { names: found })
 }
 
-fn unpack(mut rest: &[u8]) -> std::result::Result<Vec<String>, String> {
+/// The names in the compressed archive at the beginning of `rest`, which is behind
+/// it afterwards.
+fn unpack(rest: &mut &[u8]) -> std::result::Result<Vec<String>, String> {
     let mut names = Names::new();
     let mut sink = Limited { names: &mut names, left: MAX_UNPACKED };
     let said = |error: &dyn std::fmt::Display| format!("it cannot be unpacked: {error}");
     if rest.starts_with(b"\x28\xb5\x2f\xfd") {
         while rest.starts_with(b"\x28\xb5\x2f\xfd") {
-            let decoder = ruzstd::decoding::StreamingDecoder::new(&mut rest);
+            let decoder = ruzstd::decoding::StreamingDecoder::new(&mut *rest);
             let mut decoder = decoder.map_err(|e| said(&e))?;
             io::copy(&mut decoder, &mut sink).map_err(|e| said(&e))?;
         }
     } else if rest.starts_with(b"\x1f\x8b") {
-        let mut decoder = flate2::bufread::GzDecoder::new(&mut rest);
+        let mut decoder = flate2::bufread::GzDecoder::new(&mut *rest);
         io::copy(&mut decoder, &mut sink).map_err(|e| said(&e))?;
     } else if rest.starts_with(b"\xfd7zXZ\0") {
-        lzma_rs::xz_decompress(&mut rest, &mut sink).map_err(|e| match e {
+        lzma_rs::xz_decompress(rest, &mut sink).map_err(|e| match e {
             lzma_rs::error::Error::IoError(e) => said(&e),
             e => format!("it cannot be unpacked: {e:?}"),
         })?;
@@ -157,6 +168,20 @@ mod tests {
                 assert!(listing.has("init") && listing.has_path("init"));
                 assert!(listing.has_module("dm_mod") && !listing.has_module("dm"));
                 assert_eq!(listing.has("GenuineIntel.bin"), !prefix.is_empty());
+                if packed.starts_with(b"\xfd7zXZ") {
+                    continue; // its decoder wants nothing behind
+                }
+                // What append-initrd-secrets and the like put behind it.
+                let behind = archive(&[("secret", 10)]);
+                let mut gzip =
+                    flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                gzip.write_all(&behind).expect("compressed");
+                for secrets in [behind, gzip.finish().expect("compressed")] {
+                    let zeros = vec![0; 3];
+                    let all = [prefix.as_slice(), &packed, &zeros, &secrets].concat();
+                    let listing = list(&all).expect("a listing");
+                    assert!(listing.has("init") && listing.has("secret"));
+                }
             }
         }
     }
