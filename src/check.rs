@@ -39,6 +39,7 @@ mod storage;
 mod surroundings;
 
 pub use finding::{Finding, Level};
+pub(crate) use show::colour;
 
 /// What is to be examined.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,7 +236,7 @@ pub enum Form {
 pub fn command(options: &Options, form: Form) -> Result<(), Error> {
     let report = examine(options)?;
     print(&match form {
-        Form::Text => report.to_text(show::colour()),
+        Form::Text => report.to_text(colour()),
         Form::Json => report.to_json(),
     })?;
     if report.blocks() { Err(Error::Blocked) } else { Ok(()) }

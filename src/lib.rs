@@ -40,5 +40,7 @@ pub mod resolve;
 pub mod status;
 pub mod survey;
 pub mod sys;
+#[cfg(feature = "full")]
+pub mod terminal;
 pub mod time;
 pub mod tree;

@@ -11,7 +11,7 @@
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
-use crate::check::{self, Colour, DefaultKeep, Level};
+use crate::check::{self, DefaultKeep, Level};
 use crate::commands;
 use crate::environment::{View, environment};
 use crate::error::{Error, Refusal, Stop};
@@ -148,9 +148,7 @@ fn examine(site: &Site, options: &Options) -> Result<(), Error> {
     if let Some(unknown) = options.despite.iter().find(|id| report.find(id).is_none()) {
         return Err(Error::Usage(format!("--despite: check has nothing to say about '{unknown}'")));
     }
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let colour = !no_color && std::io::stdout().is_terminal();
-    say(&report.to_text(if colour { Colour::Ansi } else { Colour::None }));
+    say(&report.to_text(check::colour()));
     say("\n");
     let blockers = report.findings.iter().filter(|f| f.level == Level::Blocker);
     let blockers = blockers.filter(|f| !options.despite.iter().any(|id| id == f.id));

@@ -1,18 +1,18 @@
 //! A report as text, in 80 columns; colour only on a terminal.
 
 use std::fmt::Write;
-use std::io::IsTerminal;
 
 use super::{Colour, Finding, Level, Report};
+use crate::terminal::takes_escapes;
 
 const WIDTH: usize = 80;
 /// The longest level and a space.
 const INDENT: usize = 9;
 
 /// Whether the standard output takes colours (<https://no-color.org>).
-pub(super) fn colour() -> Colour {
+pub(crate) fn colour() -> Colour {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if !no_color && std::io::stdout().is_terminal() { Colour::Ansi } else { Colour::None }
+    if !no_color && takes_escapes(&std::io::stdout()) { Colour::Ansi } else { Colour::None }
 }
 
 pub(super) fn text(report: &Report, colour: Colour) -> String {

@@ -2,13 +2,14 @@
 //! only, and Ctrl-C, which stops it where it can be taken up again.
 
 use std::cell::Cell;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::step::Result;
 use crate::error::Stop;
+use crate::terminal::takes_escapes;
 
 /// How often the line on the terminal changes.
 const EVERY: Duration = Duration::from_millis(200);
@@ -45,7 +46,7 @@ impl Watch {
     #[must_use]
     pub fn new() -> Self {
         let interrupted = Arc::new(AtomicBool::new(false));
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = takes_escapes(&std::io::stderr());
         Self { interrupted, terminal, shielded: Cell::new(false), task: Cell::new(None) }
     }
 

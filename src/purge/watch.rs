@@ -1,9 +1,10 @@
 //! Looks after a purge at work: interrupts, and, on a terminal, how far it is.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{Write, stderr};
 use std::time::{Duration, Instant};
 
 use super::halt::Halt;
+use crate::terminal::takes_escapes;
 
 /// A terminal line is written no more often than this.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -29,7 +30,7 @@ pub(super) fn may_go_on() -> Result<(), Halt> {
 
 impl Watch {
     pub(super) fn new() -> Self {
-        let terminal = stderr().is_terminal() && log::max_level() >= log::LevelFilter::Info;
+        let terminal = takes_escapes(&stderr()) && log::max_level() >= log::LevelFilter::Info;
         let (what, told) = (String::new(), Instant::now());
         Self { total: 0, here: 0, what, told, terminal, shown: false }
     }
