@@ -9,7 +9,7 @@ use super::disk::{Disk, discard, scratch};
 use super::drive::{Drive, Path};
 use super::kernel::Kernel;
 use super::layout::Layout;
-use super::machine::{Machine, Waited};
+use super::machine::{Machine, Source, Waited};
 use super::report::Report;
 use super::stage1::{Kind, Stage1};
 
@@ -108,7 +108,9 @@ impl<'a> Boot<'a> {
             append.push(' ');
             append.push_str(word);
         }
-        let start = || Machine::start(&kernel().vmlinux, &initrd, &append, &self.drives);
+        let kernel = kernel().vmlinux.clone();
+        let source = Source { kernel: Some((kernel, initrd.clone(), append)), variables: None };
+        let start = || Machine::start(&source, &self.drives);
         let mut machine = start();
         if machine.wait_for(&SIGNS_OF_LIFE, AWAKE) == Waited::TimedOut {
             drop(machine);

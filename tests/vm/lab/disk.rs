@@ -57,9 +57,17 @@ impl Disk {
         Self { path, kind, options }
     }
 
+    /// A copy of a disk with partitions: what this type looks into is the one
+    /// that is mounted with these options.
+    pub fn partitioned(image: &Path, kind: Fs, options: &str) -> Self {
+        let mut disk = Self::copy_of(image, kind);
+        options.clone_into(&mut disk.options);
+        disk
+    }
+
     /// The same disk at this moment: what a power cut leaves.
     pub fn copy(&self) -> Self {
-        Self::copy_of(&self.path, self.kind)
+        Self::partitioned(&self.path, self.kind, &self.options)
     }
 
     fn copy_of(image: &Path, kind: Fs) -> Self {
@@ -82,6 +90,11 @@ impl Disk {
     /// Mounts it on the host for as long as `look` takes.
     pub fn mounted<T>(&self, look: impl FnOnce(&Path) -> T) -> T {
         mounted(&self.path, self.kind, &self.options, look)
+    }
+
+    /// Mounts the file system that is on a disk with these options.
+    pub fn mounted_with<T>(image: &Path, options: &str, look: impl FnOnce(&Path) -> T) -> T {
+        mounted(image, Fs::Ext4, options, look)
     }
 
     pub fn manifest(&self) -> Manifest {

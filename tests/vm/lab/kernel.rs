@@ -14,6 +14,8 @@ const XZ_MAGIC: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
 pub struct Kernel {
     pub release: String,
     pub vmlinux: PathBuf,
+    /// As it was packaged, for a boot loader.
+    pub vmlinuz: PathBuf,
     modules: PathBuf,
 }
 
@@ -30,10 +32,13 @@ impl Kernel {
             .split_once("Candidate: ")
             .and_then(|(_, rest)| rest.split_whitespace().next())
             .expect("a candidate version");
-        let folder = cache::once(package, version, |place| unpack(package, place));
+        let folder = cache::once(package, &format!("{version}-with-vmlinuz"), |place| {
+            unpack(package, place)
+        });
         let release = package.trim_start_matches("linux-image-").to_owned();
         Self {
             vmlinux: folder.join("vmlinux"),
+            vmlinuz: folder.join("vmlinuz"),
             modules: folder.join("lib/modules").join(&release),
             release,
         }
@@ -86,7 +91,9 @@ fn unpack(package: &str, place: &Path) {
     output(Command::new("depmod").arg("-b").arg(place).arg(release));
 
     let boot = place.join("boot");
-    let vmlinuz = fs::read(boot.join(format!("vmlinuz-{release}"))).expect("vmlinuz");
+    let whole = place.join("vmlinuz");
+    fs::rename(boot.join(format!("vmlinuz-{release}")), &whole).expect("vmlinuz");
+    let vmlinuz = fs::read(whole).expect("vmlinuz");
     let start = vmlinuz
         .windows(XZ_MAGIC.len())
         .position(|window| window == XZ_MAGIC)

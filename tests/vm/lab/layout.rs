@@ -41,6 +41,8 @@ pub enum Nix {
 #[derive(Clone, Debug)]
 pub struct Layout {
     pub fs: Fs,
+    /// The root's device.
+    pub root: &'static str,
     pub nix: Nix,
     pub read_only: bool,
     /// `/var/log` is a bind mount of `/nix/persist/var/log`.
@@ -59,14 +61,15 @@ pub struct Mount {
 
 impl Layout {
     pub fn new(fs: Fs) -> Self {
-        Self { fs, nix: Nix::Root, read_only: false, var_log: true, etc_overlay: false }
+        let root = "/dev/vda";
+        Self { fs, root, nix: Nix::Root, read_only: false, var_log: true, etc_overlay: false }
     }
 
     /// In the order in which they can be mounted, the root first.
     pub fn mounts(&self) -> Vec<Mount> {
         let access = if self.read_only { "ro" } else { "rw" };
         let mut mounts = vec![Mount {
-            device: "/dev/vda",
+            device: self.root,
             point: "/",
             kind: self.fs.name(),
             options: format!("{access},{}", self.fs.options()),

@@ -2,7 +2,7 @@
 //! without a limit.
 
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -32,6 +32,44 @@ struct Seen {
     closed: bool,
 }
 
+/// Where the kernel comes from. Without one, from the boot loader that the
+/// firmware finds on the first disk.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// QEMU loads it: kernel, initrd, command line.
+    pub kernel: Option<(PathBuf, PathBuf, String)>,
+    /// The firmware is OVMF, and has its variables in this file; else SeaBIOS.
+    pub variables: Option<PathBuf>,
+}
+
+/// OVMF, of Debian's package ovmf.
+const OVMF: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+/// Its variables before the first boot.
+pub const OVMF_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+impl Source {
+    /// Mebibytes. What boots by a loader of its own is a whole distribution.
+    fn memory(&self) -> &'static str {
+        if self.kernel.is_some() && self.variables.is_none() { "512" } else { "768" }
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let text = |path: &Path| path.display().to_string();
+        let mut arguments = Vec::new();
+        if let Some((kernel, initrd, append)) = &self.kernel {
+            arguments.extend(["-kernel".to_owned(), text(kernel)]);
+            arguments.extend(["-initrd".to_owned(), text(initrd)]);
+            arguments.extend(["-append".to_owned(), append.clone()]);
+        }
+        if let Some(variables) = &self.variables {
+            let flash = "if=pflash,format=raw";
+            arguments.extend(["-drive".to_owned(), format!("{flash},readonly=on,file={OVMF}")]);
+            arguments.extend(["-drive".to_owned(), format!("{flash},file={}", text(variables))]);
+        }
+        arguments
+    }
+}
+
 /// What waiting came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
@@ -45,7 +83,7 @@ pub enum Waited {
 
 impl Machine {
     /// Switches it on, as soon as fewer than two others run.
-    pub fn start(kernel: &Path, initrd: &Path, append: &str, drives: &[Drive<'_>]) -> Self {
+    pub fn start(source: &Source, drives: &[Drive<'_>]) -> Self {
         let slot = Slot::take();
         let mut command = Command::new("qemu-system-x86_64");
         command
@@ -58,15 +96,12 @@ impl Machine {
                 "-smp",
                 "2",
                 "-m",
-                "512",
+                source.memory(),
                 "-M",
                 "pc",
             ])
-            .args(["-serial", "stdio", "-append", append])
-            .arg("-kernel")
-            .arg(kernel)
-            .arg("-initrd")
-            .arg(initrd);
+            .args(["-serial", "stdio"])
+            .args(source.arguments());
         for (number, drive) in drives.iter().enumerate() {
             command.args(drive.arguments(number));
         }
@@ -95,6 +130,13 @@ impl Machine {
     pub fn console(&self) -> String {
         let seen = self.console.state.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&seen.text).replace('\r', "")
+    }
+
+    /// What it has shown after the first `skip` bytes.
+    pub fn console_from(&self, skip: usize) -> String {
+        let seen = self.console.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = seen.text.get(skip..).unwrap_or_default();
+        String::from_utf8_lossy(text).replace('\r', "")
     }
 
     /// Waits for one of these texts anywhere on the console.

@@ -7,7 +7,7 @@
 
 pub mod boot;
 mod busybox;
-mod cache;
+pub mod cache;
 pub mod chance;
 pub mod check;
 pub mod closure;

@@ -1,0 +1,4 @@
+//! What must hold on the way from Debian to NixOS and back, one file for each matter.
+
+mod back;
+mod story;
