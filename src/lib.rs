@@ -12,6 +12,8 @@ pub mod check;
 pub mod cli;
 pub mod cmdline;
 pub mod commands;
+#[cfg(feature = "full")]
+pub mod console;
 pub mod disk;
 pub mod environment;
 pub mod error;

@@ -1,15 +1,23 @@
 //! The lines on standard output: one for each step, and the two announcements
 //! of the time in which neither system boots (P2).
 
-use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use super::step::News;
+
+/// As it is shown: in lines that fit on a terminal; elsewhere programs read them.
+fn on_console(text: &str, indent: usize) -> String {
+    let is_terminal = std::io::stdout().is_terminal();
+    if is_terminal { crate::console::folded(text, indent) } else { text.to_owned() }
+}
+
+/// The column of the words and two spaces.
+const INDENT: usize = 11;
 
 /// Prints; somebody who has closed the pipe does not stop a step.
 pub fn say(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(on_console(text, 0).as_bytes()).and_then(|()| out.flush());
 }
 
 /// One line for a step.
@@ -22,7 +30,7 @@ pub fn news(news: News<'_>, title: impl Fn(&str) -> &'static str) {
         News::Undone(step, rest) => {
             let mut text = line("undone", title(step));
             for sentence in rest {
-                let _ = writeln!(text, "           {sentence}");
+                text.push_str(&line("", sentence));
             }
             say(&text);
         }
@@ -32,7 +40,7 @@ pub fn news(news: News<'_>, title: impl Fn(&str) -> &'static str) {
 /// A line with its first word in a column of its own.
 #[must_use]
 pub fn line(word: &str, rest: &str) -> String {
-    format!("{word:<9}  {rest}\n")
+    on_console(&format!("{word:<9}  {rest}\n"), INDENT)
 }
 
 /// The beginning of the time in which neither system may boot.

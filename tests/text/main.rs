@@ -1,0 +1,11 @@
+//! What people read, held to the program: its messages, the manual page, and
+//! README.md.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod diagnostics;
+mod extract;
+mod messages;
+mod samples;
+mod source;
+mod syntax;
