@@ -68,8 +68,8 @@ fn items() -> Vec<String> {
 fn the_manual_has_each_message_that_stops_somebody() {
     let items = items();
     let missing: Vec<_> = titles().into_iter().filter(|(_, t)| !items.contains(t)).collect();
-    let missing: String =
-        missing.iter().map(|(path, title)| format!("{path}: {title}\n")).collect();
+    let missing: Vec<_> = missing.iter().map(|(path, title)| format!("{path}: {title}")).collect();
+    let missing = missing.join("\n");
     assert!(missing.is_empty(), "not among DIAGNOSTICS:\n{missing}");
 }
 
