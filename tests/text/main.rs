@@ -14,3 +14,4 @@ mod readme;
 mod samples;
 mod source;
 mod syntax;
+mod typed;
