@@ -1,6 +1,8 @@
 //! Text for a console of 80 columns: broken at spaces, so that no word, and no
 //! path in it, is cut in two.
 
+use std::io::IsTerminal;
+
 /// The width of the narrowest console that there is.
 pub const WIDTH: usize = 80;
 
@@ -13,6 +15,12 @@ pub fn folded(text: &str, indent: usize) -> String {
         one(&mut folded, line, indent);
     }
     folded
+}
+
+/// The same where somebody reads it; elsewhere programs do, line by line.
+#[must_use]
+pub fn shown_on(stream: &impl IsTerminal, text: String, indent: usize) -> String {
+    if stream.is_terminal() { folded(&text, indent) } else { text }
 }
 
 fn one(folded: &mut String, line: &str, indent: usize) {

@@ -1,15 +1,10 @@
 //! The lines on standard output: one for each step, and the two announcements
 //! of the time in which neither system boots (P2).
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
 use super::step::News;
-
-/// As it is shown: in lines that fit on a terminal; elsewhere programs read them.
-fn on_console(text: &str, indent: usize) -> String {
-    let is_terminal = std::io::stdout().is_terminal();
-    if is_terminal { crate::console::folded(text, indent) } else { text.to_owned() }
-}
+use crate::console::shown_on;
 
 /// The column of the words and two spaces.
 const INDENT: usize = 11;
@@ -17,7 +12,7 @@ const INDENT: usize = 11;
 /// Prints; somebody who has closed the pipe does not stop a step.
 pub fn say(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(on_console(text, 0).as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(shown_on(&out, text.to_owned(), 0).as_bytes()).and_then(|()| out.flush());
 }
 
 /// One line for a step.
@@ -40,7 +35,7 @@ pub fn news(news: News<'_>, title: impl Fn(&str) -> &'static str) {
 /// A line with its first word in a column of its own.
 #[must_use]
 pub fn line(word: &str, rest: &str) -> String {
-    on_console(&format!("{word:<9}  {rest}\n"), INDENT)
+    shown_on(&std::io::stdout(), format!("{word:<9}  {rest}\n"), INDENT)
 }
 
 /// The beginning of the time in which neither system may boot.

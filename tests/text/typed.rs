@@ -35,6 +35,9 @@ use Runs::{Here, In, Nowhere};
 const NETWORK: &str = "needs the network, and changes the machine";
 
 const COMMANDS: &[(&str, Runs)] = &[
+    ("apt-get install -y git ca-certificates", Nowhere(NETWORK)),
+    ("git clone https://github.com/nixos-lustrate/nixos-lustrate", Nowhere(NETWORK)),
+    ("cd nixos-lustrate", Nowhere("cargo test is there already")),
     ("tests/demo", In("tests/run", "heavy=(small demo ")),
     ("tests/run", In(".ci/run", "tests/run")),
     ("tests/run quick", In(".ci/run", "tests/run")), // which runs all
