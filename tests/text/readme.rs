@@ -202,10 +202,12 @@ fn its_snippets_of_nix_are_modules() {
     std::os::unix::fs::symlink(checkout(), dir.join("nixos-lustrate")).expect("a link");
     fs::write(dir.join("hardware-configuration.nix"), "{ }").expect("a file");
     let blocks = blocks();
-    let snippets: Vec<_> = blocks.iter().filter(|block| block.language == "nix").collect();
-    assert_eq!(snippets.len(), 3);
-    for (at, block) in snippets.iter().enumerate() {
-        let text = block.lines.join("\n");
+    let snippets = blocks.iter().filter(|block| block.language == "nix");
+    let mut snippets: Vec<String> = snippets.map(|block| block.lines.join("\n")).collect();
+    let echoed = commands().into_iter().filter(|command| command.starts_with("echo '{"));
+    snippets.extend(echoed.filter_map(|command| Some(command.split('\'').nth(1)?.to_owned())));
+    assert_eq!(snippets.len(), 4);
+    for (at, text) in snippets.iter().enumerate() {
         let module = if text.starts_with('{') {
             text.clone()
         } else {
@@ -217,7 +219,8 @@ fn its_snippets_of_nix_are_modules() {
             inputs.nixos-lustrate = (import ./nixos-lustrate/flake.nix).outputs { self = { }; nixpkgs = { }; };
             lib = { mkOption = o: o; literalExpression = x: x; types = { }; };
             known = (import ./nixos-lustrate/initrd/options.nix { inherit lib; pkgs = { }; }).options.boot.initrd.lustrate;
-            module = import ./snippet.nix { inherit inputs; pkgs.pkgsStatic.callPackage = file: _: file; };
+            snippet = import ./snippet.nix;
+            module = (if builtins.isFunction snippet then snippet else _: snippet) { inherit inputs; pkgs.pkgsStatic.callPackage = file: _: file; };
             files = module.imports ++ (module.environment.systemPackages or [ ]);
           in
             assert module.boot.initrd.lustrate.enable;

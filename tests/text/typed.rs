@@ -71,6 +71,16 @@ const COMMANDS: &[(&str, Runs)] = &[
          nixos-config=/etc/nixos/configuration.nix -iA system",
         Nowhere("needs nixpkgs, and builds a system"),
     ),
+    (
+        "echo '{ imports = [ ./nixos-lustrate/initrd/module.nix ]; \
+         boot.initrd.lustrate.enable = true; }' > /etc/nixos/lustrate.nix",
+        In("tests/text/readme.rs", "its_snippets_of_nix_are_modules"),
+    ),
+    (
+        "curl https://raw.githubusercontent.com/elitak/nixos-infect/master/nixos-infect | \
+         NIXOS_IMPORT=./lustrate.nix bash -x",
+        Nowhere(NETWORK),
+    ),
     ("nixos-lustrate check", Here),
     ("nixos-lustrate check --root /mnt", Here),
     ("nixos-lustrate check --system PATH", Here),
