@@ -152,6 +152,21 @@ fn the_states_are_those_of_status() {
     }
 }
 
+/// What it says that the console will show on the way.
+#[test]
+fn what_to_expect_is_what_is_said() {
+    let section = README.split("## Install NixOS in place").nth(1).expect("the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let messages =
+        fs::read_to_string(checkout().join("tests/text/messages.txt")).expect("the messages");
+    let expected =
+        ["The next boot lustrates.", "Beginning the lustration of /sysroot", "Lustrated /sysroot"];
+    for said in expected {
+        assert!(section.contains(&format!("`{said}`")), "{said}");
+        assert!(messages.contains(&said.replace("/sysroot", "/mnt")), "{said}");
+    }
+}
+
 /// Each state, in the order of the table; a new one does not compile.
 fn states() -> [State; 7] {
     let all = [
