@@ -85,9 +85,10 @@ in
       {
         assertion = faulty == [ ];
         message = ''
-          boot.initrd.lustrate.keep: ${quote faulty}: empty, the root itself, with "..", or
-          with a name of more than 255 bytes, so a run would refuse the whole list. Write a path that begins at the root,
-          such as "etc/ssh"; to keep everything, do not lustrate.
+          boot.initrd.lustrate.keep: ${quote faulty}: empty, the root itself, with "..",
+          or with a name of more than 255 bytes, so a run would refuse the whole list.
+          Write a path that begins at the root, such as "etc/ssh"; to keep everything, do
+          not lustrate.
         '';
       }
       {
@@ -108,9 +109,9 @@ in
       ''
       ++ lib.optional (rootType == "zfs" && lib.versionOlder config.boot.zfs.package.version "2.2") ''
         boot.initrd.lustrate: ZFS ${config.boot.zfs.package.version} cannot exchange two
-        directories in one step, so during a lustration there is an instant without /etc.
-        A power cut then is still mended by the next boot. Use ZFS 2.2 or later to be rid
-        of that instant.
+        directories in one step, so during a lustration there is an instant without
+        /etc. A power cut then is still mended by the next boot. Use ZFS 2.2 or later to
+        be rid of that instant.
       ''
       ++ lib.optional (cfg.everyBoot && sound == [ ]) ''
         boot.initrd.lustrate.everyBoot: boot.initrd.lustrate.keep is empty, so each boot
@@ -123,9 +124,10 @@ in
         ${quote (map onRoot lostHostKeys)} to boot.initrd.lustrate.keep.
       ''
       ++ lib.optional (cfg.everyBoot && lostSwapFiles != [ ]) ''
-        boot.initrd.lustrate.everyBoot: the swap files ${quote lostSwapFiles} are not kept,
-        so each boot leaves one more of them in an old root until the disk is full. Add
-        them to boot.initrd.lustrate.keep, or put them on a file system of their own.
+        boot.initrd.lustrate.everyBoot: the swap files ${quote lostSwapFiles} are not
+        kept, so each boot leaves one more of them in an old root until the disk is
+        full. Add them to boot.initrd.lustrate.keep, or put them on a file system of
+        their own.
       '';
   };
 }

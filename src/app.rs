@@ -129,7 +129,10 @@ fn whole(root: &Root, looked: &Look, word: &str) -> Result<(), Error> {
         return Ok(());
     }
     Err(Refusal::new(
-        format!("{} is half-way through an exchange, and lustrate={word} stops there", root.shown),
+        format!(
+            "{} is half-way through a lustration or a revert, and lustrate={word} does not go on",
+            root.shown
+        ),
         "Half a system would have booted",
         format!(
             "To go on: boot again without lustrate={word}. To go back: lustrate=revert instead"

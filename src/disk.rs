@@ -274,13 +274,13 @@ impl Tree for Disk {
         match opened {
             // No such flags here: not a regular file or directory, or vfat.
             Err(Errno::ENOTTY | Errno::EOPNOTSUPP | Errno::ENXIO) => Ok(0),
-            flags => flags.map_err(dir.failed("read the inode flags of", name)),
+            flags => flags.map_err(dir.failed("read the flags of", name)),
         }
     }
 
     fn set_flags(&self, dir: &Dir, name: Option<&Name>, flags: u32) -> Result<()> {
         let set = open_for_flags(dir, name).and_then(|fd| sys::set_flags(&fd, flags));
-        self.change(set).map_err(dir.failed("set the inode flags of", name))
+        self.change(set).map_err(dir.failed("set the flags of", name))
     }
 
     fn sync(&self, dir: &Dir) -> Result<()> {

@@ -23,6 +23,9 @@ enum Sink {
     Journal,
     /// stderr, read by a person.
     Person,
+    /// The same on a terminal.
+    #[cfg(feature = "full")]
+    Terminal,
 }
 
 /// The logger of the program.
@@ -39,6 +42,8 @@ pub fn install(in_initrd: bool, verbosity: i8) {
     let sink = match (in_initrd, journal) {
         (true, true) => Sink::Journal,
         (true, false) => Sink::Kernel(OnceLock::new()),
+        #[cfg(feature = "full")]
+        (false, _) if std::io::IsTerminal::is_terminal(&std::io::stderr()) => Sink::Terminal,
         (false, _) => Sink::Person,
     };
     log::set_max_level(match verbosity {
@@ -64,6 +69,10 @@ fn priority(level: Level) -> u8 {
 /// The longest text of a record, in bytes: with what the kernel puts in front
 /// it must stay below 1 KiB (`PRINTKRB_RECORD_MAX`, formerly `LOG_LINE_MAX`).
 const MAX_RECORD: usize = 900;
+
+/// How far a message is indented where it goes on, on a terminal.
+#[cfg(feature = "full")]
+const INDENT: usize = 2;
 
 /// No message makes more records than this.
 const MAX_RECORDS: usize = 4;
@@ -134,6 +143,10 @@ impl Log for Logger {
                 to_stderr(&lines.collect::<String>())
             }
             Sink::Person => to_stderr(&person_line(level, &message)),
+            #[cfg(feature = "full")]
+            Sink::Terminal => {
+                to_stderr(&crate::console::folded(&person_line(level, &message), INDENT))
+            }
         };
     }
 

@@ -12,6 +12,8 @@ pub mod check;
 pub mod cli;
 pub mod cmdline;
 pub mod commands;
+#[cfg(feature = "full")]
+pub mod console;
 pub mod disk;
 pub mod environment;
 pub mod error;
@@ -40,7 +42,5 @@ pub mod resolve;
 pub mod status;
 pub mod survey;
 pub mod sys;
-#[cfg(feature = "full")]
-pub mod terminal;
 pub mod time;
 pub mod tree;

@@ -19,6 +19,17 @@ fn carry_out() -> Result<(), Error> {
     nixos_lustrate::app::command(&options)
 }
 
+#[cfg(feature = "full")]
+fn complain(why: &str) {
+    let text = format!("nixos-lustrate: {why}\nTry: nixos-lustrate --help\n");
+    eprint!("{}", nixos_lustrate::console::shown_on(&std::io::stderr(), text, 2));
+}
+
+#[cfg(not(feature = "full"))]
+fn complain(why: &str) {
+    eprintln!("nixos-lustrate: {why}\nTry: nixos-lustrate --help");
+}
+
 fn main() -> ExitCode {
     match carry_out() {
         Ok(()) => ExitCode::SUCCESS,
@@ -27,7 +38,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(Error::Usage(why)) => {
-            eprintln!("nixos-lustrate: {why}\nTry: nixos-lustrate --help");
+            complain(&why);
             ExitCode::from(2)
         }
         Err(error) => {

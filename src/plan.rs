@@ -92,7 +92,7 @@ impl<'a> Draft<'a> {
             kept: Vec::new(),
             warnings: Vec::new(),
             resumes: matches!(facts.journal, Journal::Good(_)) && !facts.finished,
-            takes_over: facts.journal == Journal::None && in_progress,
+            takes_over: facts.journal == Journal::None && in_progress && facts.any_staged(),
         };
         Self { facts, plan }
     }
@@ -283,6 +283,11 @@ impl Facts {
     /// A path below the root for a message.
     fn show(&self, path: &impl std::fmt::Display) -> String {
         format!("{}/{path}", self.environment.root.trim_end_matches('/'))
+    }
+
+    /// Whether anything of the old system is in the staging directory.
+    pub(crate) fn any_staged(&self) -> bool {
+        self.staged.iter().flatten().any(|entry| !is_reserved(&entry.name))
     }
 
     fn is_mount_point(&self, name: &Name) -> bool {

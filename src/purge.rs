@@ -140,8 +140,12 @@ fn ask(plan: &str) -> Result<(), Error> {
     if read.is_ok() && (answer == "y" || answer == "yes") {
         return Ok(());
     }
-    Err(Refusal::new("the answer was not yes", "Nothing goes without it", "Ask again any time")
-        .into())
+    Err(Refusal::new(
+        "the answer was not yes",
+        "Nothing is removed without it",
+        "To be asked again: nixos-lustrate purge",
+    )
+    .into())
 }
 
 fn removal(root: &Root, facts: &Facts, plan: &Plan, watch: &mut Watch) -> Result<(), Error> {

@@ -17,7 +17,7 @@ pub fn plan(plan: &Plan, root: &str) -> String {
     let mut text = String::new();
     let intent = &plan.intent;
     let what = match (plan.resumes, plan.takes_over) {
-        (true, _) => "goes on with the exchange in progress: ",
+        (true, _) => "goes on with what is in progress: ",
         (_, true) => "takes over an interrupted stock lustration: ",
         _ => "",
     };

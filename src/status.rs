@@ -104,6 +104,8 @@ pub fn status<T: Tree>(tree: &T, root: &T::Dir, environment: Environment) -> Res
     let state = match (&facts.marker, &facts.journal) {
         (_, Journal::Good(intent)) if in_progress => State::InProgress(intent.direction),
         (_, Journal::Bad(_)) if in_progress => State::InProgress(Direction::Lustrate),
+        // Stopped before it could write an intent: nothing has moved, and it begins anew.
+        _ if in_progress && !facts.any_staged() => State::Scheduled,
         _ if in_progress => State::Stock,
         (Marker::InProgress(_), _) => State::Unfinished,
         (Marker::Asks | Marker::NoFile, _) => State::Scheduled,

@@ -68,7 +68,7 @@ fn read_only(root: &Mount) -> Option<Finding> {
         Finding::blocker(
             "root-writable",
             "the root is mounted read-only",
-            "prepare could write nothing; the kernel does that when it has found damage",
+            "Nothing could be written; the kernel does that when it has found damage",
             "See dmesg, then: mount -o remount,rw /",
         )
     })

@@ -89,7 +89,7 @@ fn kernel(proc: &Files) -> Result<Finding> {
         Some(version) if version < (4, 15) => Finding::warning(
             id,
             format!("the running kernel is {release}"),
-            "nixos-lustrate has been tested with 4.15 and later",
+            "Only 4.15 and later have been tried",
             "Bring the old system up to date first",
         ),
         Some(_) => Finding::ok(id, format!("the running kernel is {release}")),

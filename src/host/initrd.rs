@@ -101,9 +101,10 @@ fn unpack(rest: &mut &[u8]) -> std::result::Result<Vec<String>, String> {
         let mut decoder = flate2::bufread::GzDecoder::new(&mut *rest);
         io::copy(&mut decoder, &mut sink).map_err(|e| said(&e))?;
     } else if rest.starts_with(b"\xfd7zXZ\0") {
+        use lzma_rs::error::Error::{HeaderTooShort, IoError, LzmaError, XzError};
         lzma_rs::xz_decompress(rest, &mut sink).map_err(|e| match e {
-            lzma_rs::error::Error::IoError(e) => said(&e),
-            e => format!("it cannot be unpacked: {e:?}"),
+            IoError(e) | HeaderTooShort(e) => said(&e),
+            LzmaError(why) | XzError(why) => said(&why),
         })?;
     } else {
         let known = [

@@ -10,7 +10,7 @@ use crate::time::{Timestamp, is_dated};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadIntent {
     /// It does not begin like one.
-    #[error("it is not an intent of nixos-lustrate")]
+    #[error("nixos-lustrate did not write it")]
     Foreign,
     /// A later version of the format.
     #[error("it has format {0}, and this nixos-lustrate reads format 1 only; use a newer one")]

@@ -91,7 +91,7 @@ impl Draft<'_> {
                 return Ok(None);
             }
             Found::Loop => {
-                self.warn(format!("'{asked}' is in the keep-list but its links never end"));
+                self.warn(format!("'{asked}' is in the keep-list but its links lead in a circle"));
                 return Ok(None);
             }
             Found::Mount { at } => {

@@ -56,7 +56,7 @@ fn journal(facts: &Facts) -> Option<Refusal> {
     Some(Refusal::new(
         why.clone(),
         "Which files belong to which system would have been guessed",
-        "Look into that directory; put back what was changed by hand, or ask for help",
+        "Put back what was changed by hand in that directory, or restore a backup",
     ))
 }
 

@@ -214,7 +214,12 @@ pub fn write(disk: &Disk, dir: &Dir, name: &Name, catalog: &Catalog) -> Result<(
 /// When it is missing or damaged.
 pub fn load(disk: &Disk, dir: &Dir, name: &Name) -> Result<Catalog> {
     let text = disk.read(dir, name, usize::MAX - 1)?.unwrap_or_default();
-    let damaged = || Stop::changed(format!("{} is damaged", disk.show(dir, Some(name))));
+    let damaged = || {
+        Stop::changed(format!(
+            "{} is damaged. Bring it back from a backup",
+            disk.show(dir, Some(name))
+        ))
+    };
     let mut catalog = Catalog::new();
     for line in text.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
         let line: Line = serde_json::from_slice(line).map_err(|_| damaged())?;

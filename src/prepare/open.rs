@@ -125,12 +125,12 @@ pub fn may_cancel(site: &Site) -> Result<(), Error> {
 /// There is nobody to ask.
 #[must_use]
 pub fn no_terminal(verb: &str) -> Error {
-    Refusal::new(
-        "there is no terminal to ask on",
-        "What is going to be done has to be confirmed",
-        format!("Give --yes, once nixos-lustrate {verb} --dry-run or a terminal has shown it"),
-    )
-    .into()
+    let mend = match verb {
+        "prepare" => "See what it would do with --dry-run, then add --yes",
+        _ => "What would be undone is said above: add --yes",
+    };
+    let found = "there is no terminal to ask on";
+    Refusal::new(found, "What is going to be done has to be confirmed", mend).into()
 }
 
 /// The answer was no.

@@ -1,15 +1,18 @@
 //! The lines on standard output: one for each step, and the two announcements
 //! of the time in which neither system boots (P2).
 
-use std::fmt::Write as _;
 use std::io::Write;
 
 use super::step::News;
+use crate::console::shown_on;
+
+/// The column of the words and two spaces.
+const INDENT: usize = 11;
 
 /// Prints; somebody who has closed the pipe does not stop a step.
 pub fn say(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(shown_on(&out, text.to_owned(), 0).as_bytes()).and_then(|()| out.flush());
 }
 
 /// One line for a step.
@@ -22,7 +25,7 @@ pub fn news(news: News<'_>, title: impl Fn(&str) -> &'static str) {
         News::Undone(step, rest) => {
             let mut text = line("undone", title(step));
             for sentence in rest {
-                let _ = writeln!(text, "           {sentence}");
+                text.push_str(&line("", sentence));
             }
             say(&text);
         }
@@ -32,7 +35,7 @@ pub fn news(news: News<'_>, title: impl Fn(&str) -> &'static str) {
 /// A line with its first word in a column of its own.
 #[must_use]
 pub fn line(word: &str, rest: &str) -> String {
-    format!("{word:<9}  {rest}\n")
+    shown_on(&std::io::stdout(), format!("{word:<9}  {rest}\n"), INDENT)
 }
 
 /// The beginning of the time in which neither system may boot.

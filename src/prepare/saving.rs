@@ -53,7 +53,9 @@ impl Note {
     /// When its parent is gone.
     pub fn place(&self, site: &Site) -> Result<(Dir, Name)> {
         let path = text::path(&self.home).unwrap_or_default();
-        let damaged = || Stop::changed("the state file names no place for saved files".to_owned());
+        let damaged = || {
+            Stop::changed("/nix/var/nixos-lustrate/state.json names no place for saved files. Bring it back from a backup".to_owned())
+        };
         let (name, parents) = path.split_last().ok_or_else(damaged)?;
         Ok((site.dir(if parents.is_empty() { &[] } else { parents })?, name.clone()))
     }

@@ -47,7 +47,7 @@ impl Halt {
             ),
             Self::Moved(path) => (
                 format!("{path} was moved elsewhere while it was being removed"),
-                Some("Look who works there".to_owned()),
+                Some("Stop what moves files there".to_owned()),
             ),
             Self::Failed(error) => (error.to_string(), mend(error.errno()).map(str::to_owned)),
         }

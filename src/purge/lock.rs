@@ -34,7 +34,9 @@ impl Unlocked {
         let Some((file, flags)) = self.0 else { return };
         let gone = removed.is_ok() && nix::sys::stat::fstat(&file).is_ok_and(|s| s.st_nlink == 0);
         if !gone && set_flags(&file, flags).is_err() {
-            log::warn!("an immutable or append-only flag could not be set again");
+            log::warn!(
+                "a file of which other names are left has lost its flag, immutable or append-only"
+            );
         }
     }
 }

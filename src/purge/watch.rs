@@ -4,7 +4,7 @@ use std::io::{Write, stderr};
 use std::time::{Duration, Instant};
 
 use super::halt::Halt;
-use crate::terminal::takes_escapes;
+use crate::console::takes_escapes;
 
 /// A terminal line is written no more often than this.
 const PAUSE: Duration = Duration::from_millis(200);

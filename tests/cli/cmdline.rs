@@ -74,7 +74,11 @@ fn neither_plan_nor_off_boots_half_a_root() {
         let before = Manifest::of(mounted.path());
         let (ended, log) = boot(mounted.path(), &format!("lustrate={word}"));
         ended.expect(3);
-        for text in ["half-way through an exchange", "Half a system would have booted", "revert"] {
+        for text in [
+            "half-way through a lustration or a revert",
+            "Half a system would have booted",
+            "revert",
+        ] {
             assert!(log.contains(text), "{text} is missing:\n{log}");
         }
         assert_untouched(&before, &Manifest::of(mounted.path()));

@@ -239,7 +239,7 @@ const ROWS: &[Row] = &[
         |root| root.directory("old-root.tmp/nix", 0o755),
         [
             "@/nix stays in the root, and another nix has to come to its place",
-            "The exchange would have stopped part-way",
+            "The move would have stopped part-way",
             "Rename the other: mv @/old-root.tmp/nix @/old-root.tmp/nix.saved",
         ],
     ),
@@ -313,7 +313,7 @@ fn what_comes_back_needs_its_place() {
         |root| root.mount("srv"),
         [
             "@/srv stays in the root, and another srv has to come to its place",
-            "The exchange would have stopped part-way",
+            "The move would have stopped part-way",
             "Unmount it first: umount @/srv",
         ],
     );

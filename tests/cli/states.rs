@@ -20,6 +20,15 @@ pub(crate) fn interrupted(verb: &str) -> Result<(Image, Mounted), Skipped> {
     Ok((image, mounted))
 }
 
+/// A root on which a run was killed before its intent had its name: nothing moved.
+fn without_intent() -> Result<(Image, Mounted), Skipped> {
+    let (image, mounted) = changed(Fs::Tmpfs, |_| {})?;
+    kill("run", mounted.path(), "renameat2", 1);
+    let meta = mounted.path().join("old-root.tmp/.lustrate");
+    assert!(meta.is_dir() && !meta.join("intent").exists());
+    Ok((image, mounted))
+}
+
 fn kill(verb: &str, root: &Path, name: &str, nth: usize) {
     let call = Call { name: name.into(), nth, line: String::new() };
     let ended = strace::run_with(Fault::Kill, &call, arguments(verb, root, &[]));
@@ -87,6 +96,12 @@ pub(crate) const STATES: &[State] = &[
             "Go on: nixos-lustrate run --root @. Go back: nixos-lustrate revert --root @",
         ],
         run: "goes on",
+    },
+    State {
+        make: without_intent,
+        word: "scheduled",
+        texts: &[DEBIAN, "The next boot into NixOS lustrates.", "nixos-lustrate plan --root @"],
+        run: "begins",
     },
     State {
         make: || interrupted("revert"),

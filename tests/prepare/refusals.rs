@@ -66,12 +66,15 @@ fn without_a_terminal_it_has_to_be_told_yes() {
     require_root!();
     let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
     let before = machine.manifest();
-    lustrate(machine.arguments(&[])).expect(3).says(&["no terminal to ask on", "--yes"]);
+    lustrate(machine.arguments(&[]))
+        .expect(3)
+        .says(&["no terminal to ask on", "--dry-run, then add --yes"]);
     assert_same(&before, &machine.manifest(), &Excuse::none());
     machine.prepare(&[]).expect(0);
     let prepared = machine.manifest();
     let cancel = crate::common::command::arguments("cancel", machine.path(), &[]);
-    lustrate(cancel).expect(3).says(&["no terminal to ask on"]);
+    // It has no --dry-run to name.
+    lustrate(cancel).expect(3).says(&["no terminal to ask on", "is said above: add --yes"]);
     assert_same(&prepared, &machine.manifest(), &Excuse::none());
 }
 

@@ -72,9 +72,12 @@ fn any_other_answer_is_no() {
     for answer in [&b"n\n"[..], b"\n", b"yes please\n", b"\x04", b"\xff\n"] {
         let (code, screen) = before_a_person(&mut asking(mounted.path(), &[]), answer);
         assert_eq!(code, 3, "{screen}");
-        let said = "refused: the answer was not yes. Nothing goes without it. Ask again any time. \
-                    Nothing was touched.\n";
-        assert!(screen.ends_with(said), "{screen}");
+        let said = "refused: the answer was not yes. Nothing is removed without it. To be asked \
+                    again: nixos-lustrate purge. Nothing was touched.";
+        let (_, told) = screen.split_once("[y/N] ").expect("a question");
+        let words = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.ends_with(said), "{screen}");
+        assert!(told.lines().all(|line| line.chars().count() <= 80), "{screen}");
         assert_untouched(&before, &Manifest::of(mounted.path()));
     }
 }

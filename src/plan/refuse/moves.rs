@@ -100,7 +100,7 @@ fn second(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
             };
             Refusal::new(
                 format!("{path} stays in the root, and another {name} has to come to its place"),
-                "The exchange would have stopped part-way",
+                "The move would have stopped part-way",
                 mend,
             )
         })

@@ -111,7 +111,12 @@ fn listed(
     if site.disk.stat(home, name)?.is_none() {
         return Ok(()); // its pass had not begun
     }
-    let damaged = || Stop::changed(format!("{} is damaged", site.disk.show(home, Some(name))));
+    let damaged = || {
+        Stop::changed(format!(
+            "{} is damaged. Bring it back from a backup",
+            site.disk.show(home, Some(name))
+        ))
+    };
     let file: File = open(&site.disk, home, name)?;
     let mut last = Vec::new();
     for line in BufReader::new(file).lines() {
