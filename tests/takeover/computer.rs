@@ -81,14 +81,14 @@ impl Computer {
     }
 
     /// Boots a kernel from outside with this initrd and command line.
-    pub fn start_with(&self, initrd: &[u8], append: &str) -> Session {
+    pub fn start_with(&self, initrd: &[u8], append: &str, path: Path) -> Session {
         let place = self.disk.path().with_extension("initrd");
         fs::write(&place, initrd).expect("the initrd can be written");
         let source = Source {
             kernel: Some((kernel().vmlinux.clone(), place.clone(), append.to_owned())),
             variables: None,
         };
-        let session = self.start_from(&source, Path::Plain);
+        let session = self.start_from(&source, path);
         // QEMU has read it by the time that something is on the console.
         session.machine.wait_for(&["\n"], BOOT);
         discard(&place);
@@ -188,6 +188,11 @@ impl Session {
             self.fail(&format!("{command:?} ended with status {status}"));
         }
         printed
+    }
+
+    /// Lets the time pass, or until the machine is off.
+    pub fn watch(&self, time: Duration) {
+        self.machine.wait_after(usize::MAX, &["\0"], time);
     }
 
     /// Types a line and waits for nothing.

@@ -75,6 +75,14 @@ pub fn disk(variant: Variant) -> (Disk, PathBuf) {
     (disk, folder.join("variables"))
 }
 
+/// systemd-boot, unpacked.
+pub fn systemd_boot() -> PathBuf {
+    let key = cache::key(&[include_bytes!("debian/systemd-boot.sh")]);
+    cache::once("takeover-systemd-boot", &key, |place| {
+        output(script("systemd-boot.sh").arg(place));
+    })
+}
+
 fn script(name: &str) -> Command {
     Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/takeover/debian").join(name))
 }

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use crate::common::manifest::Manifest;
 use crate::computer::{At, Computer};
 use crate::debian::Variant;
+use crate::lab::check;
 use crate::system::{Built, program};
 
 /// Debian with the built system in its store and the program at hand.
@@ -19,6 +20,17 @@ pub fn debian_with(system: &Built) -> Computer {
         fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).expect("its mode");
     });
     computer
+}
+
+/// The same, with a system that is as it should be.
+pub fn debian(variant: Variant) -> Computer {
+    static BIOS: OnceLock<Computer> = OnceLock::new();
+    static UEFI: OnceLock<Computer> = OnceLock::new();
+    let station = match variant {
+        Variant::Bios => &BIOS,
+        Variant::Uefi => &UEFI,
+    };
+    station.get_or_init(|| debian_with(&Built::new(variant))).copy()
 }
 
 /// A computer that was prepared, and what its root held when Debian had stopped.
@@ -38,7 +50,7 @@ pub fn prepared(variant: Variant) -> &'static Prepared {
         Variant::Uefi => &UEFI,
     };
     station.get_or_init(|| {
-        let computer = debian_with(&Built::new(variant));
+        let computer = debian(variant);
         let mut session = computer.boot(At::Debian);
         assert_debian_is_well(&mut session);
         let said = session.run("nixos-lustrate check");
@@ -76,6 +88,14 @@ pub fn lustrated(variant: Variant) -> &'static Lustrated {
         let console = session.ends("shutdown");
         Lustrated { computer, before: prepared.before.clone(), console }
     })
+}
+
+/// The whole Debian is in `/old-root`, what was kept is where it was, and all that
+/// is new is what this NixOS makes.
+#[track_caller]
+pub fn assert_lustrated(before: &Manifest, after: &Manifest, keepers: &[&[u8]]) {
+    let stage_2 = ["etc/fstab", "etc/passwd", "etc/ssh", "var/log/boots"];
+    check::assert_lustrated_by(before, after, keepers, &stage_2);
 }
 
 /// All services of Debian run.

@@ -15,6 +15,8 @@ mod debian;
 mod golden;
 #[path = "../vm/lab/mod.rs"]
 mod lab;
+mod loader;
 mod rescue;
 mod scenarios;
 mod system;
+mod transcript;

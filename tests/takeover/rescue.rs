@@ -8,6 +8,8 @@ use crate::computer::{At, Computer, Session};
 use crate::lab::boot::kernel;
 use crate::lab::command::filter;
 use crate::lab::cpio::Archive;
+use crate::lab::drive::Path;
+use crate::lab::layout::ESP;
 use crate::lab::stage1::BUSYBOX;
 use crate::system::program;
 
@@ -39,20 +41,20 @@ pub fn start(computer: &Computer) -> Session {
     archive.file("bin/nixos-lustrate", 0o755, program());
     archive.file("init", 0o755, INIT);
     let mut order = String::new();
-    let modules = ["crc32c_generic", "ext4", "virtio_pci", "virtio_blk"];
-    for (path, content) in kernel().modules(&modules) {
+    let disks = ["crc32c_generic", "ext4", "virtio_pci", "virtio_blk"];
+    for (path, content) in kernel().modules(&[&disks[..], &ESP].concat()) {
         archive.file(&format!("modules/{path}"), 0o644, content);
         let _ = writeln!(order, "/modules/{path}");
     }
     archive.file("modules/order", 0o644, order);
     let initrd = filter("zstd", &["-q", "-3", "-c"], archive.finish());
-    let mut session = computer.start_with(&initrd, "console=ttyS0 quiet panic=-1");
+    let mut session = computer.start_with(&initrd, "console=ttyS0 quiet panic=-1", Path::Plain);
     session.expect(At::Rescue);
     session
 }
 
 /// What the boot loader's entry for NixOS starts, with one word more.
-pub fn start_nixos(computer: &Computer, word: &str) -> Session {
+pub fn start_nixos(computer: &Computer, word: &str, path: Path) -> Session {
     let (initrd, append) = computer.on_first_partition(|boot| {
         let text = fs::read_to_string(boot.join("grub/grub.cfg")).expect("grub.cfg");
         let line = |keyword: &str| {
@@ -65,5 +67,5 @@ pub fn start_nixos(computer: &Computer, word: &str) -> Session {
         let path = initrd.rsplit("//").next().expect("a path");
         (fs::read(boot.join(path)).expect("the initrd"), append.to_owned())
     });
-    computer.start_with(&initrd, &format!("{append} {word}"))
+    computer.start_with(&initrd, &format!("{append} {word}"), path)
 }

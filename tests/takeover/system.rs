@@ -2,24 +2,26 @@
 //! this kernel, a stage 1 of systemd with our unit in it, an init that is a shell,
 //! and an installer for a real boot loader.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::isolation;
 use crate::common::system::{SYSTEMD, System};
-use crate::debian::{self, BOOT_UUID, ESP_UUID, ROOT_UUID, Variant};
+use crate::debian::{BOOT_UUID, ESP_UUID, ROOT_UUID, Variant};
 use crate::lab::boot::kernel;
 use crate::lab::command::output;
 use crate::lab::layout::{Fs, Layout};
 use crate::lab::stage1::{BUSYBOX, Kind, Stage1};
+use crate::loader;
 
 /// What NixOS calls a built system, and where a test may break it.
 pub struct Built {
     pub variant: Variant,
     pub stage1: Stage1,
     pub root_uuid: String,
+    /// Whether boot.json says that our module is in it.
+    pub module: bool,
     /// Whether `switch-to-configuration boot` calls an installer that works.
     pub installs: bool,
 }
@@ -29,10 +31,12 @@ impl Built {
         let mut layout = Layout::new(Fs::Ext4);
         layout.root = "/dev/disk/by-uuid/7a6e0001-0000-4000-8000-00000000000a";
         layout.var_log = false;
+        layout.esp = variant == Variant::Uefi;
         Self {
             variant,
             stage1: Stage1::new(Kind::Systemd, layout),
             root_uuid: ROOT_UUID.to_owned(),
+            module: true,
             installs: true,
         }
     }
@@ -61,8 +65,8 @@ impl Built {
             .file("sw/bin/shutdown", include_str!("system/shutdown.sh"), 0o555)
             .file("sw/bin/nixos-lustrate", program(), 0o555)
             .fstab(&[&root, &boot])
-            .text("boot.json", &bootspec());
-        loader(tools(system), self.variant, self.installs)
+            .text("boot.json", &bootspec(self.module));
+        loader::install(tools(system), self.variant, self.installs)
     }
 
     fn initrd(&self) -> Vec<u8> {
@@ -75,15 +79,15 @@ impl Built {
     }
 }
 
-const PARAMETERS: &str = "console=ttyS0 quiet panic=-1 rw TERM=dumb systemd.show_status=1";
+pub const PARAMETERS: &str = "console=ttyS0 quiet panic=-1 rw TERM=dumb systemd.show_status=1";
 
-fn bootspec() -> String {
+fn bootspec(module: bool) -> String {
+    let extension = if module { format!(",\n{SYSTEMD}") } else { String::new() };
     let words: Vec<String> = PARAMETERS.split(' ').map(|word| format!("{word:?}")).collect();
     format!(
         r#"{{ "org.nixos.bootspec.v1": {{ "system": "x86_64-linux", "init": "@out@/init",
         "initrd": "@part:initrd@", "kernel": "@part:bzImage@", "kernelParams": [{}],
-        "label": "NixOS 26.05", "toplevel": "@out@" }},
-        {SYSTEMD} }}"#,
+        "label": "NixOS 26.05", "toplevel": "@out@" }}{extension} }}"#,
         words.join(", ")
     )
 }
@@ -105,60 +109,4 @@ fn tools(mut system: System) -> System {
         }
     }
     system
-}
-
-/// GRUB or systemd-boot, as programs with their libraries, and the installer.
-fn loader(system: System, variant: Variant, installs: bool) -> System {
-    let system = match variant {
-        Variant::Bios => grub(system),
-        Variant::Uefi => system,
-    };
-    if installs { system } else { system.part("install-grub.sh", "#!/bin/sh\nexit 0\n") }
-}
-
-fn grub(mut system: System) -> System {
-    let tree = debian::tree();
-    let modules = tree.join("usr/lib/grub/i386-pc");
-    for entry in fs::read_dir(modules).expect("GRUB's modules") {
-        let path = entry.expect("an entry").path();
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        let content = fs::read(&path).expect("a module");
-        system = system.file(&format!("grub/i386-pc/{name}"), content, 0o444);
-    }
-    system = with_libraries(system, &tree, "usr/sbin/grub-install", "grub");
-    let configuration = format!(
-        "<?xml version='1.0' encoding='utf-8'?>\n<expr><attrs>\
-         <attr name=\"bootPath\"><string value=\"/boot\" /></attr>\
-         <attr name=\"devices\"><list><string value=\"{GRUB_DISK}\" /></list></attr>\
-         <attr name=\"efiSysMountPoint\"><string value=\"\" /></attr>\
-         <attr name=\"fullVersion\"><string value=\"2.06\" /></attr>\
-         <attr name=\"grubTargetEfi\"><string value=\"\" /></attr></attrs></expr>\n"
-    );
-    let script = include_str!("system/install-grub.sh")
-        .replace("@disk@", GRUB_DISK)
-        .replace("@boot-uuid@", BOOT_UUID)
-        .replace("@parameters@", PARAMETERS);
-    system.part("grub-config.xml", configuration).part("install-grub.sh", script).file(
-        "bin/switch-to-configuration",
-        include_str!("system/switch.sh"),
-        0o555,
-    )
-}
-
-const GRUB_DISK: &str = "/dev/vda";
-
-/// A program of the tree, its libraries and its loader, below a folder.
-fn with_libraries(mut system: System, tree: &Path, program: &str, folder: &str) -> System {
-    let listed = output(Command::new("chroot").arg(tree).arg("ldd").arg(format!("/{program}")));
-    let listed = String::from_utf8_lossy(&listed).into_owned();
-    let paths: BTreeSet<&str> =
-        listed.split_whitespace().filter(|word| word.starts_with('/')).collect();
-    for path in paths {
-        let name = path.rsplit('/').next().expect("a name");
-        let content = fs::read(tree.join(path.trim_start_matches('/'))).expect("a library");
-        system = system.file(&format!("{folder}/lib/{name}"), content, 0o555);
-    }
-    let name = program.rsplit('/').next().expect("a name");
-    let content = fs::read(tree.join(program)).expect("a program");
-    system.file(&format!("{folder}/bin/{name}"), content, 0o555)
 }

@@ -8,49 +8,47 @@ use crate::common::isolation;
 use crate::common::manifest::Manifest;
 use crate::computer::{At, Computer};
 use crate::debian::{self, Variant};
-use crate::golden::{assert_debian_is_well, lustrated};
+use crate::golden::{assert_debian_is_well, lustrated, prepared};
 use crate::lab::check::assert_reverted;
 use crate::lab::command::output;
+use crate::lab::drive::Path;
 use crate::rescue;
 use crate::system::program;
+use crate::transcript;
 
 /// What a Debian that runs writes: below these, anything.
 const RUNNING: [&[u8]; 5] =
-    [b"var/log", b"var/lib/systemd", b"var/lib/writer", b"var/lib/dbus", b"run"];
+    [b"var/log", b"var/lib/systemd", b"var/lib/writer", b"root/.bash_history", b"tmp"];
 /// Files and directories that it touches.
-const TOUCHED: [&[u8]; 6] = [b"", b"etc", b"tmp", b"var/tmp", b"var/lib", b"var/cache"];
+const TOUCHED: [&[u8]; 6] = [b"", b"etc", b"root", b"var/tmp", b"var/lib", b"var/cache"];
 
 #[test]
 fn a_revert_from_a_rescue_initrd_and_the_guard() {
     let (computer, before) = start();
-    let mut session = rescue::start(&computer);
-    session.run("mount /dev/vda2 /mnt");
-    session.run("nixos-lustrate revert --root /mnt");
-    session.run("umount /mnt");
-    session.ends("poweroff -f");
+    let reverting = revert_in_rescue(&computer);
     assert_reverted(&before, &computer.manifest(), &KEPT);
 
     // The boot loader still starts NixOS, which must leave this root alone.
     let reverted = computer.manifest();
     let session = computer.boot(At::Stopped);
-    let console = session.cut_power();
+    let guard = session.cut_power();
     for text in ["Debian GNU/Linux", "lustrate=off"] {
-        assert!(console.contains(text), "no {text:?} on the console\n{console}");
+        assert!(guard.contains(text), "no {text:?} on the console\n{guard}");
     }
     assert_none("the guard", &reverted.diff(&computer.manifest(), &Excuse::none()));
 
-    let mut session = rescue::start(&computer);
-    session.run("mount /dev/vda2 /mnt && mount /dev/vda1 /mnt/boot");
-    session.run("nixos-lustrate cancel --yes --root /mnt");
-    session.run("umount /mnt/boot /mnt");
-    session.ends("poweroff -f");
-    assert_debian_is_back(&computer, &before);
+    let cancelling = cancel_in_rescue(&computer);
+    let debian = assert_debian_is_back(&computer, &before);
+    let there = [&prepared(Variant::Bios).console, &lustrated(Variant::Bios).console];
+    let back = [&reverting, &guard, &cancelling, &debian];
+    let all: Vec<&str> = there.into_iter().chain(back).map(String::as_str).collect();
+    transcript::hold(&all);
 }
 
 #[test]
 fn a_revert_by_the_kernel_parameter() {
     let (computer, before) = start();
-    let console = rescue::start_nixos(&computer, "lustrate=revert").goes_off();
+    let console = rescue::start_nixos(&computer, "lustrate=revert", Path::Plain).goes_off();
     assert!(console.contains("reboot: Restarting system"), "{console}");
     assert_reverted(&before, &computer.manifest(), &KEPT);
     by_hand(&computer, &["cancel", "--yes"]);
@@ -85,6 +83,31 @@ fn a_revert_by_hand_and_another_lustration() {
     assert_eq!(newest, Some(("mine\n".to_owned(), Some("state\n".to_owned()))), "{entries:?}");
 }
 
+/// Brings the old population back, in a rescue system; the console.
+#[track_caller]
+pub fn revert_in_rescue(computer: &Computer) -> String {
+    let mut session = rescue::start(computer);
+    session.run("mount /dev/vda2 /mnt");
+    session.run("nixos-lustrate revert --root /mnt");
+    session.run("umount /mnt");
+    session.ends("poweroff -f")
+}
+
+/// Takes back what `prepare` did, in a rescue system; the console.
+#[track_caller]
+pub fn cancel_in_rescue(computer: &Computer) -> String {
+    let boot = match computer.variant {
+        Variant::Bios => "/mnt/boot",
+        Variant::Uefi => "/mnt/boot/efi",
+    };
+    let mut session = rescue::start(computer);
+    session.run("mount /dev/vda2 /mnt");
+    session.run(&format!("mount /dev/vda1 {boot}"));
+    session.run("nixos-lustrate cancel --yes --root /mnt");
+    session.run(&format!("umount {boot} /mnt"));
+    session.ends("poweroff -f")
+}
+
 /// A computer that runs NixOS, switched off, and what it held before.
 fn start() -> (Computer, Manifest) {
     let lustrated = lustrated(Variant::Bios);
@@ -110,15 +133,18 @@ fn by_hand(computer: &Computer, arguments: &[&str]) {
 /// Debian boots from its own boot loader, all its services start, and its files
 /// are what they were, but for what a running system writes.
 #[track_caller]
-fn assert_debian_is_back(computer: &Computer, before: &Manifest) {
+pub fn assert_debian_is_back(computer: &Computer, before: &Manifest) -> String {
     let mut session = computer.boot(At::Debian);
     assert_debian_is_well(&mut session);
-    session.ends("poweroff");
+    let console = session.ends("poweroff");
     let after = computer.manifest();
     let excuse = RUNNING.iter().fold(Excuse::none(), |excuse, path| excuse.below(path));
     let excuse = TOUCHED.iter().fold(excuse, |excuse, path| excuse.touched(path));
+    // A keeper that came and went is an entry that came and went.
+    let excuse = excuse.parents_of(&KEPT);
     let ours: [&[u8]; 5] =
         [b"nix", b"nixos-root", b"etc/NIXOS", b"etc/NIXOS_LUSTRATE", b"boot.bak"];
     let excuse = ours.iter().fold(excuse, |excuse, path| excuse.below(path));
     assert_none("Debian is not what it was", &before.diff(&after, &excuse));
+    console
 }

@@ -2,8 +2,8 @@
 
 use crate::common::compare::assert_none;
 use crate::debian::Variant;
+use crate::golden::assert_lustrated;
 use crate::golden::{lustrated, prepared};
-use crate::lab::check::assert_lustrated;
 
 /// What `prepare` keeps on this Debian, as manifests name paths.
 pub const KEPT: [&[u8]; 9] = [
@@ -23,7 +23,7 @@ fn a_debian_with_a_boot_partition_becomes_nixos() {
     becomes_nixos(Variant::Bios);
 }
 
-fn becomes_nixos(variant: Variant) {
+pub fn becomes_nixos(variant: Variant) {
     let prepared = prepared(variant);
     let lustrated = lustrated(variant);
     // The whole Debian is in /old-root, and what was kept has its inode numbers.

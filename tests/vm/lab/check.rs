@@ -50,6 +50,25 @@ pub fn assert_lustrated(before: &Manifest, after: &Manifest, keepers: &[&[u8]]) 
     assert_as_planned(before, after, &Lustrated { keepers, ..Lustrated::default() });
 }
 
+/// As `assert_lustrated`, for a stage 2 that makes these, too.
+#[track_caller]
+pub fn assert_lustrated_by(
+    before: &Manifest,
+    after: &Manifest,
+    keepers: &[&[u8]],
+    stage_2: &[&str],
+) {
+    let plan = Lustrated { keepers, times: ParentTimes::Aside, ..Lustrated::default() };
+    let mut differences = not_lustrated(before, after, &plan);
+    differences.retain(|line| {
+        let is_its = line.split_once(": ").is_some_and(|(path, what)| {
+            stage_2.contains(&path) && what != "lost" && !what.starts_with("not at")
+        });
+        counts(line) && !is_its
+    });
+    assert_none("not what a lustration and a boot leave", &differences);
+}
+
 /// As `assert_lustrated`, with more than keepers to say.
 #[track_caller]
 pub fn assert_as_planned(before: &Manifest, after: &Manifest, plan: &Lustrated<'_>) {

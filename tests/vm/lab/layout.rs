@@ -49,6 +49,8 @@ pub struct Layout {
     pub var_log: bool,
     /// `/etc` is an overlay whose upper layer is in `/.rw-etc` (systemd only).
     pub etc_overlay: bool,
+    /// Stage 2 mounts an ESP, and has no modules of its own.
+    pub esp: bool,
 }
 
 /// One file system: device, mount point, type, options.
@@ -59,10 +61,21 @@ pub struct Mount {
     pub options: String,
 }
 
+/// What mounting an ESP takes.
+pub const ESP: [&str; 3] = ["vfat", "nls_cp437", "nls_ascii"];
+
 impl Layout {
     pub fn new(fs: Fs) -> Self {
         let root = "/dev/vda";
-        Self { fs, root, nix: Nix::Root, read_only: false, var_log: true, etc_overlay: false }
+        Self {
+            fs,
+            root,
+            nix: Nix::Root,
+            read_only: false,
+            var_log: true,
+            etc_overlay: false,
+            esp: false,
+        }
     }
 
     /// In the order in which they can be mounted, the root first.
@@ -105,6 +118,9 @@ impl Layout {
         }
         if self.etc_overlay {
             modules.push("overlay");
+        }
+        if self.esp {
+            modules.extend(ESP);
         }
         modules.extend(["virtio_pci", "virtio_blk"]);
         modules

@@ -24,6 +24,8 @@ pub enum Kind {
 pub enum Wiring {
     /// `initrd/nixos-lustrate.service` and the drop-in of the NixOS module.
     Ours,
+    /// Not at all, and the program is not there.
+    None,
     /// Another unit instead, started by `initrd-root-fs.target`.
     Unit(&'static str),
 }

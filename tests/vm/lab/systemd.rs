@@ -82,8 +82,18 @@ const GROUPS: [&str; 13] = [
     "tty", "video",
 ];
 
-const MODULES: [&str; 7] =
-    ["crc32c_generic", "ext4", "xfs", "btrfs", "overlay", "virtio_pci", "virtio_blk"];
+const MODULES: [&str; 10] = [
+    "crc32c_generic",
+    "ext4",
+    "xfs",
+    "btrfs",
+    "overlay",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+    "virtio_pci",
+    "virtio_blk",
+];
 
 /// The initrd, whole.
 pub fn initrd(kernel: &Kernel, stage1: &Stage1) -> Vec<u8> {

@@ -20,7 +20,6 @@ pub fn overlay(stage1: &Stage1) -> Vec<u8> {
     let layout = &stage1.layout;
     archive.file("etc/sysroot.fstab", 0o644, fstab(layout));
     archive.file("etc/modules-load.d/stage-1.conf", 0o644, layout.modules().join("\n") + "\n");
-    archive.file("usr/bin/nixos-lustrate", 0o755, &stage1.program);
     for (name, content) in [
         ("note.sh", include_str!("units/note.sh")),
         ("find-closure.sh", include_str!("units/find-closure.sh")),
@@ -35,11 +34,13 @@ pub fn overlay(stage1: &Stage1) -> Vec<u8> {
     }
     nixos(&mut archive, layout);
     match &stage1.wiring {
+        Wiring::None => return archive.finish(),
         Wiring::Ours => ours(&mut archive, stage1),
         Wiring::Unit(text) => {
             unit(&mut archive, NAME, text, Some("initrd-root-fs.target"));
         }
     }
+    archive.file("usr/bin/nixos-lustrate", 0o755, &stage1.program);
     archive.file(
         &format!("{SYSTEM}/{NAME}.d/observe.conf"),
         0o644,

@@ -1,0 +1,80 @@
+//! The boot loader that the system installs: GRUB or systemd-boot, as Debian has
+//! them, in the store, with an installer that writes what the one of NixOS writes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::common::system::System;
+use crate::debian::{self, BOOT_UUID, Variant};
+use crate::lab::command::output;
+use crate::system::PARAMETERS;
+
+/// Where GRUB goes.
+const GRUB_DISK: &str = "/dev/vda";
+
+/// Adds `switch-to-configuration`, and an installer that works or does nothing.
+pub fn install(system: System, variant: Variant, works: bool) -> System {
+    let (system, name) = match variant {
+        Variant::Bios => (grub(system), "install-grub.sh"),
+        Variant::Uefi => (systemd_boot(system), "install-systemd-boot.sh"),
+    };
+    let switch = include_str!("system/switch.sh").replace("@installer@", &format!("@part:{name}@"));
+    let system = system.file("bin/switch-to-configuration", switch, 0o555);
+    if works { system } else { system.part(name, "#!/bin/sh\nexit 0\n") }
+}
+
+fn grub(mut system: System) -> System {
+    let tree = debian::tree();
+    let modules = tree.join("usr/lib/grub/i386-pc");
+    for entry in fs::read_dir(modules).expect("GRUB's modules") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let content = fs::read(&path).expect("a module");
+        system = system.file(&format!("grub/i386-pc/{name}"), content, 0o444);
+    }
+    let configuration = format!(
+        "<?xml version='1.0' encoding='utf-8'?>\n<expr><attrs>\
+         <attr name=\"bootPath\"><string value=\"/boot\" /></attr>\
+         <attr name=\"devices\"><list><string value=\"{GRUB_DISK}\" /></list></attr>\
+         <attr name=\"efiSysMountPoint\"><string value=\"\" /></attr>\
+         <attr name=\"fullVersion\"><string value=\"2.06\" /></attr>\
+         <attr name=\"grubTargetEfi\"><string value=\"\" /></attr></attrs></expr>\n"
+    );
+    let script = include_str!("system/install-grub.sh")
+        .replace("@disk@", GRUB_DISK)
+        .replace("@boot-uuid@", BOOT_UUID)
+        .replace("@parameters@", PARAMETERS);
+    with_libraries(system, &tree, "usr/sbin/grub-install", "grub")
+        .part("grub-config.xml", configuration)
+        .part("install-grub.sh", script)
+}
+
+fn systemd_boot(system: System) -> System {
+    let program = debian::systemd_boot().join("usr/lib/systemd/boot/efi/systemd-bootx64.efi");
+    let script = include_str!("system/install-systemd-boot.sh").replace("@parameters@", PARAMETERS);
+    let paths = ["EFI_SYS_MOUNT_POINT", "BOOT_MOUNT_POINT"]
+        .map(|name| format!("{name} = Path(\"/boot/efi\")\n"))
+        .concat();
+    with_libraries(system, &debian::tree(), "usr/bin/efibootmgr", "efi")
+        .part("systemd-bootx64.efi", fs::read(program).expect("systemd-boot"))
+        .part("systemd-boot", paths)
+        .part("install-systemd-boot.sh", script)
+}
+
+/// A program of the tree, its libraries and its loader, below a folder.
+fn with_libraries(mut system: System, tree: &Path, program: &str, folder: &str) -> System {
+    let listed = output(Command::new("chroot").arg(tree).arg("ldd").arg(format!("/{program}")));
+    let listed = String::from_utf8_lossy(&listed).into_owned();
+    let paths: BTreeSet<&str> =
+        listed.split_whitespace().filter(|word| word.starts_with('/')).collect();
+    for path in paths {
+        let name = path.rsplit('/').next().expect("a name");
+        let content = fs::read(tree.join(path.trim_start_matches('/'))).expect("a library");
+        system = system.file(&format!("{folder}/lib/{name}"), content, 0o555);
+    }
+    let name = program.rsplit('/').next().expect("a name");
+    let content = fs::read(tree.join(program)).expect("a program");
+    system.file(&format!("{folder}/bin/{name}"), content, 0o555)
+}

@@ -1,0 +1,155 @@
+//! Power cuts at a random moment of every stage: QEMU is killed, and what the
+//! machine had not written by then is lost. However often, it ends well: Debian
+//! whole, or NixOS whole.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::back::{assert_debian_is_back, cancel_in_rescue};
+use super::story::KEPT;
+use crate::computer::{At, Computer, Session};
+use crate::debian::Variant;
+use crate::golden::assert_lustrated;
+use crate::golden::{debian, lustrated, prepared};
+use crate::lab::chance::Chance;
+use crate::lab::drive::Path;
+use crate::lab::say;
+use crate::rescue;
+
+/// Unless `TAKEOVER_POWER_ROUNDS` says how many of each stage.
+const ROUNDS: u64 = 3;
+/// At most so many cuts a round.
+const CUTS: u64 = 2;
+/// Within so long after a command was typed, or stage 1 began its work.
+const PREPARE: Duration = Duration::from_secs(14);
+const RUN: Duration = Duration::from_millis(1500);
+/// Within so long after a machine was switched on.
+const BOOT: Duration = Duration::from_secs(16);
+
+const BEGINS: &str = "<<< lustration begins >>>";
+
+/// The disk takes so few writes a second that what writes to it lasts.
+fn slow(chance: &mut Chance) -> Path {
+    Path::Slow { writes: 8 + u32::try_from(chance.below(24)).unwrap_or(0) }
+}
+
+/// Rounds of a stage, each with a seed that repeats it.
+fn rounds(stage: &str, mut round: impl FnMut(&mut Chance) -> String) {
+    let given = std::env::var("TAKEOVER_POWER_ROUNDS").ok().and_then(|text| text.parse().ok());
+    let rounds = given.unwrap_or(ROUNDS);
+    let seed = Chance::seed();
+    let mut ends = BTreeMap::<String, usize>::new();
+    for number in 0..rounds {
+        say(&format!("{stage}, {} of {rounds}: LUSTRATE_SEED={}", number + 1, seed + number));
+        *ends.entry(round(&mut Chance::new(seed + number))).or_default() += 1;
+    }
+    say(&format!("{stage}: {rounds} rounds; the cuts left {ends:?}"));
+}
+
+/// What is in the root of a copy: the next boot is to find the journal as it is.
+fn left(computer: &Computer) -> &'static str {
+    let entries = computer.disk.copy().entries();
+    let has = |name: &str| entries.iter().any(|entry| entry == name);
+    match (has("old-root.tmp"), has("old-root"), has("nixos-root.tmp"), has("nixos-root")) {
+        (_, _, true, _) => "a revert in its middle",
+        (true, ..) => "a lustration in its middle",
+        (_, true, ..) => "NixOS",
+        (.., true) => "Debian after a revert",
+        _ => "Debian",
+    }
+}
+
+/// Boots with a slow disk and cuts the power, in the run or anywhere.
+fn cut(session: Session, chance: &mut Chance) {
+    if chance.below(3) == 0 {
+        session.watch(chance.within(BOOT));
+    } else if session.wait_for(BEGINS, 4 * BOOT) {
+        session.watch(chance.within(RUN));
+    }
+    session.cut_power();
+}
+
+#[test]
+fn the_power_fails_while_it_is_prepared() {
+    rounds("prepare", |chance| {
+        let computer = debian(Variant::Bios);
+        let mut found = String::new();
+        for _ in 0..=chance.below(CUTS) {
+            let mut session = computer.start_slowly(Path::Slow { writes: 40 });
+            match session.arrive() {
+                Some(At::Debian) => {}
+                Some(At::Nixos) => break,
+                // In the time that it announces, the machine may not boot; it is
+                // brought back from a rescue system.
+                None => {
+                    session.cut_power();
+                    cancel_in_rescue(&computer);
+                    continue;
+                }
+                other => session.fail(&format!("neither Debian nor NixOS: {other:?}")),
+            }
+            session.type_line("nixos-lustrate prepare --yes");
+            session.watch(chance.within(PREPARE));
+            let console = session.cut_power();
+            let begun = console.matches("begins ").count();
+            let done = console.matches("done ").count();
+            found = format!("{done} of {begun} steps done");
+        }
+        let mut session = computer.start();
+        match session.arrive() {
+            Some(At::Nixos) => {
+                session.ends("shutdown");
+                return format!("{found}: NixOS");
+            }
+            Some(At::Debian) => {}
+            None => {
+                session.cut_power();
+                cancel_in_rescue(&computer);
+                session = computer.boot(At::Debian);
+            }
+            other => session.fail(&format!("neither Debian nor NixOS: {other:?}")),
+        }
+        session.run("nixos-lustrate prepare --yes");
+        session.ends("reboot");
+        let before = computer.manifest();
+        computer.boot(At::Nixos).ends("shutdown");
+        assert_lustrated(&before, &computer.manifest(), &KEPT);
+        found
+    });
+}
+
+#[test]
+fn the_power_fails_in_the_boot_that_lustrates() {
+    let station = prepared(Variant::Bios);
+    rounds("lustration", |chance| {
+        let computer = station.computer.copy();
+        for _ in 0..=chance.below(CUTS) {
+            cut(computer.start_slowly(slow(chance)), chance);
+        }
+        let found = left(&computer);
+        computer.boot(At::Nixos).ends("shutdown");
+        assert_lustrated(&station.before, &computer.manifest(), &KEPT);
+        found.to_owned()
+    });
+}
+
+#[test]
+fn the_power_fails_in_a_later_boot_and_in_the_revert() {
+    let station = lustrated(Variant::Bios);
+    rounds("revert", |chance| {
+        let computer = station.computer.copy();
+        let session = computer.start_slowly(slow(chance));
+        session.watch(chance.within(BOOT));
+        session.cut_power();
+        assert_eq!(left(&computer), "NixOS");
+        for _ in 0..=chance.below(CUTS) {
+            cut(rescue::start_nixos(&computer, "lustrate=revert", slow(chance)), chance);
+        }
+        let found = left(&computer);
+        let console = rescue::start_nixos(&computer, "lustrate=revert", Path::Plain).goes_off();
+        assert!(console.contains("reboot: Restarting system"), "{console}");
+        cancel_in_rescue(&computer);
+        assert_debian_is_back(&computer, &station.before);
+        found.to_owned()
+    });
+}

@@ -1,0 +1,25 @@
+//! The same on a machine with UEFI: GRUB of Debian, systemd-boot of NixOS, and an
+//! ESP at `/boot/efi`, while `/boot` is a directory of the root.
+
+use super::back::{assert_debian_is_back, cancel_in_rescue, revert_in_rescue};
+use super::story::becomes_nixos;
+use crate::computer::At;
+use crate::debian::Variant;
+use crate::golden::lustrated;
+use crate::lab::check::assert_reverted;
+use crate::scenarios::story::KEPT;
+
+#[test]
+fn a_debian_with_an_esp_becomes_nixos_and_debian_again() {
+    becomes_nixos(Variant::Uefi);
+    let station = lustrated(Variant::Uefi);
+    let computer = station.computer.copy();
+    revert_in_rescue(&computer);
+    assert_reverted(&station.before, &computer.manifest(), &KEPT);
+
+    cancel_in_rescue(&computer);
+    // The firmware's own order is what no file has: as `cancel` says, by efibootmgr.
+    let console = computer.boot(At::Debian).cut_power();
+    println!("{console}");
+    assert_debian_is_back(&computer, &station.before);
+}
