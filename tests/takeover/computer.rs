@@ -228,10 +228,6 @@ impl Session {
         self.machine.cut_power()
     }
 
-    pub fn console(&self) -> String {
-        self.machine.console()
-    }
-
     #[track_caller]
     pub fn fail(&self, why: &str) -> ! {
         panic!("{why}\n--- console\n{}\n---", self.machine.console())

@@ -2,24 +2,36 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::common::isolation;
 use crate::common::manifest::Manifest;
 use crate::computer::{At, Computer};
 use crate::debian::Variant;
 use crate::lab::check;
+use crate::lab::command::output;
 use crate::system::{Built, program};
 
 /// Debian with the built system in its store and the program at hand.
 pub fn debian_with(system: &Built) -> Computer {
     let computer = Computer::with_debian(system.variant);
+    let store = isolation::new_directory();
+    system.build(&store);
+    put(&computer, &store);
+    fs::remove_dir_all(store).expect("the store is on the disk");
+    computer
+}
+
+/// Puts a store and the program onto the disk.
+pub fn put(computer: &Computer, store: &Path) {
     computer.disk.mounted(|root| {
-        system.install(root);
+        output(Command::new("cp").arg("-a").arg(store.join("nix")).arg(root));
         let place = root.join("usr/local/bin/nixos-lustrate");
         fs::write(&place, program()).expect("the program");
         fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).expect("its mode");
     });
-    computer
 }
 
 /// The same, with a system that is as it should be.

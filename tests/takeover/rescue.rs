@@ -11,7 +11,7 @@ use crate::lab::cpio::Archive;
 use crate::lab::drive::Path;
 use crate::lab::layout::ESP;
 use crate::lab::stage1::BUSYBOX;
-use crate::system::program;
+use crate::system::{PARAMETERS, program};
 
 const INIT: &str = r#"#!/bin/sh
 export PATH=/bin HOME=/ TERM=dumb
@@ -51,6 +51,18 @@ pub fn start(computer: &Computer) -> Session {
     let mut session = computer.start_with(&initrd, "console=ttyS0 quiet panic=-1", Path::Plain);
     session.expect(At::Rescue);
     session
+}
+
+/// The system with this store path, as a boot loader would start it, with one word
+/// more.
+pub fn start_system(computer: &Computer, top: &std::path::Path, word: &str) -> Session {
+    let initrd = computer.disk.mounted(|root| {
+        let inside = |path: &std::path::Path| root.join(path.strip_prefix("/").expect("absolute"));
+        let link = fs::read_link(inside(top).join("initrd")).expect("a link to the initrd");
+        fs::read(inside(&link)).expect("the initrd")
+    });
+    let append = format!("init={}/init {PARAMETERS} {word}", top.display());
+    computer.start_with(&initrd, &append, Path::Plain)
 }
 
 /// What the boot loader's entry for NixOS starts, with one word more.

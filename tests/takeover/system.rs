@@ -20,6 +20,9 @@ pub struct Built {
     pub variant: Variant,
     pub stage1: Stage1,
     pub root_uuid: String,
+    pub boot_uuid: String,
+    /// A file that it has not.
+    pub without: Option<&'static str>,
     /// Whether boot.json says that our module is in it.
     pub module: bool,
     /// Whether `switch-to-configuration boot` calls an installer that works.
@@ -36,24 +39,22 @@ impl Built {
             variant,
             stage1: Stage1::new(Kind::Systemd, layout),
             root_uuid: ROOT_UUID.to_owned(),
+            boot_uuid: BOOT_UUID.to_owned(),
+            without: None,
             module: true,
             installs: true,
         }
     }
 
-    /// Builds it in a store of its own and copies that to the root; its store path.
-    pub fn install(&self, root: &Path) -> PathBuf {
-        let place = isolation::new_directory();
-        let top = self.system().build(&place).unwrap_or_else(|skipped| panic!("{skipped}"));
-        output(Command::new("cp").arg("-a").arg(place.join("nix")).arg(root));
-        fs::remove_dir_all(place).expect("the store is on the disk");
-        top
+    /// Builds it in the store in a folder; its store path.
+    pub fn build(&self, folder: &Path) -> PathBuf {
+        self.system().build(folder).unwrap_or_else(|skipped| panic!("{skipped}"))
     }
 
     fn system(&self) -> System {
         let by_uuid = |uuid: &str| format!("/dev/disk/by-uuid/{uuid}");
         let boot = match self.variant {
-            Variant::Bios => format!("{} /boot ext4 defaults 0 2", by_uuid(BOOT_UUID)),
+            Variant::Bios => format!("{} /boot ext4 defaults 0 2", by_uuid(&self.boot_uuid)),
             Variant::Uefi => format!("{} /boot/efi vfat umask=0077 0 2", by_uuid(ESP_UUID)),
         };
         let root = format!("{} / ext4 x-initrd.mount 0 1", by_uuid(&self.root_uuid));
@@ -66,6 +67,10 @@ impl Built {
             .file("sw/bin/nixos-lustrate", program(), 0o555)
             .fstab(&[&root, &boot])
             .text("boot.json", &bootspec(self.module));
+        let system = match self.without {
+            Some(path) => system.without(path),
+            None => system,
+        };
         loader::install(tools(system), self.variant, self.installs)
     }
 

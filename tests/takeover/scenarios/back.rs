@@ -73,14 +73,17 @@ fn a_revert_by_hand_and_another_lustration() {
     session.run("echo state >/var/lib/state");
     session.ends("shutdown");
     by_hand(&computer, &["revert"]);
-    // The first revert set its NixOS aside, too.
-    assert_reverted(&before, &computer.manifest(), &KEPT);
-    let entries = computer.disk.entries();
-    let newest = entries.iter().filter(|name| name.starts_with("nixos-root")).find_map(|name| {
-        let file = computer.disk.read(&format!("{name}/home/carol/file"))?;
-        Some((file, computer.disk.read(&format!("{name}/var/lib/state"))))
-    });
-    assert_eq!(newest, Some(("mine\n".to_owned(), Some("state\n".to_owned()))), "{entries:?}");
+    let after = computer.manifest();
+    let first = before.get(b"nixos-root").expect("the NixOS of the first time").id;
+    let mut aside = after.children(b"");
+    aside.retain(|name| name.starts_with(b"nixos-root"));
+    // What the first revert set aside is dated now.
+    assert!(aside.iter().any(|name| after.get(name).is_some_and(|node| node.id == first)));
+    assert_eq!(aside.len(), 2);
+    assert_reverted(&before.without(b"nixos-root"), &after, &KEPT);
+    for (path, text) in [("home/carol/file", "mine\n"), ("var/lib/state", "state\n")] {
+        assert_eq!(computer.disk.read(&format!("nixos-root/{path}")).as_deref(), Some(text));
+    }
 }
 
 /// Brings the old population back, in a rescue system; the console.

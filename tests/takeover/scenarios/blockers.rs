@@ -2,21 +2,137 @@
 //! staged, `check` says so, and with the blocker overridden the boot fails in the
 //! way that `check` foretold.
 
+use std::path::PathBuf;
+
+use crate::common::compare::{Excuse, assert_none};
+use crate::common::isolation;
 use crate::computer::{At, Computer};
-use crate::debian::Variant;
-use crate::golden::{assert_debian_is_well, debian_with};
+use crate::debian::{BOOT_UUID, Variant};
+use crate::golden::{assert_debian_is_well, debian, debian_with, put};
 use crate::lab::stage1::Wiring;
+use crate::rescue;
 use crate::system::Built;
 
-/// Debian with this system, and what `check` says about it.
-fn staged(break_it: impl FnOnce(&mut Built)) -> (Computer, String, crate::computer::Session) {
-    let mut system = Built::new(Variant::Bios);
-    break_it(&mut system);
-    let computer = debian_with(&system);
+/// No file system has it.
+const NOWHERE: &str = "0bad0bad-0000-4000-8000-000000000000";
+const NO_DEVICE: &str = "/dev/disk/by-uuid/0bad0bad-0000-4000-8000-000000000000";
+
+/// A mistake in a configuration, and what `check` has to say about it.
+struct Mistake {
+    make: fn(&mut Built),
+    says: &'static [&'static str],
+    then: fn(&Computer, PathBuf),
+}
+
+const MISTAKES: [Mistake; 4] = [
+    Mistake {
+        make: |system| {
+            NOWHERE.clone_into(&mut system.root_uuid);
+            system.stage1.layout.root = NO_DEVICE;
+        },
+        says: &["blocker fstab-root", NOWHERE],
+        then: waits_in_vain,
+    },
+    Mistake {
+        make: |system| {
+            system.stage1.wiring = Wiring::None;
+            system.module = false;
+        },
+        says: &["blocker initrd-lustrates", "/etc/NIXOS_LUSTRATE would be ignored"],
+        then: mixes_the_two,
+    },
+    Mistake {
+        make: |system| system.without = Some("init"),
+        says: &["blocker profile-complete", "init"],
+        then: finds_no_init,
+    },
+    Mistake {
+        make: |system| NOWHERE.clone_into(&mut system.boot_uuid),
+        says: &["blocker fstab-boot", BOOT_UUID],
+        then: has_no_boot,
+    },
+];
+
+#[test]
+fn mistakes_in_the_configuration_are_foretold() {
+    let store = isolation::new_directory();
+    let build = |mistake: &Mistake| {
+        let mut system = Built::new(Variant::Bios);
+        (mistake.make)(&mut system);
+        system.build(&store)
+    };
+    let tops: Vec<PathBuf> = MISTAKES.iter().map(build).collect();
+    let computer = Computer::with_debian(Variant::Bios);
+    put(&computer, &store);
     let mut session = computer.boot(At::Debian);
+    for (mistake, top) in MISTAKES.iter().zip(&tops) {
+        let command = format!("nixos-lustrate check --system {}", top.display());
+        let (status, said) = session.try_run(&command);
+        assert_eq!(status, 3, "{said}");
+        assert_says(&said, mistake.says);
+    }
+    // As the manual has it, and whoever does not ask.
+    session.run("touch /etc/NIXOS /etc/NIXOS_LUSTRATE");
+    session.ends("poweroff");
+    for (mistake, top) in MISTAKES.iter().zip(tops) {
+        (mistake.then)(&computer.copy(), top);
+    }
+}
+
+fn waits_in_vain(computer: &Computer, top: PathBuf) {
+    let before = computer.manifest();
+    let word = "systemd.default_device_timeout_sec=10";
+    let mut session = rescue::start_system(computer, &top, word);
+    session.expect(At::Stopped);
+    let console = session.cut_power();
+    assert_says(&console, &["Timed out waiting for device"]);
+    let differences = before.diff(&computer.manifest(), &Excuse::none());
+    assert_none("the disk was touched", &differences);
+}
+
+fn mixes_the_two(computer: &Computer, top: PathBuf) {
+    let mut session = rescue::start_system(computer, &top, "");
+    session.expect(At::Nixos);
+    // It is NixOS, and the files of Debian are all around it.
+    session.run("test -e /usr/bin/apt && test -e /etc/NIXOS_LUSTRATE && test ! -e /old-root");
+    session.ends("shutdown");
+}
+
+fn finds_no_init(computer: &Computer, top: PathBuf) {
+    let mut session = rescue::start_system(computer, &top, "");
+    session.expect(At::Stopped);
+    session.cut_power();
+}
+
+fn has_no_boot(computer: &Computer, top: PathBuf) {
+    let mut session = rescue::start_system(computer, &top, "");
+    session.expect(At::Nixos);
+    // The next rebuild would write its kernel where no boot loader looks.
+    session.run("! grep -q ' /boot ' /proc/mounts");
+    session.ends("shutdown");
+}
+
+#[test]
+fn a_root_that_nothing_can_leave_is_refused() {
+    let computer = debian(Variant::Bios);
+    let mut session = computer.boot(At::Debian);
+    session.run("chattr +i /");
     let (status, said) = session.try_run("nixos-lustrate check");
     assert_eq!(status, 3, "{said}");
-    (computer, said, session)
+    assert_says(&said, &["blocker plan", "immutable"]);
+    session.run("touch /etc/NIXOS /etc/NIXOS_LUSTRATE");
+    session.ends("poweroff");
+    let before = computer.manifest();
+    let top = computer.disk.mounted(|root| {
+        let profile = root.join("nix/var/nix/profiles/system-1-link");
+        std::fs::read_link(profile).expect("the profile")
+    });
+    let mut session = rescue::start_system(&computer, &top, "");
+    session.expect(At::Stopped);
+    let console = session.cut_power();
+    assert_says(&console, &["immutable", "Nothing was touched"]);
+    let differences = before.diff(&computer.manifest(), &Excuse::none());
+    assert_none("the disk was touched", &differences);
 }
 
 #[track_caller]
@@ -25,41 +141,6 @@ fn assert_says(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(flat.contains(part), "no {part:?} in\n{text}");
     }
-}
-
-#[test]
-fn a_root_that_is_not_there_is_waited_for_in_vain() {
-    let other = "0bad0bad-0000-4000-8000-000000000000";
-    let (computer, said, mut session) = staged(|system| {
-        system.root_uuid = other.to_owned();
-        system.stage1.layout.root = "/dev/disk/by-uuid/0bad0bad-0000-4000-8000-000000000000";
-    });
-    assert_says(&said, &["blocker fstab-root", other]);
-    let (status, said) = session.try_run("nixos-lustrate prepare --yes");
-    assert_eq!(status, 3, "{said}");
-    session.run("nixos-lustrate prepare --yes --despite fstab-root");
-    session.ends("reboot");
-    let before = computer.manifest();
-    let session = computer.start();
-    assert!(session.wait_for("Timed out waiting for device", BOOT), "{}", session.console());
-    session.watch(std::time::Duration::from_secs(1));
-    session.cut_power();
-    assert_untouched(&before, &computer);
-}
-
-#[test]
-fn a_systemd_initrd_without_the_module_mixes_the_two() {
-    let (computer, said, mut session) = staged(|system| {
-        system.stage1.wiring = Wiring::None;
-        system.module = false;
-    });
-    assert_says(&said, &["blocker initrd-lustrates", "/etc/NIXOS_LUSTRATE would be ignored"]);
-    session.run("nixos-lustrate prepare --yes --despite initrd-lustrates");
-    session.ends("reboot");
-    let mut session = computer.boot(At::Nixos);
-    // It is NixOS, and the files of Debian are all around it.
-    session.run("test -e /usr/bin/apt && test -e /etc/NIXOS_LUSTRATE && test ! -e /old-root");
-    session.ends("shutdown");
 }
 
 #[test]
@@ -81,8 +162,7 @@ fn an_installer_that_does_nothing_is_found_out() {
 
 #[test]
 fn a_full_boot_stops_the_installer_and_debian_boots() {
-    let system = Built::new(Variant::Bios);
-    let computer = debian_with(&system);
+    let computer = debian(Variant::Bios);
     let mut session = computer.boot(At::Debian);
     session.run("fallocate -l 150M /boot/large");
     let (status, said) = session.try_run("nixos-lustrate check");
@@ -95,13 +175,4 @@ fn a_full_boot_stops_the_installer_and_debian_boots() {
     let mut session = computer.boot(At::Debian);
     assert_debian_is_well(&mut session);
     session.ends("poweroff");
-}
-
-const BOOT: std::time::Duration = std::time::Duration::from_secs(180);
-
-#[track_caller]
-fn assert_untouched(before: &crate::common::manifest::Manifest, computer: &Computer) {
-    let none = crate::common::compare::Excuse::none();
-    let differences = before.diff(&computer.manifest(), &none);
-    crate::common::compare::assert_none("the disk was touched", &differences);
 }
