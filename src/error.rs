@@ -66,6 +66,13 @@ impl Stop {
     pub fn changed(how: String) -> Self {
         Self::Root(Box::new(Trouble::Changed(how)))
     }
+
+    /// Whether there was no space left.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn is_for_space(&self) -> bool {
+        matches!(self, Self::Op(error) if matches!(error.errno(), Errno::ENOSPC | Errno::EDQUOT))
+    }
 }
 
 /// A reason to refuse: what was found, what would have happened, and the mend.

@@ -18,6 +18,15 @@ mod put_back;
 use lists::{Lists, rank};
 use put_back::PutBack;
 
+/// How a damaged file is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// By one that was written beside it, in one step.
+    Beside,
+    /// It is removed first: there is no room for two. So is what is new.
+    InItsPlace,
+}
+
 /// Puts the boot files of a place back. What stays as it is comes back, in
 /// sentences.
 ///
@@ -25,6 +34,13 @@ use put_back::PutBack;
 /// Any failure of a system call; or a saved file is missing or damaged.
 pub fn restore(site: &Site, place: &Place, note: &Note) -> Result<Vec<String>> {
     give_back(site, place, note)?;
+    match put_back(site, place, note, Way::Beside) {
+        Err(stop) if stop.is_for_space() => put_back(site, place, note, Way::InItsPlace),
+        done => done,
+    }
+}
+
+fn put_back(site: &Site, place: &Place, note: &Note, way: Way) -> Result<Vec<String>> {
     let boot = site.disk.stat(&site.root, &place.name)?;
     let home = site.home()?;
     let before = match note.how {
@@ -44,10 +60,13 @@ pub fn restore(site: &Site, place: &Place, note: &Note) -> Result<Vec<String>> {
     site.watch.end();
     let lists = Lists::new(before, after, now);
     let saved = note.saved(site)?;
+    let put_back = PutBack { site, place, dir: &dir, saved: saved.as_ref(), way };
     let mut rest = Vec::new();
+    if way == Way::InItsPlace {
+        rest = take_away(&put_back, &lists)?;
+    }
     let mut old: Vec<_> = lists.before.iter().filter(|(path, _)| !path.is_empty()).collect();
     old.sort_by_key(|(path, item)| rank(path, item));
-    let put_back = PutBack { site, place, dir: &dir, saved: saved.as_ref() };
     for (path, item) in old {
         let now = lists.now(path, item.vfat);
         let same = now.is_some_and(|(_, now)| now.same_content(item));
@@ -63,6 +82,19 @@ pub fn restore(site: &Site, place: &Place, note: &Note) -> Result<Vec<String>> {
             put_back.metadata(path, item)?;
         }
     }
+    if way == Way::Beside {
+        rest.extend(take_away(&put_back, &lists)?);
+    }
+    put_back.times(&lists.before)?;
+    if note.how == How::Absent {
+        put_back.take_away_place()?;
+    }
+    Ok(rest)
+}
+
+/// Removes what is new, but for what others made.
+fn take_away(put_back: &PutBack<'_>, lists: &Lists) -> Result<Vec<String>> {
+    let mut rest = Vec::new();
     // What is in a directory before the directory.
     for (path, item) in lists.now.iter().rev().filter(|(path, _)| !path.is_empty()) {
         if lists.was_there(path, item.vfat) {
@@ -76,10 +108,6 @@ pub fn restore(site: &Site, place: &Place, note: &Note) -> Result<Vec<String>> {
         } else {
             put_back.take_away(path, item)?;
         }
-    }
-    put_back.times(&lists.before)?;
-    if note.how == How::Absent {
-        put_back.take_away_place()?;
     }
     Ok(rest)
 }

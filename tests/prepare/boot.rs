@@ -1,7 +1,6 @@
 //! `/boot` in all its forms: saved, replaced, and put back.
 
 use std::fs;
-use std::io::Write;
 
 use crate::common::compare::Excuse;
 use crate::common::{or_skip, require_root};
@@ -108,27 +107,12 @@ fn an_esp_is_cleared_of_the_old_boot_loader_only_when_asked() {
     assert_same(&before, &machine.manifest(), &Excuse::none());
 }
 
-/// Fills a file system but for so many bytes; with 0, to the last block.
-fn fill(machine: &Machine, path: &str, leave: u64) {
-    let at = machine.at(path);
-    let mut file = fs::File::create(&at).expect("a file");
-    let free = || {
-        let stat = nix::sys::statvfs::statvfs(at.parent().expect("a directory")).expect("its size");
-        (stat.blocks_available() * stat.fragment_size()).saturating_sub(leave)
-    };
-    let chunk = vec![9; 64 << 10];
-    for _ in 0..8 {
-        while (leave == 0 || free() > 0) && file.write_all(&chunk).is_ok() {}
-        file.sync_all().expect("a sync"); // gives back what was reserved
-    }
-}
-
 #[test]
 fn without_space_for_a_copy_the_content_moves() {
     require_root!();
     for boot in [Boot::Directory, Boot::Mount] {
         let machine = or_skip!(Machine::new(boot, GRUB));
-        fill(&machine, "home/large", 6 << 20);
+        machine.fill("home/large", 6 << 20);
         let inode = |path: &str| {
             std::os::unix::fs::MetadataExt::ino(&machine.at(path).metadata().expect(path))
         };
@@ -151,7 +135,7 @@ fn without_space_to_save_an_esp_nothing_is_touched() {
     require_root!();
     let machine = or_skip!(Machine::new(Boot::Esp, SYSTEMD_BOOT));
     machine.tree().file("boot/large", vec![1; 12 << 20]);
-    fill(&machine, "home/large", 6 << 20);
+    machine.fill("home/large", 6 << 20);
     let before = machine.manifest();
     let ended = machine.prepare(&[]).expect(3);
     assert!(ended.err().contains("could not be saved"), "{}", ended.err());
@@ -165,7 +149,7 @@ fn when_boot_is_full_everything_is_put_back() {
     let mut kernel = crate::common::system::kernel("x86_64");
     kernel.resize(2 << 20, 5);
     crate::machine::system(GRUB).part("bzImage", kernel).place(machine.path());
-    fill(&machine, "boot/large", 0);
+    machine.fill("boot/large", 0);
     let before = machine.manifest();
     let ended = machine.prepare(&[]).expect(1);
     assert!(ended.err().contains("Everything was put back"), "{}", ended.err());

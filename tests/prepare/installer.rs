@@ -35,6 +35,26 @@ fn one_that_fails() {
 }
 
 #[test]
+fn one_that_fills_boot() {
+    require_root!();
+    // Again after each sync, which gives back what was reserved.
+    let fills = "set +e; rm /boot/vmlinuz-6.1
+        for at in 1 2 3; do cat /dev/zero >/boot/kernel-$at.tmp; sync; done; exit 4";
+    put_back(Boot::Mount, Installer(fills), &["failed with exit status 4"]);
+}
+
+#[test]
+fn one_that_damages_what_fills_boot() {
+    require_root!();
+    let damages = Installer("echo x | dd of=/boot/large conv=notrunc; exit 4");
+    let machine = or_skip!(Machine::new(Boot::Mount, damages));
+    machine.fill("boot/large", 0);
+    let before = machine.manifest();
+    machine.prepare(&[]).expect(1).says(&["Everything was put back"]);
+    assert_same(&before, &machine.manifest(), &Excuse::none().below(STATE));
+}
+
+#[test]
 fn one_that_lies() {
     require_root!();
     put_back(Boot::Directory, Installer("exit 0"), &["nothing below /boot names init="]);

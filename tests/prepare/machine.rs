@@ -3,6 +3,7 @@
 //! script that can be told to fail.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -128,6 +129,22 @@ fn mib(boot: Boot) -> u64 {
 }
 
 impl Machine {
+    /// Fills a file system but for so many bytes; with 0, to the last block.
+    pub(crate) fn fill(&self, path: &str, leave: u64) {
+        let at = self.at(path);
+        let mut file = fs::File::create(&at).expect("a file");
+        let free = || {
+            let stat =
+                nix::sys::statvfs::statvfs(at.parent().expect("a directory")).expect("its size");
+            (stat.blocks_available() * stat.fragment_size()).saturating_sub(leave)
+        };
+        let chunk = vec![9; 64 << 10];
+        for _ in 0..8 {
+            while (leave == 0 || free() > 0) && file.write_all(&chunk).is_ok() {}
+            file.sync_all().expect("a sync"); // gives back what was reserved
+        }
+    }
+
     pub(crate) fn new(boot: Boot, installer: Installer) -> Result<Self, Skipped> {
         let machine = Self::bare(boot)?;
         system(installer).place(machine.root.path());

@@ -22,7 +22,8 @@ pub fn install(system: System, variant: Variant, works: bool) -> System {
     };
     let switch = include_str!("system/switch.sh").replace("@installer@", &format!("@part:{name}@"));
     let system = system.file("bin/switch-to-configuration", switch, 0o555);
-    if works { system } else { system.part(name, "#!/bin/sh\nexit 0\n") }
+    let nothing = "#!/bin/sh\n# @part:grub-config.xml@\nexit 0\n";
+    if works { system } else { system.part(name, nothing) }
 }
 
 fn grub(mut system: System) -> System {

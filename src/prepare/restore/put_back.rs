@@ -8,6 +8,7 @@ use super::super::places::Place;
 use super::super::site::Site;
 use super::super::step::Result;
 use super::super::text;
+use super::Way;
 use crate::disk::Dir;
 use crate::error::Stop;
 use crate::name::Name;
@@ -20,6 +21,7 @@ pub(super) struct PutBack<'a> {
     pub(super) place: &'a Place,
     pub(super) dir: &'a Dir,
     pub(super) saved: Option<&'a Dir>,
+    pub(super) way: Way,
 }
 
 impl PutBack<'_> {
@@ -55,6 +57,11 @@ impl PutBack<'_> {
         let Some((source, _)) = self.parent(saved, path)? else { return Err(self.lost(path)) };
         let stat = disk.stat(&source, name)?.filter(|stat| stat.kind == item.kind);
         let stat = item.stat(&stat.ok_or_else(|| self.lost(path))?);
+        if let Some((there, _)) = &now
+            && self.way == Way::InItsPlace
+        {
+            remove(disk, &dir, there, &self.site.watch)?;
+        }
         if let Some(target) = &item.target {
             disk.make_link(&dir, &part, target, &stat)?;
         } else {
