@@ -106,7 +106,7 @@ pub fn lustrated(variant: Variant) -> &'static Lustrated {
 /// is new is what this NixOS makes.
 #[track_caller]
 pub fn assert_lustrated(before: &Manifest, after: &Manifest, keepers: &[&[u8]]) {
-    let stage_2 = ["etc/fstab", "etc/passwd", "etc/ssh", "var/log/boots"];
+    let stage_2 = ["etc/fstab", "etc/machine-id", "etc/passwd", "etc/ssh", "var/log/boots"];
     check::assert_lustrated_by(before, after, keepers, &stage_2);
 }
 

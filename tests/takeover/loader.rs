@@ -59,7 +59,7 @@ fn systemd_boot(system: System) -> System {
         .map(|name| format!("{name} = Path(\"/boot/efi\")\n"))
         .concat();
     with_libraries(system, &debian::tree(), "usr/bin/efibootmgr", "efi")
-        .part("systemd-bootx64.efi", fs::read(program).expect("systemd-boot"))
+        .file("efi/systemd-bootx64.efi", fs::read(program).expect("systemd-boot"), 0o444)
         .part("systemd-boot", paths)
         .part("install-systemd-boot.sh", script)
 }

@@ -25,7 +25,7 @@ END
 printf 'timeout 0\ndefault nixos-generation-1.conf\n' >"$esp/loader/loader.conf"
 if [ "${NIXOS_INSTALL_BOOTLOADER:-}" = 1 ]; then
     for place in systemd/systemd-bootx64.efi BOOT/BOOTX64.EFI; do
-        cp @part:systemd-bootx64.efi@ "$esp/EFI/$place"
+        cp "$top/efi/systemd-bootx64.efi" "$esp/EFI/$place"
     done
     "$top/efi/lib/ld-linux-x86-64.so.2" --library-path "$top/efi/lib" "$top/efi/bin/efibootmgr" \
         --quiet --create --disk /dev/vda --part 1 --label "Linux Boot Manager" \
