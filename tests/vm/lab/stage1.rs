@@ -26,6 +26,8 @@ pub enum Wiring {
     Ours,
     /// Another unit instead, started by `initrd-root-fs.target`.
     Unit(&'static str),
+    /// Not at all: a stage 1 that knows nothing of us.
+    None,
 }
 
 /// What becomes an initrd.
@@ -37,6 +39,8 @@ pub struct Stage1 {
     /// `/bin/nixos-lustrate`.
     pub program: Vec<u8>,
     pub options: Options,
+    /// Notes for stage 2 what the program does, which takes longer than it does.
+    pub observed: bool,
     /// On failure a shell on the console; without, a report and power off.
     pub shell: bool,
 }
@@ -49,6 +53,7 @@ impl Stage1 {
             wiring: Wiring::Ours,
             program: program(),
             options: Options::default(),
+            observed: true,
             shell: false,
         }
     }
