@@ -6,7 +6,7 @@ use crate::facts::{Environment, Marker, Wishes};
 use crate::intent::Direction;
 use crate::names::{MARKER, OLD_ROOT_TMP};
 use crate::plan::{Plan, plan};
-use crate::survey::{look, older_came_back, survey};
+use crate::survey::{Look, look, older_came_back, survey};
 use crate::tree::Tree;
 
 /// What a command did.
@@ -36,7 +36,7 @@ pub fn run<T: Tree>(
         (false, Marker::InProgress(direction)) => finish(tree, root, &environment, *direction),
         (false, Marker::None) if !wishes.always => Ok(Outcome::Nothing),
         _ => {
-            let plan = judge(tree, root, environment, wishes, Direction::Lustrate)?;
+            let plan = judge_looked(tree, root, look, environment, wishes, Direction::Lustrate)?;
             announce(&plan);
             exchange(tree, root, plan, Boot::Exchange)
         }
@@ -55,7 +55,7 @@ pub fn revert<T: Tree>(
     announce: impl FnOnce(&Plan),
 ) -> Result<Outcome, Error> {
     let look = look(tree, root).map_err(unread)?;
-    match (may_revert(tree, root)?, look.in_progress(), &look.marker) {
+    match (may_revert(tree, root, &look)?, look.in_progress(), &look.marker) {
         (false, _, Marker::InProgress(direction)) => {
             return finish(tree, root, &environment, *direction);
         }
@@ -67,7 +67,8 @@ pub fn revert<T: Tree>(
         (true, false, Marker::Asks | Marker::NoFile) => return Err(scheduled(&environment).into()),
         (true, ..) => {}
     }
-    let mut plan = judge(tree, root, environment, &Wishes::default(), Direction::Revert)?;
+    let (wishes, direction) = (Wishes::default(), Direction::Revert);
+    let mut plan = judge_looked(tree, root, look, environment, &wishes, direction)?;
     if boot == Boot::Keep {
         plan.intent.boot_bak = None; // also for whoever goes on with it
     }
@@ -88,11 +89,7 @@ fn scheduled(environment: &Environment) -> Refusal {
 }
 
 /// Whether there is something that a revert would bring back.
-///
-/// # Errors
-/// [`Error::Refused`] when the root cannot be looked at.
-pub fn may_revert<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool, Error> {
-    let look = look(tree, root).map_err(unread)?;
+fn may_revert<T: Tree>(tree: &T, root: &T::Dir, look: &Look) -> Result<bool, Error> {
     let old_root = [crate::names::OLD_ROOT];
     let done = tree.open(root, &old_root).map_err(unread)?.is_some();
     Ok(look.in_progress() || (done && !older_came_back(tree, root).map_err(unread)?))
@@ -109,7 +106,20 @@ pub fn judge<T: Tree>(
     wishes: &Wishes,
     direction: Direction,
 ) -> Result<Plan, Error> {
-    let facts = survey(tree, root, environment, wishes, direction).map_err(unread)?;
+    let look = look(tree, root).map_err(unread)?;
+    judge_looked(tree, root, look, environment, wishes, direction)
+}
+
+/// The same, of a root that was looked at already: each call counts.
+fn judge_looked<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    look: Look,
+    environment: Environment,
+    wishes: &Wishes,
+    direction: Direction,
+) -> Result<Plan, Error> {
+    let facts = survey(tree, root, look, environment, wishes, direction).map_err(unread)?;
     plan(&facts, direction).map_err(Error::Refused)
 }
 

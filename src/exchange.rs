@@ -123,26 +123,33 @@ impl<T: Tree> Exchange<'_, T> {
     /// the old population is known by the intent, and what is at home is not in
     /// the root.
     fn is_old_in_root(&self, name: &Name) -> bool {
-        self.intent.moves(name) && self.staged.binary_search(name).is_err()
+        self.intent.moves(name) && !self.is_staged(name)
+    }
+
+    fn is_staged(&self, name: &Name) -> bool {
+        self.staged.binary_search(name).is_ok()
     }
 
     /// Moves the entries of a population from the root to their home; `etc`
     /// has its own step.
     fn displace(&mut self, out: Population) -> Result<()> {
-        let names = match out {
-            Population::Old => self.intent.old.clone(),
+        let listed = match out {
+            Population::Old => Vec::new(),
             Population::New => self.tree.list(self.root)?,
         };
+        let names = if out == Population::Old { &self.intent.old } else { &listed };
+        let mut displaced = 0;
         for name in names {
             let goes = match out {
-                Population::Old => self.is_old_in_root(&name),
-                Population::New => !self.stays(&name) && !self.is_old_in_root(&name),
+                Population::Old => !self.is_staged(name),
+                Population::New => !self.stays(name) && !self.is_old_in_root(name),
             };
-            if goes && name != ETC {
-                let moved = self.rename((self.root, &name), (self.home(out), &name))?;
-                self.done.displaced += usize::from(moved == Moved::Done);
+            if goes && *name != ETC {
+                let moved = self.rename((self.root, name), (self.home(out), name))?;
+                displaced += usize::from(moved == Moved::Done);
             }
         }
+        self.done.displaced += displaced;
         Ok(())
     }
 
@@ -166,10 +173,10 @@ impl<T: Tree> Exchange<'_, T> {
     /// The directory that holds the entry `name` of a population now.
     fn holder(&self, population: Population, name: &Name) -> Result<Option<&T::Dir>> {
         if *name == ETC && self.intent.pin(&ETC).is_none() {
-            return Ok(self.etc()?.holder(population).map(|place| self.place(place)));
+            return Ok(self.etc_holder(population)?.map(|place| self.place(place)));
         }
         let at_home = match population {
-            Population::Old => self.staged.binary_search(name).is_ok(),
+            Population::Old => self.is_staged(name),
             Population::New => self.tree.stat(&self.incoming, name)?.is_some(),
         };
         if at_home {

@@ -241,8 +241,9 @@ impl<'a> Draft<'a> {
         let intent = &mut self.plan.intent;
         let places = facts.entries.iter().chain(facts.staged.iter().flatten());
         for entry in places.chain(&facts.incoming) {
-            let moves = intent.moves(&entry.name) || intent.pin(&entry.name).is_none();
-            if moves && entry.stat.flags != 0 && !is_reserved(&entry.name) {
+            // Flags are rare, and come first: the rest is a search for each entry.
+            let moves = || intent.moves(&entry.name) || intent.pin(&entry.name).is_none();
+            if entry.stat.flags != 0 && !is_reserved(&entry.name) && moves() {
                 add_flags(&mut intent.flags, entry_flags(entry));
             }
         }

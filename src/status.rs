@@ -6,7 +6,7 @@ use crate::guard::system_name;
 use crate::intent::{Direction, Intent};
 use crate::name::Name;
 use crate::names::{LUSTRATE, NIXOS_ROOT, OLD_ROOT, OLD_ROOT_TMP, RECORD};
-use crate::survey::{older_came_back, survey};
+use crate::survey::{look, older_came_back, survey};
 use crate::sys::Kind;
 use crate::time::{Timestamp, is_dated};
 use crate::tree::Tree;
@@ -86,8 +86,9 @@ pub fn status<T: Tree>(tree: &T, root: &T::Dir, environment: Environment) -> Res
     let unread = |error| Error::from(Refusal::from(error));
     let shown = environment.root.clone();
     // The direction decides only what a finished root's record says.
-    let facts =
-        survey(tree, root, environment, &Wishes::default(), Direction::Revert).map_err(unread)?;
+    let (wishes, direction) = (Wishes::default(), Direction::Revert);
+    let look = look(tree, root).map_err(unread)?;
+    let facts = survey(tree, root, look, environment, &wishes, direction).map_err(unread)?;
     let mut holders = Vec::new();
     for entry in &facts.entries {
         let name = &entry.name;

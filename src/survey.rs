@@ -94,18 +94,18 @@ fn marker_through_link<T: Tree>(tree: &T, root: &T::Dir) -> Result<Marker> {
     })
 }
 
-/// Reads everything that a plan in this direction is made from.
+/// Reads everything that a plan in this direction is made from, after a [`look`].
 ///
 /// # Errors
 /// What the file system answers.
 pub fn survey<T: Tree>(
     tree: &T,
     root: &T::Dir,
+    look: Look,
     environment: Environment,
     wishes: &Wishes,
     direction: Direction,
 ) -> Result<Facts> {
-    let look = look(tree, root)?;
     let staging = tree.open(root, &[OLD_ROOT_TMP])?;
     let incoming = match &staging {
         Some(staging) => match tree.open(root, &[NIXOS_ROOT_TMP])? {

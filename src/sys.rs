@@ -295,8 +295,12 @@ pub(crate) fn make_file(dir: impl AsFd, name: &Name) -> Result<OwnedFd> {
     openat(dir, name.as_os_str(), flags, mode)
 }
 
-/// Writes the content of a new file, to the disk.
+/// Writes the content of a new file, to the disk. One without content has none
+/// that a power cut could leave out.
 pub(crate) fn fill_file(file: &OwnedFd, content: &[u8]) -> Result<()> {
+    if content.is_empty() {
+        return Ok(());
+    }
     write_all(file, content)?;
     // All that came before it first: btrfs lets an fsync overtake renames, and
     // after a power cut a part of them would have happened.

@@ -16,21 +16,10 @@ pub(super) enum Place {
 
 /// Whose `etc` is where. The old one is known by its inode number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Etc {
+struct Etc {
     root: Option<Population>,
     staging: Option<Population>,
     incoming: Option<Population>,
-}
-
-impl Etc {
-    pub(super) fn holder(self, population: Population) -> Option<Place> {
-        let holds = [
-            (self.root, Place::Root),
-            (self.staging, Place::Staging),
-            (self.incoming, Place::Incoming),
-        ];
-        holds.into_iter().find_map(|(held, place)| (held == Some(population)).then_some(place))
-    }
 }
 
 /// A step towards the arriving `etc` in the root and the leaving one at home.
@@ -49,19 +38,30 @@ impl<T: Tree> Exchange<'_, T> {
         }
     }
 
-    pub(super) fn etc(&self) -> Result<Etc> {
-        let whose = |place| -> Result<Option<Population>> {
-            let found = self.tree.stat(self.place(place), &ETC)?;
-            Ok(found.map(|stat| {
-                let old = self.intent.etc == Some(stat.inode);
-                if old { Population::Old } else { Population::New }
-            }))
-        };
+    fn etc(&self) -> Result<Etc> {
         Ok(Etc {
-            root: whose(Place::Root)?,
-            staging: whose(Place::Staging)?,
-            incoming: whose(Place::Incoming)?,
+            root: self.whose_etc(Place::Root)?,
+            staging: self.whose_etc(Place::Staging)?,
+            incoming: self.whose_etc(Place::Incoming)?,
         })
+    }
+
+    fn whose_etc(&self, place: Place) -> Result<Option<Population>> {
+        let found = self.tree.stat(self.place(place), &ETC)?;
+        Ok(found.map(|stat| {
+            let old = self.intent.etc == Some(stat.inode);
+            if old { Population::Old } else { Population::New }
+        }))
+    }
+
+    /// Where the `etc` of a population is.
+    pub(super) fn etc_holder(&self, population: Population) -> Result<Option<Place>> {
+        for place in [Place::Root, Place::Staging, Place::Incoming] {
+            if self.whose_etc(place)? == Some(population) {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
     }
 
     /// Brings the arriving `etc` into the root and the leaving one home, from
@@ -182,7 +182,11 @@ mod tests {
                     assert_eq!(now.root, Some(coming), "{etc:?}");
                 }
                 if count(out) == 1 {
-                    assert_eq!(now.holder(out), Some(home(out)), "{etc:?}");
+                    let at_home = match home(out) {
+                        Place::Staging => now.staging,
+                        _ => now.incoming,
+                    };
+                    assert_eq!(at_home, Some(out), "{etc:?}");
                 }
             }
         }

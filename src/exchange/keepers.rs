@@ -108,34 +108,44 @@ impl<T: Tree> Exchange<'_, T> {
         {
             return Ok(());
         }
-        for depth in 1..=path.len() {
-            let part = &path[..depth];
-            let holder = self.holder(Population::New, entry)?.unwrap_or(&self.incoming);
-            if tree.open(holder, part)?.is_some() {
+        let mut notes = Vec::new();
+        let (mut at, mut original): (Option<T::Dir>, Option<T::Dir>) = (None, None);
+        tree.remove_dir(&self.meta, &MAKING)?;
+        for (depth, name) in path.iter().enumerate() {
+            let part = std::slice::from_ref(name);
+            let parent = match &at {
+                Some(parent) => parent,
+                None => self.holder(Population::New, entry)?.unwrap_or(&self.incoming),
+            };
+            // A directory that the old population has not has none below it, either.
+            original = match (&original, depth) {
+                (Some(original), _) => tree.open(original, part)?,
+                (None, 0) => match self.holder(Population::Old, entry)? {
+                    Some(holder) => tree.open(holder, part)?,
+                    None => None,
+                },
+                (None, _) => None,
+            };
+            if let Some(there) = tree.open(parent, part)? {
+                at = Some(there);
                 continue;
             }
-            let parents = &part[..depth - 1];
-            let opened = if parents.is_empty() { None } else { tree.open(holder, parents)? };
-            let parent = opened.as_ref().unwrap_or(holder);
-            let original = match self.holder(Population::Old, entry)? {
-                Some(holder) => tree.open(holder, part)?,
-                None => None,
-            };
             // Made apart and then renamed: a directory that is there has its
             // owner and mode, also after a power cut in between.
-            tree.remove_dir(&self.meta, &MAKING)?;
             tree.make_dir(&self.meta, &MAKING, 0o755)?;
-            let Some(made) = tree.open(&self.meta, &[MAKING])? else { continue };
+            let Some(made) = tree.open(&self.meta, &[MAKING])? else { break };
             let like = original.as_ref().unwrap_or(root);
             let failed = tree.copy_metadata(like, &made)?;
-            let (name, times) = (&part[depth - 1], tree.stat_dir(parent)?);
+            let times = tree.stat_dir(parent)?;
             self.rename((&self.meta, &MAKING), (parent, name))?;
             tree.set_times(parent, &times)?;
-            let path = part.iter().map(ToString::to_string).collect::<Vec<_>>().join("/");
-            for attribute in failed {
-                self.note(format!("the attribute {attribute} could not be set on '{path}'"));
-            }
+            let path = path[..=depth].iter().map(ToString::to_string);
+            let path = path.collect::<Vec<_>>().join("/");
+            let note = |name| format!("the attribute {name} could not be set on '{path}'");
+            notes.extend(failed.into_iter().map(note));
+            at = Some(made);
         }
+        self.done.notes.extend(notes);
         Ok(())
     }
 
@@ -182,7 +192,7 @@ impl<T: Tree> Exchange<'_, T> {
                 continue;
             }
             if *name == ETC {
-                if let Some(place) = self.etc()?.holder(Population::New) {
+                if let Some(place) = self.etc_holder(Population::New)? {
                     self.rename((self.place(place), name), (&copies, name))?;
                 }
                 continue;

@@ -66,6 +66,41 @@ fn system_calls_are_linear_in_the_entries() {
     assert!(two <= 1500 * 5, "{two} half calls for 1500 more");
 }
 
+#[test]
+fn system_calls_are_linear_in_the_keepers() {
+    require_root!();
+    or_skip!(strace::available());
+    let calls = |count: usize| {
+        let image = Image::with(&Options::new(Fs::Tmpfs)).expect("a tmpfs");
+        let mounted = image.mount().expect("a mount");
+        trees::big::keepers(&Root { path: mounted.path(), fs: Fs::Tmpfs }, count, 10);
+        let trace = strace::trace("all", arguments("run", mounted.path(), &[]));
+        assert_eq!(trace.ended.code, 0);
+        trace.calls.len()
+    };
+    let (few, some, many) = (calls(20), calls(80), calls(320));
+    let (one, two) = ((some - few) / 60, (many - some) / 240);
+    println!("{one} calls for each of 60 keepers, {two} for each of 240 more");
+    assert!(two <= one + one / 10, "{one} calls a keeper, then {two}");
+}
+
+/// What the engine has been brought down to, and a little more: who adds calls
+/// should know it.
+const TYPICAL_CALLS: usize = 495;
+
+#[test]
+fn a_typical_run_asks_nothing_twice() {
+    require_root!();
+    or_skip!(strace::available());
+    let (_image, mounted) = or_skip!(Case::TYPICAL.make(Fs::Tmpfs));
+    let trace = strace::trace("all", arguments("run", mounted.path(), &[]));
+    assert_eq!(trace.ended.code, 0);
+    // Not its own: what a debug build asks of each descriptor before it closes it.
+    let own = trace.calls.iter().filter(|call| !call.line.contains("F_GETFD")).count();
+    println!("{own} calls");
+    assert!(own <= TYPICAL_CALLS, "{own} calls");
+}
+
 /// The most memory that a run needs, in bytes. The kernel begins to count anew
 /// at exec; the last look is a few milliseconds before the end.
 fn peak(root: &Path) -> u64 {

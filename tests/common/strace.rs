@@ -4,6 +4,7 @@
 //! what the kill before the next one leaves, so going through all calls of a
 //! trace covers both.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -89,6 +90,7 @@ fn log_path(log: &File) -> String {
 /// Reads strace's lines; each begins with the process id.
 fn parse(log: &str) -> Vec<Call> {
     let mut calls = Vec::<Call>::new();
+    let mut counts = HashMap::<String, usize>::new();
     for line in log.lines() {
         let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
         let Some((name, _)) = line.split_once('(') else { continue };
@@ -96,8 +98,9 @@ fn parse(log: &str) -> Vec<Call> {
         if name.is_empty() || !name.chars().all(word) {
             continue;
         }
-        let nth = 1 + calls.iter().filter(|c| c.name == name).count();
-        calls.push(Call { name: name.into(), nth, line: line.into() });
+        let nth = counts.entry(name.into()).or_insert(0);
+        *nth += 1;
+        calls.push(Call { name: name.into(), nth: *nth, line: line.into() });
     }
     calls
 }

@@ -11,7 +11,7 @@ use crate::common::system::{SYSTEMD, System};
 use crate::debian::{BOOT_UUID, ESP_UUID, ROOT_UUID, Variant};
 use crate::lab::boot::kernel;
 use crate::lab::command::output;
-use crate::lab::layout::{Fs, Layout};
+use crate::lab::layout::{ESP, Fs, Layout};
 use crate::lab::stage1::{BUSYBOX, Kind, Stage1};
 use crate::loader;
 
@@ -34,7 +34,7 @@ impl Built {
         let mut layout = Layout::new(Fs::Ext4);
         layout.root = "/dev/disk/by-uuid/7a6e0001-0000-4000-8000-00000000000a";
         layout.var_log = false;
-        layout.esp = variant == Variant::Uefi;
+        layout.modules = if variant == Variant::Uefi { &ESP } else { &[] };
         Self {
             variant,
             stage1: Stage1::new(Kind::Systemd, layout),

@@ -2,6 +2,7 @@
 //! README.md: made here from the consoles of a run, and held to each further run.
 //! Numbers and store paths may differ, and where lines break because of them.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -43,15 +44,15 @@ fn excerpt(console: &str) -> String {
         if let Some((host, command)) = prompt(line) {
             shown = SHOWN.iter().any(|word| command.starts_with(word));
             if shown {
-                text.push_str(&format!("root@{host}:~# {command}\n"));
+                let _ = writeln!(text, "root@{host}:~# {command}");
             }
             // What a system says on its way down is not of interest.
             shown &= !["reboot", "shutdown", "poweroff"].iter().any(|w| command.starts_with(w));
         } else if let Some((_, entry)) = line.split_once("Booting `") {
-            text.push_str(&format!("\n    Booting `{entry}\n\n"));
+            let _ = writeln!(text, "\n    Booting `{entry}\n");
         } else if let Some((_, said)) = line.split_once("nixos-lustrate[") {
             let said = said.split_once("]: ").map_or(said, |(_, said)| said);
-            text.push_str(&format!("nixos-lustrate: {said}\n"));
+            let _ = writeln!(text, "nixos-lustrate: {said}");
         } else if shown && !is_from_the_kernel(line) {
             text.push_str(line.trim_end());
             text.push('\n');

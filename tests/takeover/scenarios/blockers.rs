@@ -2,7 +2,7 @@
 //! staged, `check` says so, and with the blocker overridden the boot fails in the
 //! way that `check` foretold.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::common::compare::{Excuse, assert_none};
 use crate::common::isolation;
@@ -21,7 +21,7 @@ const NO_DEVICE: &str = "/dev/disk/by-uuid/0bad0bad-0000-4000-8000-000000000000"
 struct Mistake {
     make: fn(&mut Built),
     says: &'static [&'static str],
-    then: fn(&Computer, PathBuf),
+    then: fn(&Computer, &Path),
 }
 
 const MISTAKES: [Mistake; 4] = [
@@ -74,15 +74,15 @@ fn mistakes_in_the_configuration_are_foretold() {
     // As the manual has it, and whoever does not ask.
     session.run("touch /etc/NIXOS /etc/NIXOS_LUSTRATE");
     session.ends("poweroff");
-    for (mistake, top) in MISTAKES.iter().zip(tops) {
+    for (mistake, top) in MISTAKES.iter().zip(&tops) {
         (mistake.then)(&computer.copy(), top);
     }
 }
 
-fn waits_in_vain(computer: &Computer, top: PathBuf) {
+fn waits_in_vain(computer: &Computer, top: &Path) {
     let before = computer.manifest();
     let word = "systemd.default_device_timeout_sec=10";
-    let mut session = rescue::start_system(computer, &top, word);
+    let mut session = rescue::start_system(computer, top, word);
     session.expect(At::Stopped);
     let console = session.cut_power();
     assert_says(&console, &["Timed out waiting for device"]);
@@ -90,22 +90,22 @@ fn waits_in_vain(computer: &Computer, top: PathBuf) {
     assert_none("the disk was touched", &differences);
 }
 
-fn mixes_the_two(computer: &Computer, top: PathBuf) {
-    let mut session = rescue::start_system(computer, &top, "");
+fn mixes_the_two(computer: &Computer, top: &Path) {
+    let mut session = rescue::start_system(computer, top, "");
     session.expect(At::Nixos);
     // It is NixOS, and the files of Debian are all around it.
     session.run("test -e /usr/bin/apt && test -e /etc/NIXOS_LUSTRATE && test ! -e /old-root");
     session.ends("shutdown");
 }
 
-fn finds_no_init(computer: &Computer, top: PathBuf) {
-    let mut session = rescue::start_system(computer, &top, "");
+fn finds_no_init(computer: &Computer, top: &Path) {
+    let mut session = rescue::start_system(computer, top, "");
     session.expect(At::Stopped);
     session.cut_power();
 }
 
-fn has_no_boot(computer: &Computer, top: PathBuf) {
-    let mut session = rescue::start_system(computer, &top, "");
+fn has_no_boot(computer: &Computer, top: &Path) {
+    let mut session = rescue::start_system(computer, top, "");
     session.expect(At::Nixos);
     // The next rebuild would write its kernel where no boot loader looks.
     session.run("! grep -q ' /boot ' /proc/mounts");

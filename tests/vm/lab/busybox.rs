@@ -6,7 +6,7 @@ use super::command::filter;
 use super::cpio::Archive;
 use super::kernel::Kernel;
 use super::module::Module;
-use super::stage1::{BUSYBOX, Stage1};
+use super::stage1::{BUSYBOX, Stage1, Wiring};
 
 /// The initrd, whole.
 pub fn initrd(kernel: &Kernel, stage1: &Stage1) -> Vec<u8> {
@@ -17,9 +17,18 @@ pub fn initrd(kernel: &Kernel, stage1: &Stage1) -> Vec<u8> {
     archive.file("bin/busybox", 0o755, std::fs::read(BUSYBOX).expect("busybox-static"));
     archive.link("bin/sh", "busybox");
     archive.file("init", 0o755, include_str!("stage-1.sh"));
-    archive.file("bin/observed/nixos-lustrate", 0o755, &stage1.program);
-    archive.file("bin/nixos-lustrate", 0o755, include_str!("observed.sh"));
-    let (post_resume, post_mount) = Module::new(&stage1.layout, &stage1.options).scripted();
+    let (post_resume, post_mount) = match stage1.wiring {
+        Wiring::None => (String::new(), String::new()),
+        _ => Module::new(&stage1.layout, &stage1.options).scripted(),
+    };
+    match (&stage1.wiring, stage1.observed) {
+        (Wiring::None, _) => {}
+        (_, true) => {
+            archive.file("bin/observed/nixos-lustrate", 0o755, &stage1.program);
+            archive.file("bin/nixos-lustrate", 0o755, include_str!("observed.sh"));
+        }
+        (_, false) => archive.file("bin/nixos-lustrate", 0o755, &stage1.program),
+    }
     archive.file("etc/post-resume-commands", 0o644, post_resume);
     archive.file("etc/post-mount-commands", 0o644, post_mount);
     archive.file("etc/mounts", 0o644, mounts(stage1));

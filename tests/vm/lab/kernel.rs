@@ -33,7 +33,7 @@ impl Kernel {
             .and_then(|(_, rest)| rest.split_whitespace().next())
             .expect("a candidate version");
         let folder = cache::once(package, &format!("{version}-with-vmlinuz"), |place| {
-            unpack(package, place)
+            unpack(package, place);
         });
         let release = package.trim_start_matches("linux-image-").to_owned();
         Self {

@@ -49,8 +49,8 @@ pub struct Layout {
     pub var_log: bool,
     /// `/etc` is an overlay whose upper layer is in `/.rw-etc` (systemd only).
     pub etc_overlay: bool,
-    /// Stage 2 mounts an ESP, and has no modules of its own.
-    pub esp: bool,
+    /// Modules that stage 2 needs, which has none of its own.
+    pub modules: &'static [&'static str],
 }
 
 /// One file system: device, mount point, type, options.
@@ -74,7 +74,7 @@ impl Layout {
             read_only: false,
             var_log: true,
             etc_overlay: false,
-            esp: false,
+            modules: &[],
         }
     }
 
@@ -119,9 +119,7 @@ impl Layout {
         if self.etc_overlay {
             modules.push("overlay");
         }
-        if self.esp {
-            modules.extend(ESP);
-        }
+        modules.extend(self.modules);
         modules.extend(["virtio_pci", "virtio_blk"]);
         modules
     }

@@ -38,7 +38,7 @@ struct Seen {
 pub struct Source {
     /// QEMU loads it: kernel, initrd, command line.
     pub kernel: Option<(PathBuf, PathBuf, String)>,
-    /// The firmware is OVMF, and has its variables in this file; else SeaBIOS.
+    /// The firmware is OVMF, and has its variables in this file; else `SeaBIOS`.
     pub variables: Option<PathBuf>,
 }
 

@@ -22,7 +22,9 @@ pub struct Report {
     pub kmsg: Vec<String>,
     /// The lines of a few files.
     pub files: BTreeMap<String, Vec<String>>,
-    /// Seconds from the start of the kernel to the report.
+    /// Seconds from the start of the kernel to the start of stage 2, and to the
+    /// end of the report.
+    pub started: f64,
     pub uptime: f64,
 }
 
@@ -42,6 +44,7 @@ impl Report {
                 "entry" => report.entry(rest),
                 "stage1" => report.stage1(rest, &mut started),
                 "kmsg" => report.kmsg.push(rest.to_owned()),
+                "started" => report.started = rest.parse().unwrap_or_default(),
                 "uptime" => report.uptime = rest.parse().unwrap_or_default(),
                 "file" => {
                     let (path, line) = rest.split_once(' ').unwrap_or((rest, ""));

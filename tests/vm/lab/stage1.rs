@@ -24,10 +24,10 @@ pub enum Kind {
 pub enum Wiring {
     /// `initrd/nixos-lustrate.service` and the drop-in of the NixOS module.
     Ours,
-    /// Not at all, and the program is not there.
-    None,
     /// Another unit instead, started by `initrd-root-fs.target`.
     Unit(&'static str),
+    /// Not at all: a stage 1 that knows nothing of us.
+    None,
 }
 
 /// What becomes an initrd.
@@ -39,6 +39,8 @@ pub struct Stage1 {
     /// `/bin/nixos-lustrate`.
     pub program: Vec<u8>,
     pub options: Options,
+    /// Notes for stage 2 what the program does, which takes longer than it does.
+    pub observed: bool,
     /// On failure a shell on the console; without, a report and power off.
     pub shell: bool,
 }
@@ -51,6 +53,7 @@ impl Stage1 {
             wiring: Wiring::Ours,
             program: program(),
             options: Options::default(),
+            observed: true,
             shell: false,
         }
     }

@@ -20,6 +20,9 @@ pub fn overlay(stage1: &Stage1) -> Vec<u8> {
     let layout = &stage1.layout;
     archive.file("etc/sysroot.fstab", 0o644, fstab(layout));
     archive.file("etc/modules-load.d/stage-1.conf", 0o644, layout.modules().join("\n") + "\n");
+    if !matches!(stage1.wiring, Wiring::None) {
+        archive.file("usr/bin/nixos-lustrate", 0o755, &stage1.program);
+    }
     for (name, content) in [
         ("note.sh", include_str!("units/note.sh")),
         ("find-closure.sh", include_str!("units/find-closure.sh")),
@@ -34,18 +37,16 @@ pub fn overlay(stage1: &Stage1) -> Vec<u8> {
     }
     nixos(&mut archive, layout);
     match &stage1.wiring {
-        Wiring::None => return archive.finish(),
         Wiring::Ours => ours(&mut archive, stage1),
         Wiring::Unit(text) => {
             unit(&mut archive, NAME, text, Some("initrd-root-fs.target"));
         }
+        Wiring::None => {}
     }
-    archive.file("usr/bin/nixos-lustrate", 0o755, &stage1.program);
-    archive.file(
-        &format!("{SYSTEM}/{NAME}.d/observe.conf"),
-        0o644,
-        include_str!("units/observe.conf"),
-    );
+    if stage1.observed {
+        let place = format!("{SYSTEM}/{NAME}.d/observe.conf");
+        archive.file(&place, 0o644, include_str!("units/observe.conf"));
+    }
     archive.finish()
 }
 

@@ -8,8 +8,10 @@ say() {
     sed 's/^/REPORT /' >/dev/console
 }
 [ -e /proc/self ] || mount -t proc proc /proc
+read -r started rest </proc/uptime
 @out@/prepare-root
 echo begin | say
+echo "started $started" | say
 sed 's/^/mount /' /proc/self/mountinfo | say
 sed 's/^/stage1 /' /run/stage-1 | say
 for entry in /* /.[!.]* /old-root/* /old-root/.[!.]* /etc/*; do
