@@ -15,7 +15,7 @@ use crate::lab::cpio::Archive;
 use crate::lab::disk::{Disk, discard, scratch};
 use crate::lab::drive::{Drive, Path as Way};
 use crate::lab::layout::{Fs as Kind, Layout};
-use crate::lab::machine::{Machine, Waited};
+use crate::lab::machine::{Machine, Source, Waited};
 use crate::lab::stage1::{BUSYBOX, program};
 use crate::log::Log;
 use crate::scene::Scene;
@@ -85,7 +85,9 @@ fn attempt(scene: &Scene, setup: Setup, kind: Kind, initrd: &Path) -> Result<Rec
         if setup.syncs { "yes" } else { "no" },
     );
     let drives = [Drive { disk: &disk, path: Way::Logged(log.clone()) }];
-    let machine = Machine::start(&kernel().vmlinux, initrd, &append, &drives);
+    let kernel = kernel().vmlinux.clone();
+    let source = Source { kernel: Some((kernel, initrd.to_owned(), append)), variables: None };
+    let machine = Machine::start(&source, &drives);
     let seen = machine.wait_for(&["<<< over >>>"], LIMIT);
     machine.wait_for(&["<<< no such line >>>"], Duration::from_secs(10));
     let console = machine.cut_power();
