@@ -15,7 +15,7 @@ use crate::lab::command::output;
 use crate::system::{Built, program};
 
 /// Debian with the built system in its store and the program at hand.
-pub fn debian_with(system: &Built) -> Computer {
+fn debian_with(system: &Built) -> Computer {
     let computer = Computer::with_debian(system.variant);
     let store = isolation::new_directory();
     system.build(&store);

@@ -12,12 +12,16 @@ use crate::debian::Variant;
 use crate::golden::assert_lustrated;
 use crate::golden::{debian, lustrated, prepared};
 use crate::lab::chance::Chance;
+use crate::lab::check::assert_reverted;
 use crate::lab::drive::Path;
 use crate::lab::say;
 use crate::rescue;
 
-/// Unless `TAKEOVER_POWER_ROUNDS` says how many of each stage.
-const ROUNDS: u64 = 3;
+/// Rounds of each stage, unless `TAKEOVER_POWER_ROUNDS` says how many: ten in all.
+/// Each of the first takes several boots of Debian.
+const PREPARES: u64 = 2;
+const LUSTRATIONS: u64 = 4;
+const REVERTS: u64 = 4;
 /// At most so many cuts a round.
 const CUTS: u64 = 2;
 /// Within so long after a command was typed, or stage 1 began its work.
@@ -34,9 +38,9 @@ fn slow(chance: &mut Chance) -> Path {
 }
 
 /// Rounds of a stage, each with a seed that repeats it.
-fn rounds(stage: &str, mut round: impl FnMut(&mut Chance) -> String) {
+fn rounds(stage: &str, usual: u64, mut round: impl FnMut(&mut Chance) -> String) {
     let given = std::env::var("TAKEOVER_POWER_ROUNDS").ok().and_then(|text| text.parse().ok());
-    let rounds = given.unwrap_or(ROUNDS);
+    let rounds = given.unwrap_or(usual);
     let seed = Chance::seed();
     let mut ends = BTreeMap::<String, usize>::new();
     for number in 0..rounds {
@@ -71,7 +75,7 @@ fn cut(session: Session, chance: &mut Chance) {
 
 #[test]
 fn the_power_fails_while_it_is_prepared() {
-    rounds("prepare", |chance| {
+    rounds("prepare", PREPARES, |chance| {
         let computer = debian(Variant::Bios);
         let mut found = String::new();
         for _ in 0..=chance.below(CUTS) {
@@ -121,7 +125,7 @@ fn the_power_fails_while_it_is_prepared() {
 #[test]
 fn the_power_fails_in_the_boot_that_lustrates() {
     let station = prepared(Variant::Bios);
-    rounds("lustration", |chance| {
+    rounds("lustration", LUSTRATIONS, |chance| {
         let computer = station.computer.copy();
         for _ in 0..=chance.below(CUTS) {
             cut(computer.start_slowly(slow(chance)), chance);
@@ -136,7 +140,8 @@ fn the_power_fails_in_the_boot_that_lustrates() {
 #[test]
 fn the_power_fails_in_a_later_boot_and_in_the_revert() {
     let station = lustrated(Variant::Bios);
-    rounds("revert", |chance| {
+    let mut last = None;
+    rounds("revert", REVERTS, |chance| {
         let computer = station.computer.copy();
         let session = computer.start_slowly(slow(chance));
         session.watch(chance.within(BOOT));
@@ -148,8 +153,11 @@ fn the_power_fails_in_a_later_boot_and_in_the_revert() {
         let found = left(&computer);
         let console = rescue::start_nixos(&computer, "lustrate=revert", Path::Plain).goes_off();
         assert!(console.contains("reboot: Restarting system"), "{console}");
-        cancel_in_rescue(&computer);
-        assert_debian_is_back(&computer, &station.before);
+        assert_reverted(&station.before, &computer.manifest(), &KEPT);
+        last = Some(computer);
         found.to_owned()
     });
+    let computer = last.expect("a round");
+    cancel_in_rescue(&computer);
+    assert_debian_is_back(&computer, &station.before);
 }
