@@ -141,7 +141,8 @@ impl<T: Tree> Exchange<'_, T> {
             tree.set_times(parent, &times)?;
             let path = path[..=depth].iter().map(ToString::to_string);
             let path = path.collect::<Vec<_>>().join("/");
-            let note = |name| format!("the attribute {name} could not be set on '{path}'");
+            let note =
+                |attribute| format!("the attribute {attribute} could not be set on '{path}'");
             notes.extend(failed.into_iter().map(note));
             at = Some(made);
         }

@@ -263,3 +263,20 @@ fn its_snippets_of_nix_are_modules() {
         assert!(Path::new(&checkout()).join(package.expect("a path")).exists());
     }
 }
+
+/// The console in it is that of the test that takes a Debian over, with parts left
+/// out where it says "…".
+#[test]
+fn what_it_looks_like_is_what_was_seen() {
+    let seen = fs::read_to_string(checkout().join("tests/takeover/transcript.txt"));
+    let seen = seen.expect("the transcript");
+    let blocks = blocks();
+    let shown: Vec<_> = blocks.iter().filter(|block| block.language == "console").collect();
+    assert!(!shown.is_empty());
+    for block in shown {
+        let mut rest = seen.lines();
+        for line in block.lines.iter().filter(|line| *line != "…") {
+            assert!(rest.any(|other| other == line), "not in the transcript, or not there: {line}");
+        }
+    }
+}
