@@ -18,9 +18,9 @@ use crate::lab::say;
 use crate::rescue;
 
 /// Rounds of each stage, unless `TAKEOVER_POWER_ROUNDS` says how many: ten in all.
-/// Each of the first takes several boots of Debian.
-const PREPARES: u64 = 2;
-const LUSTRATIONS: u64 = 4;
+/// One of the first takes several boots of Debian.
+const PREPARES: u64 = 1;
+const LUSTRATIONS: u64 = 5;
 const REVERTS: u64 = 4;
 /// At most so many cuts a round.
 const CUTS: u64 = 2;
