@@ -2,6 +2,7 @@
 //! markers and keep-list, `/boot` moved to `/boot.bak`, the boot loader installed.
 //! (<https://github.com/elitak/nixos-infect>, the function `infect`.)
 
+use super::story::KEPT;
 use crate::computer::At;
 use crate::debian::Variant;
 use crate::golden::assert_lustrated;
@@ -28,15 +29,8 @@ fn what_nixos_infect_leaves_is_lustrated() {
     session.ends("reboot");
     let before = computer.manifest();
     computer.boot(At::Nixos).ends("shutdown");
-    let keepers: [&[u8]; 8] = [
-        b"etc/nixos",
-        b"etc/resolv.conf",
-        b"etc/ssh/ssh_host_ecdsa_key",
-        b"etc/ssh/ssh_host_ecdsa_key.pub",
-        b"etc/ssh/ssh_host_ed25519_key",
-        b"etc/ssh/ssh_host_ed25519_key.pub",
-        b"etc/ssh/ssh_host_rsa_key",
-        b"etc/ssh/ssh_host_rsa_key.pub",
-    ];
+    // As `prepare` keeps, but for the machine id and the authorized keys.
+    let mut keepers = KEPT[1..8].to_vec();
+    keepers.push(b"etc/resolv.conf");
     assert_lustrated(&before, &computer.manifest(), &keepers);
 }
