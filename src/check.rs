@@ -6,17 +6,17 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::app::print;
 use crate::error::{Error, OpError, Refusal};
-use crate::host::boot::Boot;
-use crate::host::closure::{Closure, PROFILE};
-use crate::host::files::Files;
-use crate::host::initrd::Listing;
-use crate::host::keepers;
-use crate::host::loader::Loader;
-use crate::host::mounts::Mounts;
-use crate::host::sources::Sources;
-use crate::name::RelPath;
+use crate::fs::name::RelPath;
+use crate::machine::boot::Boot;
+use crate::machine::files::Files;
+use crate::machine::identity;
+use crate::machine::mounts::Mounts;
+use crate::machine::sources::Sources;
+use crate::system::closure::{Closure, PROFILE};
+use crate::system::initrd::Listing;
+use crate::system::loader::Loader;
+use crate::term::{Form, print};
 
 mod boot;
 mod closure;
@@ -161,7 +161,7 @@ impl Machine<'_> {
 pub fn examine(options: &Options) -> Result<Report, Error> {
     let sources = &options.sources;
     let files = sources.files();
-    let root = crate::host::files::show(&sources.root);
+    let root = crate::machine::files::show(&sources.root);
     if !sources.root.is_dir() {
         let found = format!("{root} is missing, or is no directory");
         let mend = "Mount the root there, or give another --root";
@@ -174,7 +174,7 @@ pub fn examine(options: &Options) -> Result<Report, Error> {
     let boot = boot.and_then(|boot| unless(boot, "boot", &mut findings));
     let mut keep = Vec::new();
     if options.default_keep == DefaultKeep::Yes {
-        let (seen, unread) = keepers::look(&files);
+        let (seen, unread) = identity::look(&files);
         keep = seen;
         findings.extend(unread.iter().map(|error| Finding::unread("keepers", error)));
     }
@@ -216,16 +216,7 @@ fn unless<T>(read: Result<T, OpError>, id: &'static str, findings: &mut Vec<Find
 fn distribution(files: &Files) -> Result<Option<String>, OpError> {
     let text = files.read("/etc/os-release")?;
     let text = if text.is_some() { text } else { files.read("/usr/lib/os-release")? };
-    Ok(text.map(|text| crate::osrelease::parse(&text).name))
-}
-
-/// What the program prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// For a person.
-    Text,
-    /// JSON.
-    Json,
+    Ok(text.map(|text| crate::engine::osrelease::parse(&text).name))
 }
 
 /// `check`, as the program runs it.

@@ -1,146 +1,38 @@
-//! The command line of the full build, by clap: the same language as
-//! [`crate::options`], and more.
+//! The command line: the words of the small build in [`options`], those of the full
+//! build in `grammar`, and the line that calls each command.
 
-use std::ffi::OsString;
-
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
-use clap_complete::Shell;
-
-use crate::check::{self, Form};
-use crate::error::Error;
-use crate::options::Options;
-use crate::prepare;
-use crate::purge::Purge;
-
+#[cfg(feature = "full")]
 mod grammar;
+#[cfg(feature = "full")]
+mod invocation;
+pub mod options;
 
-use grammar::Cli;
+#[cfg(feature = "full")]
+pub use invocation::{Invocation, Request, grammar, parse};
+use options::{Command, Options};
 
-/// What was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Invocation {
-    /// How much is logged, from -2 to 2.
-    pub verbosity: i8,
-    /// The command.
-    pub request: Request,
-}
+use crate::engine::facts::Wishes;
+use crate::error::Error;
+use crate::stage1::{self, Run};
+use crate::status;
+use crate::term::print;
 
-/// A command with its options.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
-    /// One that the small build has too.
-    Engine(Options),
-    /// `purge`.
-    Purge(Purge),
-    /// `check`.
-    Check(Box<check::Options>, Form),
-    /// `prepare`.
-    Prepare(Box<prepare::Options>),
-    /// `cancel`.
-    Cancel(prepare::cancel::Options),
-    /// `completions`.
-    Completions(Shell),
-}
-
-impl Request {
-    /// Does it.
-    ///
-    /// # Errors
-    /// Why it did not do what it was asked.
-    pub fn carry_out(&self) -> Result<(), Error> {
-        match self {
-            Self::Engine(options) => crate::app::command(options),
-            Self::Purge(purge) => purge.carry_out(),
-            Self::Check(options, form) => check::command(options, *form),
-            Self::Prepare(options) => prepare::command(options),
-            Self::Cancel(options) => prepare::cancel::command(options),
-            Self::Completions(shell) => {
-                let mut text = Vec::new();
-                clap_complete::generate(*shell, &mut grammar(), "nixos-lustrate", &mut text);
-                crate::app::print(&String::from_utf8_lossy(&text))
-            }
-        }
-    }
-}
-
-/// Parses the arguments behind the program's name.
+/// Runs a command that both builds have.
 ///
 /// # Errors
-/// [`Error::Usage`]; and [`Error::Shown`] for help and version.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Error> {
-    let name = OsString::from("nixos-lustrate");
-    let parsed = Cli::try_parse_from(std::iter::once(name).chain(arguments));
-    let cli = parsed.map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Error::Shown(error.to_string()),
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Error::Usage("no command given".to_owned())
+/// Why it did not do what it was asked.
+pub fn engine(asked: &Options) -> Result<(), Error> {
+    let wishes = || Wishes { keep: asked.keep.clone(), always: asked.always };
+    let root = asked.root.as_deref();
+    match asked.command {
+        Command::Help => print(options::HELP),
+        Command::Version => print(concat!("nixos-lustrate ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Plan => status::plan(root, &wishes(), asked.form),
+        Command::Status => status::status(root, asked.form),
+        Command::Run => {
+            let (root, guard) = (asked.root.clone(), asked.guard.clone());
+            stage1::run(&Run { root, wishes: wishes(), guard })
         }
-        _ => Error::Usage(what_is_wrong(&error.to_string())),
-    })?;
-    let verbosity = i16::from(cli.verbose) - i16::from(cli.quiet);
-    let verbosity = i8::try_from(verbosity.clamp(-2, 2)).unwrap_or(0);
-    Ok(Invocation { verbosity, request: cli.command.request(verbosity)? })
-}
-
-/// The words of the command line, for documents that have to name them all.
-#[must_use]
-pub fn grammar() -> clap::Command {
-    Cli::command()
-}
-
-/// What clap says, without its usage line: `--help` tells that better.
-fn what_is_wrong(said: &str) -> String {
-    let wrong = said.split("\n\nUsage:").next().unwrap_or(said);
-    let wrong = wrong.split("\n\nFor more information").next().unwrap_or(wrong);
-    let wrong = wrong.trim_start_matches("error: ").trim_end();
-    wrong.replace("\n\n  tip: ", "\nTip: ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_parsers_speak_the_same_language() {
-        for line in [
-            "run",
-            "run --root /mnt --keep etc/nixos --keep=/home/ --always -v",
-            "run --root=/mnt --no-guard --system-id=mine -q",
-            "run --system-id",
-            "plan --keep a/../b",
-            "plan --root /x -v",
-            "status --root /x",
-            "status --keep x",
-            "revert --keep-boot --root /x",
-            "revert --always",
-            "run --json",
-            "run extra",
-            "rum",
-            "",
-            "plan --no-guard",
-        ] {
-            let words = || line.split_whitespace().map(OsString::from);
-            let full = parse(words()).map(|invocation| invocation.request);
-            let small = crate::options::parse(words()).map(Request::Engine);
-            match (&full, &small) {
-                (Err(Error::Usage(_)), Err(Error::Usage(_))) => {}
-                _ => assert_eq!(full, small, "{line}"),
-            }
-        }
-    }
-
-    #[test]
-    fn every_option_is_in_the_help_of_the_small_build() {
-        let command = grammar();
-        // The others are for a running system, with the full build.
-        let small = |name: &str| ["run", "plan", "status", "revert"].contains(&name);
-        for sub in command.get_subcommands().filter(|sub| small(sub.get_name())) {
-            assert!(crate::options::HELP.contains(&format!("nixos-lustrate {}", sub.get_name())));
-            for option in sub.get_arguments().filter_map(clap::Arg::get_long) {
-                let known = ["help", "json"].contains(&option);
-                assert!(known || crate::options::HELP.contains(&format!("--{option}")), "{option}");
-            }
-        }
+        Command::Revert => stage1::revert(root, asked.boot),
     }
 }

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::sys;
+use crate::fs::sys;
 
 /// Where the lines go.
 #[derive(Debug)]
@@ -145,7 +145,7 @@ impl Log for Logger {
             Sink::Person => to_stderr(&person_line(level, &message)),
             #[cfg(feature = "full")]
             Sink::Terminal => {
-                to_stderr(&crate::console::folded(&person_line(level, &message), INDENT))
+                to_stderr(&crate::term::console::folded(&person_line(level, &message), INDENT))
             }
         };
     }

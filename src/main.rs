@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use nixos_lustrate::engine::environment;
 use nixos_lustrate::error::Error;
-use nixos_lustrate::{environment, kmsg_logger};
+use nixos_lustrate::kmsg_logger;
 
 #[cfg(feature = "full")]
 fn carry_out() -> Result<(), Error> {
@@ -14,15 +15,15 @@ fn carry_out() -> Result<(), Error> {
 
 #[cfg(not(feature = "full"))]
 fn carry_out() -> Result<(), Error> {
-    let options = nixos_lustrate::options::parse(std::env::args_os().skip(1))?;
+    let options = nixos_lustrate::cli::options::parse(std::env::args_os().skip(1))?;
     kmsg_logger::install(environment::in_initrd(), options.verbosity);
-    nixos_lustrate::app::command(&options)
+    nixos_lustrate::cli::engine(&options)
 }
 
 #[cfg(feature = "full")]
 fn complain(why: &str) {
     let text = format!("nixos-lustrate: {why}\nTry: nixos-lustrate --help\n");
-    eprint!("{}", nixos_lustrate::console::shown_on(&std::io::stderr(), text, 2));
+    eprint!("{}", nixos_lustrate::term::console::shown_on(&std::io::stderr(), text, 2));
 }
 
 #[cfg(not(feature = "full"))]

@@ -12,14 +12,14 @@ use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
 use crate::check::{self, DefaultKeep, Level};
-use crate::commands;
-use crate::environment::{View, environment};
+use crate::engine::environment::{View, environment};
+use crate::engine::facts::Wishes;
+use crate::engine::intent::Direction;
+use crate::engine::plan::Plan;
+use crate::engine::report;
+use crate::engine::run;
 use crate::error::{Error, Refusal, Stop};
-use crate::facts::Wishes;
-use crate::intent::Direction;
-use crate::name::RelPath;
-use crate::plan::Plan;
-use crate::report;
+use crate::fs::name::RelPath;
 
 pub mod adopt;
 pub mod aside;
@@ -169,7 +169,7 @@ fn judge(site: &Site) -> Result<Option<Plan>, Error> {
     let keep = steps::marker::kept(site).map_err(untouched)?;
     let wishes = Wishes { keep, always: true };
     let bare = if open::is_running(&site.root)? {
-        match crate::disk::Disk::clone_root() {
+        match crate::fs::disk::Disk::clone_root() {
             Ok(dir) => Some(dir),
             Err(error) if error.errno() == nix::errno::Errno::ENOSYS => {
                 say(
@@ -184,8 +184,8 @@ fn judge(site: &Site) -> Result<Option<Plan>, Error> {
     };
     let view = if bare.is_some() { View::Bare } else { View::Mounted };
     let dir = bare.as_ref().unwrap_or(&site.root);
-    let environment = environment(dir, &site.shown, view, &crate::cmdline::CmdLine::default())?;
-    let plan = commands::judge(&site.disk, dir, environment, &wishes, Direction::Lustrate)?;
+    let environment = environment(dir, &site.shown, view, None)?;
+    let plan = run::judge(&site.disk, dir, environment, &wishes, Direction::Lustrate)?;
     Ok(Some(plan))
 }
 
@@ -236,7 +236,7 @@ fn part_way(site: &Site, stop: Stop, on: &'static str, back: &'static str) -> Er
 }
 
 fn untouched(stop: Stop) -> Error {
-    commands::untouched(Error::Stopped(stop))
+    run::untouched(Error::Stopped(stop))
 }
 
 /// Asks once.

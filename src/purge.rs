@@ -7,12 +7,11 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::app::{print, root::Root};
-use crate::cmdline::CmdLine;
-use crate::environment::{View, in_initrd};
+use crate::engine::environment::{View, in_initrd};
+use crate::engine::root::Root;
 use crate::error::{Error, OpError, Refusal};
-use crate::name::Shown;
-use crate::options::Options;
+use crate::fs::name::Shown;
+use crate::term::print;
 
 mod act;
 pub mod age;
@@ -74,12 +73,11 @@ impl Purge {
 
     fn try_to(&self) -> Result<(), Error> {
         may_purge(self.consent)?;
-        let options = Options { root: self.root.clone(), ..Options::default() };
-        let root = Root::open(&options)?;
+        let root = Root::open(self.root.as_deref())?;
         let dry = self.consent == Consent::DryRun;
         // Held to the end: what was judged stays as it is.
         let _lock = if dry { None } else { Some(root.lock()?) };
-        let environment = root.environment(View::Mounted, &CmdLine::default())?;
+        let environment = root.environment(View::Mounted, None)?;
         let facts = survey::survey(&root.disk, &root.dir, environment).map_err(Refusal::from)?;
         let plan = judge::judge(&facts, &self.wishes).map_err(Error::Refused)?;
         match (dry, self.json) {
@@ -149,7 +147,7 @@ fn ask(plan: &str) -> Result<(), Error> {
 }
 
 fn removal(root: &Root, facts: &Facts, plan: &Plan, watch: &mut Watch) -> Result<(), Error> {
-    crate::sys::removal::catch_interrupts()
+    crate::fs::sys::removal::catch_interrupts()
         .map_err(|errno| Refusal::from(OpError::new("catch", "interrupts", errno)))?;
     let done = act::act(&root.disk, &root.dir, facts, plan, watch);
     if plan.remove.is_empty() {

@@ -1,145 +1,105 @@
-//! What state a root is in, and what is where. Reads only.
+//! `plan` and `status`: what they print, on a terminal or as JSON.
 
+use std::ffi::OsStr;
+
+use crate::engine::environment::View;
+use crate::engine::facts::{Marker, Wishes};
+use crate::engine::intent::Direction;
+#[cfg(feature = "full")]
+use crate::engine::json;
+use crate::engine::plan::Plan;
+use crate::engine::report;
+use crate::engine::root::Root;
+use crate::engine::run;
+use crate::engine::state;
+use crate::engine::survey::{Look, look};
 use crate::error::{Error, Refusal};
-use crate::facts::{Environment, Journal, Marker, Wishes};
-use crate::guard::system_name;
-use crate::intent::{Direction, Intent};
-use crate::name::Name;
-use crate::names::{LUSTRATE, NIXOS_ROOT, OLD_ROOT, OLD_ROOT_TMP, RECORD};
-use crate::survey::{look, older_came_back, survey};
-use crate::sys::Kind;
-use crate::time::{Timestamp, is_dated};
-use crate::tree::Tree;
+use crate::term::{Form, print};
 
-/// The states.
+/// What `run` would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Nothing was or is to be done.
-    None,
-    /// A marker asks for a lustration.
-    Scheduled,
-    /// A lustration or a revert is in progress.
-    InProgress(Direction),
-    /// A stock lustration was interrupted.
-    Stock,
-    /// Done but for the removal of the in-progress marker.
-    Unfinished,
-    /// The root was lustrated.
-    Done,
-    /// And that was reverted.
-    Reverted,
+enum Would {
+    Nothing,
+    /// Only the removal of the in-progress marker is missing.
+    Finish(Direction),
+    Exchange,
 }
 
-impl State {
-    /// The word in reports and JSON.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Scheduled => "scheduled",
-            Self::InProgress(_) => "in progress",
-            Self::Stock => "interrupted stock lustration",
-            Self::Unfinished => "done but for the last step",
-            Self::Done => "done",
-            Self::Reverted => "reverted",
+impl Would {
+    fn of(looked: &Look, wishes: &Wishes) -> Self {
+        match (looked.in_progress(), &looked.marker) {
+            (false, Marker::InProgress(direction)) => Self::Finish(*direction),
+            (false, Marker::None) if !wishes.always => Self::Nothing,
+            _ => Self::Exchange,
+        }
+    }
+
+    /// The word in JSON.
+    #[cfg(feature = "full")]
+    fn word(self, judged: &Result<Plan, Error>) -> &'static str {
+        match (self, judged) {
+            (Self::Nothing, _) => "nothing",
+            (Self::Finish(_), _) => "last step",
+            (Self::Exchange, Err(_)) => "refuses",
+            (Self::Exchange, Ok(plan)) if plan.resumes => "goes on",
+            (Self::Exchange, Ok(plan)) if plan.takes_over => "takes over",
+            (Self::Exchange, Ok(_)) => "begins",
         }
     }
 }
 
-/// A directory that holds a population.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
-    /// Its name in the root.
-    pub name: Name,
-    /// The system in it, by its os-release.
-    pub system: Option<String>,
-    /// When its exchange was complete.
-    pub finished: Option<Timestamp>,
-    /// How many entries it has.
-    pub entries: usize,
-}
-
-/// The state of a root.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
-    /// The path of the root.
-    pub root: String,
-    /// The state.
-    pub state: State,
-    /// The system that the root holds, by its os-release.
-    pub system: Option<String>,
-    /// While in progress: entries of the old population that are at home, and all.
-    pub progress: Option<(usize, usize)>,
-    /// The record or intent.
-    pub intent: Option<Intent>,
-    /// Old roots, and roots that NixOS wrote.
-    pub holders: Vec<Holder>,
-    /// What is wrong with the intent or record.
-    pub trouble: Option<String>,
-}
-
-/// Finds out.
+/// `plan`: the judgement of `run`, and nothing written.
 ///
 /// # Errors
-/// [`Error::Refused`] when the root cannot be read.
-pub fn status<T: Tree>(tree: &T, root: &T::Dir, environment: Environment) -> Result<Status, Error> {
-    let unread = |error| Error::from(Refusal::from(error));
-    let shown = environment.root.clone();
-    // The direction decides only what a finished root's record says.
-    let (wishes, direction) = (Wishes::default(), Direction::Revert);
-    let look = look(tree, root).map_err(unread)?;
-    let facts = survey(tree, root, look, environment, &wishes, direction).map_err(unread)?;
-    let mut holders = Vec::new();
-    for entry in &facts.entries {
-        let name = &entry.name;
-        let may_hold = [OLD_ROOT, NIXOS_ROOT, OLD_ROOT_TMP].contains(name)
-            || is_dated(name, &OLD_ROOT)
-            || is_dated(name, &NIXOS_ROOT);
-        if may_hold && entry.stat.kind == Kind::Dir {
-            holders.extend(holder(tree, root, name).map_err(unread)?);
-        }
+/// Why the root cannot be judged, or the refusal of `run`.
+pub fn plan(root: Option<&OsStr>, wishes: &Wishes, form: Form) -> Result<(), Error> {
+    let mut root = Root::open(root)?;
+    let view = root.look_below_mounts()?;
+    let looked = look(&root.disk, &root.dir).map_err(Refusal::from)?;
+    let would = Would::of(&looked, wishes);
+    let environment = root.environment(view, None)?;
+    let judged = run::judge(&root.disk, &root.dir, environment, wishes, Direction::Lustrate);
+    match form {
+        Form::Text => show(would, judged, &root.shown),
+        #[cfg(feature = "full")]
+        Form::Json => show_json(would, judged, &root.shown),
     }
-    let in_progress = !facts.finished;
-    let holds = |base: &Name| holders.iter().any(|h| h.name == *base);
-    let came_back = older_came_back(tree, root).map_err(unread)?;
-    let state = match (&facts.marker, &facts.journal) {
-        (_, Journal::Good(intent)) if in_progress => State::InProgress(intent.direction),
-        (_, Journal::Bad(_)) if in_progress => State::InProgress(Direction::Lustrate),
-        // Stopped before it could write an intent: nothing has moved, and it begins anew.
-        _ if in_progress && !facts.any_staged() => State::Scheduled,
-        _ if in_progress => State::Stock,
-        (Marker::InProgress(_), _) => State::Unfinished,
-        (Marker::Asks | Marker::NoFile, _) => State::Scheduled,
-        (Marker::None, _) if came_back => State::Reverted,
-        (Marker::None, _) if holds(&OLD_ROOT) => State::Done,
-        (Marker::None, _) if holds(&NIXOS_ROOT) => State::Reverted,
-        (Marker::None, _) => State::None,
-    };
-    let (intent, trouble) = match facts.journal {
-        Journal::Good(intent) => (Some(*intent), None),
-        Journal::Bad(why) => (None, Some(why)),
-        Journal::None => (None, None),
-    };
-    let progress = intent.as_ref().filter(|_| in_progress).map(|intent| {
-        let staged = facts.staged.iter().flatten();
-        (staged.filter(|e| intent.moves(&e.name)).count(), intent.old.len())
-    });
-    let system = system_name(tree, root).map_err(unread)?;
-    Ok(Status { root: shown, state, system, progress, intent, holders, trouble })
 }
 
-fn holder<T: Tree>(
-    tree: &T,
-    root: &T::Dir,
-    name: &Name,
-) -> Result<Option<Holder>, crate::error::OpError> {
-    let Some(dir) = tree.open(root, std::slice::from_ref(name))? else { return Ok(None) };
-    let record = match tree.open(&dir, &[LUSTRATE])? {
-        Some(meta) => tree.read(&meta, &RECORD, crate::exchange::MAX_INTENT)?,
-        None if *name == NIXOS_ROOT => return Ok(None), // somebody else's
-        None => None,
-    };
-    let finished = record.and_then(|text| crate::intent::parse(&text).ok()?.finished);
-    let entries = tree.list(&dir)?.iter().filter(|n| **n != LUSTRATE).count();
-    Ok(Some(Holder { name: name.clone(), system: system_name(tree, &dir)?, finished, entries }))
+fn show(would: Would, judged: Result<Plan, Error>, shown: &str) -> Result<(), Error> {
+    match would {
+        Would::Nothing => {
+            print(&format!("{shown}: no marker, so run would do nothing. With one:\n"))?;
+        }
+        Would::Finish(direction) => return print(&report::last_step(direction, shown)),
+        Would::Exchange => {}
+    }
+    print(&report::plan(&judged?, shown))
+}
+
+#[cfg(feature = "full")]
+fn show_json(would: Would, judged: Result<Plan, Error>, shown: &str) -> Result<(), Error> {
+    let word = would.word(&judged);
+    print(&match (&judged, would) {
+        (_, Would::Finish(_)) => json::plan(word, None, &[], shown),
+        (Ok(plan), _) => json::plan(word, Some(plan), &[], shown),
+        (Err(Error::Refused(refusals)), _) => json::plan(word, None, refusals, shown),
+        (Err(_), _) => String::new(),
+    })?;
+    if matches!(would, Would::Finish(_)) { Ok(()) } else { judged.map(drop) }
+}
+
+/// `status`.
+///
+/// # Errors
+/// Why the root cannot be looked at.
+pub fn status(root: Option<&OsStr>, form: Form) -> Result<(), Error> {
+    let root = Root::open(root)?;
+    let environment = root.environment(View::Bare, None)?;
+    let status = state::status(&root.disk, &root.dir, environment)?;
+    print(&match form {
+        Form::Text => report::status(&status),
+        #[cfg(feature = "full")]
+        Form::Json => json::status(&status),
+    })
 }

@@ -4,10 +4,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use nixos_lustrate::commands::{self, Outcome};
-use nixos_lustrate::disk::Disk;
-use nixos_lustrate::exchange::Boot;
-use nixos_lustrate::facts::{Environment, Wishes};
+use nixos_lustrate::engine::exchange::Boot;
+use nixos_lustrate::engine::facts::{Environment, Wishes};
+use nixos_lustrate::engine::run::{self, Outcome};
+use nixos_lustrate::fs::disk::Disk;
 
 use super::bare::Bare;
 use super::cost::{calls, memory};
@@ -88,10 +88,10 @@ fn in_process(root: &Path, work: &Work) -> f64 {
     let environment = || Environment { root: "/".to_owned(), ..Environment::default() };
     let begun = sys::clock();
     let (disk, dir) = (Disk::default(), Disk::open_root(root.as_os_str()).expect("the root"));
-    let done = commands::run(&disk, &dir, environment(), &Wishes::default(), |_| ());
+    let done = run::run(&disk, &dir, environment(), &Wishes::default(), |_| ());
     let ended = sys::clock();
     assert!(matches!(done, Ok(Outcome::Exchanged(_))), "{done:?}");
-    let back = commands::revert(&disk, &dir, environment(), Boot::Exchange, |_| ());
+    let back = run::revert(&disk, &dir, environment(), Boot::Exchange, |_| ());
     assert!(matches!(back, Ok(Outcome::Exchanged(_))), "{back:?}");
     reset(work, root);
     (ended - begun) as f64 / 1e3

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::{Finding, Machine};
-use crate::host::boot::{Boot, Firmware, Kind as BootKind};
-use crate::host::files::{Files, Result, show};
-use crate::host::loader::{Kind, Loader};
+use crate::machine::boot::{Boot, Firmware, Kind as BootKind};
+use crate::machine::files::{Files, Result, show};
+use crate::system::loader::{Kind, Loader};
 
 /// The efivar of the UEFI specification; 4 bytes of attributes, then the value.
 const SECURE_BOOT: &str = "/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
@@ -195,10 +195,10 @@ fn secure_boot(kind: Kind) -> Finding {
 
 fn grub_disks(machine: &Machine<'_>, loader: &Loader) -> Vec<Finding> {
     let id = "boot-disk";
-    let devices = crate::host::devices::Devices::of(machine.sources);
+    let devices = crate::machine::devices::Devices::of(machine.sources);
     let mut findings = Vec::new();
     for disk in &loader.devices {
-        use crate::host::devices::Target;
+        use crate::machine::devices::Target;
         findings.push(match devices.resolve(disk) {
             Err(error) => Finding::unread(id, &error),
             Ok(Target::Missing) => Finding::blocker(

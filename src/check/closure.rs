@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::{Finding, Machine};
-use crate::host::closure::{Absent, Closure};
-use crate::host::elf;
-use crate::host::files::{Files, show};
-use crate::host::nixdb::{self, Known};
+use crate::machine::files::{Files, show};
+use crate::system::closure::{Absent, Closure};
+use crate::system::elf;
+use crate::system::nixdb::{self, Known};
 
 const BUILD: &str = "Build it: nix-env -p /nix/var/nix/profiles/system \
      -f '<nixpkgs/nixos>' -I nixos-config=/etc/nixos/configuration.nix -iA system\n\

@@ -4,11 +4,11 @@
 use std::path::Path;
 
 use super::{Finding, Machine};
-use crate::host::boot::Kind as BootKind;
-use crate::host::devices::Devices;
-use crate::host::files::Result;
-use crate::host::loader::Kind;
-use crate::host::superblock::{self, Feature};
+use crate::machine::boot::Kind as BootKind;
+use crate::machine::devices::Devices;
+use crate::machine::files::Result;
+use crate::machine::superblock::{self, Feature};
+use crate::system::loader::Kind;
 
 const ID: &str = "features";
 

@@ -3,9 +3,9 @@
 
 use super::{Finding, Machine};
 use crate::error::OpError;
-use crate::host::devices::{Devices, Target};
-use crate::host::fstab::Entry;
-use crate::host::mounts::Mount;
+use crate::machine::devices::{Devices, Target};
+use crate::machine::mounts::Mount;
+use crate::system::fstab::Entry;
 
 mod others;
 

@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::{Finding, Machine};
-use crate::host::files::{Result, show};
-use crate::host::keepers::is_host_key;
+use crate::machine::files::{Result, show};
+use crate::machine::identity::is_host_key;
 
 const ID: &str = "host-keys";
 

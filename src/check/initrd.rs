@@ -5,8 +5,8 @@
 //! in the bootspec; the function of scripted stage 1 does by itself.
 
 use super::{Finding, Machine};
-use crate::host::bootspec::Lustrate;
-use crate::host::initrd::Listing;
+use crate::system::bootspec::Lustrate;
+use crate::system::initrd::Listing;
 
 const ID: &str = "initrd-lustrates";
 

@@ -41,11 +41,11 @@ pub(super) fn text(report: &Report) -> String {
         consequence: f.consequence.as_deref(),
         mend: f.mend.as_deref(),
     });
-    crate::json::text(&Document {
+    crate::engine::json::text(&Document {
         schema: 1,
         root: &report.root,
         distribution: report.distribution.as_deref(),
-        system: closure.map(|c| crate::host::files::show(&c.top)),
+        system: closure.map(|c| crate::machine::files::show(&c.top)),
         system_version: closure.and_then(|c| c.version.as_deref()),
         blocks: report.blocks(),
         ok: report.count(Level::Ok),

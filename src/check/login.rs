@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::{Finding, Machine};
-use crate::host::closure::Closure;
-use crate::host::files::{Files, Result};
-use crate::host::users::{self, Password, Users};
+use crate::machine::files::{Files, Result};
+use crate::system::closure::Closure;
+use crate::system::users::{self, Password, Users};
 
 const MEND: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];\n\
      users.users.root.hashedPassword = \"…\"; # mkpasswd";
@@ -112,7 +112,7 @@ fn stays(machine: &Machine<'_>, path: &str) -> bool {
     let mounted = machine
         .mounts
         .iter()
-        .flat_map(crate::host::mounts::Mounts::iter)
+        .flat_map(crate::machine::mounts::Mounts::iter)
         .any(|m| below(&m.point) && closure.is_some_and(|c| c.mounts_at(&m.point).is_some()));
     mounted || machine.keeps(path)
 }

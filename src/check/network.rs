@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::{Finding, Machine};
-use crate::host::closure::Closure;
-use crate::host::files::{Files, Result, show};
-use crate::host::network::{Link, Live};
-use crate::host::statics::{Static, statics};
+use crate::machine::files::{Files, Result, show};
+use crate::machine::network::{Link, Live};
+use crate::machine::statics::{Static, statics};
+use crate::system::closure::Closure;
 
 /// What the configuration says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

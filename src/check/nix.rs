@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::{Finding, Machine};
-use crate::host::files::{Result, show};
+use crate::machine::files::{Result, show};
 
 pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     for (id, found) in [("nix-owner", owner(machine)), ("nix-install", install(machine))] {

@@ -1,15 +1,14 @@
 //! What would move, by the engine's own judgement: its refusals are blockers.
 
 use super::{Finding, Level, Machine};
-use crate::cmdline::CmdLine;
-use crate::commands;
-use crate::disk::{Dir, Disk};
-use crate::environment::{View, environment};
+use crate::engine::environment::{View, environment};
+use crate::engine::facts::Wishes;
+use crate::engine::intent::Direction;
+use crate::engine::plan::Plan;
+use crate::engine::run;
 use crate::error::{Error, Refusal};
-use crate::facts::Wishes;
-use crate::host::files::show;
-use crate::intent::Direction;
-use crate::plan::Plan;
+use crate::fs::disk::{Dir, Disk};
+use crate::machine::files::show;
 
 const ID: &str = "plan";
 
@@ -51,10 +50,10 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
 
 fn judge(machine: &Machine<'_>, dir: &Dir, view: View) -> Result<Plan, Error> {
     let shown = show(&machine.sources.root);
-    let environment = environment(dir, &shown, view, &CmdLine::default())?;
+    let environment = environment(dir, &shown, view, None)?;
     // Without a marker, and with the keep-list that prepare would write.
     let wishes = Wishes { keep: machine.keep.clone(), always: true };
-    commands::judge(&Disk::default(), dir, environment, &wishes, Direction::Lustrate)
+    run::judge(&Disk::default(), dir, environment, &wishes, Direction::Lustrate)
 }
 
 fn summary(plan: &Plan) -> Vec<Finding> {

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use nix::sys::statvfs::statvfs;
 
 use super::{Finding, Machine};
-use crate::host::boot::{Boot, Kind as BootKind};
-use crate::host::files::{Result, show};
-use crate::host::loader::{Kind, Loader};
+use crate::machine::boot::{Boot, Kind as BootKind};
+use crate::machine::files::{Result, show};
+use crate::system::loader::{Kind, Loader};
 
 const ID: &str = "boot-room";
 

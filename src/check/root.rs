@@ -4,10 +4,10 @@ use nix::sys::statvfs::statvfs;
 
 use super::{Finding, Machine};
 use crate::error::OpError;
-use crate::host::files::{Result, show};
-use crate::host::hibernation;
-use crate::host::mounts::Mount;
-use crate::mountinfo::unescape;
+use crate::fs::mounts::unescape;
+use crate::machine::files::{Result, show};
+use crate::machine::hibernation;
+use crate::machine::mounts::Mount;
 
 /// 2024-01-01: no clock is right that shows an earlier time.
 const EARLIEST: u64 = 1_704_067_200;
@@ -116,7 +116,7 @@ fn clock(machine: &Machine<'_>) -> Result<Finding> {
     let built = match std::fs::symlink_metadata(&link) {
         Ok(metadata) => u64::try_from(metadata.mtime()).unwrap_or(0),
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => 0,
-        Err(error) => return Err(crate::host::files::failed("look at", &link, &error)),
+        Err(error) => return Err(crate::machine::files::failed("look at", &link, &error)),
     };
     Ok(judge_clock(id, machine.sources.now, built))
 }

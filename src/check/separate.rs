@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use super::{Finding, Machine};
-use crate::host::devices::Devices;
-use crate::host::files::{Files, Result, show};
-use crate::host::mounts::Mount;
+use crate::machine::devices::Devices;
+use crate::machine::files::{Files, Result, show};
+use crate::machine::mounts::Mount;
 
 const ID: &str = "separate";
 

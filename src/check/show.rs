@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Colour, Finding, Level, Report};
-use crate::console::takes_escapes;
+use crate::term::console::takes_escapes;
 
 const WIDTH: usize = 80;
 /// The longest level and a space.

@@ -1,10 +1,10 @@
 //! What is below the root and /nix, against what the initrd has.
 
 use super::{Finding, Machine};
-use crate::host::devices::Devices;
-use crate::host::files::{Result, show};
-use crate::host::initrd::{Listing, is_module};
-use crate::host::stack::{Layer, Stack};
+use crate::machine::devices::Devices;
+use crate::machine::files::{Result, show};
+use crate::machine::stack::{Layer, Stack};
+use crate::system::initrd::{Listing, is_module};
 
 const ID: &str = "initrd-storage";
 
@@ -226,8 +226,8 @@ fn drivers(
 
 /// The listing, when there is an initrd.
 pub(super) fn listing(
-    machine: &crate::host::closure::Closure,
-    files: &crate::host::files::Files,
+    machine: &crate::system::closure::Closure,
+    files: &crate::machine::files::Files,
     findings: &mut Vec<Finding>,
 ) -> Option<std::result::Result<Listing, String>> {
     let initrd = machine.initrd.as_ref()?;

@@ -2,7 +2,7 @@
 
 use super::root::or_unread;
 use super::{Finding, Machine};
-use crate::host::files::{Files, Result};
+use crate::machine::files::{Files, Result};
 
 pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     if machine.sources.running {
@@ -110,7 +110,7 @@ fn image_based(machine: &Machine<'_>) -> Result<Finding> {
         ));
     }
     let system = machine.files.text("/etc/os-release")?.unwrap_or_default();
-    if crate::osrelease::parse(system.as_bytes()).id.as_deref() == Some("nixos") {
+    if crate::engine::osrelease::parse(system.as_bytes()).id.as_deref() == Some("nixos") {
         return Ok(Finding::warning(
             id,
             "this root holds NixOS already",

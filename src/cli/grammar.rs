@@ -7,15 +7,16 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::Request;
-use crate::check::{self, DefaultKeep, Form};
+use crate::check::{self, DefaultKeep};
+use crate::cli::invocation::Request;
+use crate::cli::options::{Command, Options, keep};
+use crate::engine::exchange::Boot;
 use crate::error::Error;
-use crate::exchange::Boot;
-use crate::options::{Command, Options, keep};
 use crate::prepare;
 use crate::purge::age::Age;
 use crate::purge::facts::Wishes;
 use crate::purge::{Consent, Purge};
+use crate::term::Form;
 
 /// Install NixOS in place: exchange what is in a root file system.
 #[derive(Debug, Parser)]
@@ -42,7 +43,7 @@ pub(super) enum Sub {
         #[arg(long, value_name = "DIR", default_value = "/")]
         root: PathBuf,
         /// The built system: a profile or a store path
-        #[arg(long, value_name = "PATH", default_value = crate::host::closure::PROFILE)]
+        #[arg(long, value_name = "PATH", default_value = crate::system::closure::PROFILE)]
         system: PathBuf,
         /// Keep PATH too, besides the default keepers
         #[arg(long = "keep", value_name = "PATH")]
@@ -141,7 +142,7 @@ pub(super) struct Prepare {
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
     /// The built system: a profile or a store path
-    #[arg(long, value_name = "PATH", default_value = crate::host::closure::PROFILE)]
+    #[arg(long, value_name = "PATH", default_value = crate::system::closure::PROFILE)]
     system: PathBuf,
     /// Keep PATH too, which may have wildcards, besides the default keepers
     #[arg(long = "keep", value_name = "PATH")]
@@ -198,9 +199,11 @@ impl Sub {
                 keep.add_to(Options { guard, ..engine(Command::Run, root) })?
             }
             Self::Plan { root, keep, json } => {
-                keep.add_to(Options { json, ..engine(Command::Plan, root) })?
+                keep.add_to(Options { form: form(json), ..engine(Command::Plan, root) })?
             }
-            Self::Status { root, json } => Options { json, ..engine(Command::Status, root) },
+            Self::Status { root, json } => {
+                Options { form: form(json), ..engine(Command::Status, root) }
+            }
             Self::Revert { root, keep_boot } => {
                 let boot = if keep_boot { Boot::Keep } else { Boot::Exchange };
                 Options { boot, ..engine(Command::Revert, root) }
@@ -225,8 +228,7 @@ impl Sub {
                 if no_default_keep {
                     options.default_keep = DefaultKeep::No;
                 }
-                let form = if json { Form::Json } else { Form::Text };
-                return Ok(Request::Check(Box::new(options), form));
+                return Ok(Request::Check(Box::new(options), form(json)));
             }
             Self::Prepare(prepare) => return Ok(Request::Prepare(Box::new(prepare.options()?))),
             Self::Cancel { root, yes } => {
@@ -237,6 +239,10 @@ impl Sub {
         options.check()?;
         Ok(Request::Engine(options))
     }
+}
+
+fn form(json: bool) -> Form {
+    if json { Form::Json } else { Form::Text }
 }
 
 impl Prepare {

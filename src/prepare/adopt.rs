@@ -9,10 +9,10 @@ use super::restore::lists::Lists;
 use super::saving::{How, Note, list_name, read};
 use super::site::Site;
 use super::step::Result;
-use crate::disk::Dir;
-use crate::name::Name;
-use crate::sys::Kind;
-use crate::tree::Tree;
+use crate::fs::disk::Dir;
+use crate::fs::name::Name;
+use crate::fs::sys::Kind;
+use crate::fs::tree::Tree;
 
 /// Takes it over, while the list of what the last installer left is still good.
 ///

@@ -6,9 +6,9 @@ use nix::fcntl::AtFlags;
 
 use super::files::{failed, put, temporary};
 use super::step::Result;
-use crate::disk::{Dir, Disk};
-use crate::name::Name;
-use crate::tree::Tree;
+use crate::fs::disk::{Dir, Disk};
+use crate::fs::name::Name;
+use crate::fs::tree::Tree;
 
 /// The second name of the original.
 fn second(name: &Name) -> Name {

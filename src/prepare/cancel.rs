@@ -8,9 +8,9 @@ use super::output::say;
 use super::site::Access;
 use super::step::Ledger;
 use super::{ask, open, part_way, saving, steps, untouched};
+use crate::engine::names::NIX;
 use crate::error::Error;
-use crate::names::NIX;
-use crate::tree::Tree;
+use crate::fs::tree::Tree;
 
 /// What `cancel` was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub fn command(options: &Options) -> Result<(), Error> {
     let site = &mut open::site(&options.root, Access::Write, "cancel")?;
     let shown = site.shown.trim_end_matches('/').to_owned();
     if !site.recorded {
-        let store = [NIX, crate::name::Name::literal("store")];
+        let store = [NIX, crate::fs::name::Name::literal("store")];
         let store = site.disk.open(&site.root, &store).map_err(crate::error::Refusal::from)?;
         say(&format!(
             "Nothing to cancel: there is no {shown}/nix/var/nixos-lustrate/state.json.\n"

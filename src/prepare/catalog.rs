@@ -11,11 +11,11 @@ use super::places::is_vfat;
 use super::step::Result;
 use super::text;
 use super::watch::Watch;
-use crate::disk::{Dir, Disk};
 use crate::error::Stop;
-use crate::name::Name;
-use crate::sys::{Kind, Stat};
-use crate::tree::Tree;
+use crate::fs::disk::{Dir, Disk};
+use crate::fs::name::Name;
+use crate::fs::sys::{Kind, Stat};
+use crate::fs::tree::Tree;
 
 /// A path below a place; empty is the place itself.
 pub type Path = Vec<Name>;

@@ -7,11 +7,11 @@ use super::files::{self, From, dress, failed};
 use super::site::Site;
 use super::step::Result;
 use super::watch::Unit;
-use crate::disk::Dir;
 use crate::error::{OpError, Stop};
-use crate::name::Name;
-use crate::sys::Kind;
-use crate::tree::Tree;
+use crate::fs::disk::Dir;
+use crate::fs::name::Name;
+use crate::fs::sys::Kind;
+use crate::fs::tree::Tree;
 
 /// Copies those files of the list for which `wanted` says so from one directory
 /// into another, and compares. Device nodes and the like are not copied: no boot

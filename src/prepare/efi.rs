@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use super::step::Result;
 use super::text;
-use crate::disk::{Dir, Disk};
-use crate::name::Name;
-use crate::tree::Tree;
+use crate::fs::disk::{Dir, Disk};
+use crate::fs::name::Name;
+use crate::fs::tree::Tree;
 
 /// `EFI_GLOBAL_VARIABLE` of the UEFI specification.
 const GLOBAL: &[u8] = b"-8be4df61-93ca-11d2-aa0d-00e098032b8c";

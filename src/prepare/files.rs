@@ -12,11 +12,11 @@ use sha2::{Digest, Sha256};
 
 use super::step::Result;
 use super::watch::Watch;
-use crate::disk::{Dir, Disk};
 use crate::error::{OpError, Stop};
-use crate::name::Name;
-use crate::sys::{self, Kind, Links, Stat};
-use crate::tree::Tree;
+use crate::fs::disk::{Dir, Disk};
+use crate::fs::name::Name;
+use crate::fs::sys::{self, Kind, Links, Stat};
+use crate::fs::tree::Tree;
 
 /// What a file's content hashes to.
 pub type Hash = [u8; 32];
@@ -34,7 +34,7 @@ pub fn is_temporary(name: &Name) -> bool {
 /// A name for a file that is not complete yet, or on its way out.
 #[must_use]
 pub fn temporary(name: &Name) -> Name {
-    let room = crate::name::NAME_MAX - PREFIX.len();
+    let room = crate::fs::name::NAME_MAX - PREFIX.len();
     let end = &name.as_bytes()[..name.as_bytes().len().min(room)];
     Name::new(&[PREFIX, end].concat()).unwrap_or(Name::literal(".nixos-lustrate-"))
 }

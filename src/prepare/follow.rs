@@ -1,11 +1,11 @@
 //! Where a path leads below the root, over links and mounts: the system profile,
 //! the kernel of a system. The root is the `/` of every link.
 
-use crate::disk::{Dir, Disk};
-use crate::name::Name;
+use crate::fs::disk::{Dir, Disk};
+use crate::fs::name::Name;
+use crate::fs::sys::Kind;
+use crate::fs::tree::Tree;
 use crate::prepare::step::Result;
-use crate::sys::Kind;
-use crate::tree::Tree;
 
 /// As many links as the kernel follows in a path (`MAXSYMLINKS`, `linux/namei.h`).
 const MAX_LINKS: usize = 40;

@@ -19,9 +19,9 @@ use super::output::say;
 use super::site::Site;
 use super::state::LOG;
 use super::step::Result;
-use crate::disk::{Dir, Disk};
 use crate::error::{OpError, Stop};
-use crate::sys;
+use crate::fs::disk::{Dir, Disk};
+use crate::fs::sys;
 
 const GLANCE: Duration = Duration::from_millis(20);
 

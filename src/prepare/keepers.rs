@@ -1,9 +1,9 @@
 //! The paths of `--keep`, with wildcards expanded against the root as it is. The
-//! default keepers are in [`crate::host::keepers`], where `check` has them too.
+//! default keepers are in [`crate::machine::identity`], where `check` has them too.
 
 use crate::error::OpError;
-use crate::name::{Name, RelPath, Shown};
-use crate::tree::Tree;
+use crate::fs::name::{Name, RelPath, Shown};
+use crate::fs::tree::Tree;
 
 /// Whether a name has a wildcard.
 fn is_pattern(name: &Name) -> bool {

@@ -2,4 +2,3 @@
 
 pub mod clear;
 pub mod installed;
-pub mod parse;

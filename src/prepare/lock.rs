@@ -11,9 +11,9 @@ use nix::sys::stat::Mode;
 
 use super::site::Site;
 use super::state::LOCK;
-use crate::disk::Dir;
 use crate::error::{Error, OpError, Refusal};
-use crate::tree::Tree;
+use crate::fs::disk::Dir;
+use crate::fs::tree::Tree;
 
 /// Never dropped by itself: it ends with the process, and its drop may panic.
 pub type Lock<T> = ManuallyDrop<Flock<T>>;

@@ -5,16 +5,15 @@ use std::path::Path;
 use std::process::Command;
 
 use super::site::{Access, Site};
-use crate::cmdline::CmdLine;
-use crate::disk::{Dir, Disk};
-use crate::environment::{View, environment};
+use crate::engine::environment::{View, environment};
+use crate::engine::facts::Marker;
+use crate::engine::names::{MARKER, OLD_ROOT};
+use crate::engine::survey::{look, older_came_back};
 use crate::error::{Error, OpError, Refusal};
-use crate::facts::Marker;
-use crate::name::Shown;
-use crate::names::{MARKER, OLD_ROOT};
-use crate::survey::{look, older_came_back};
-use crate::sys;
-use crate::tree::Tree;
+use crate::fs::disk::{Dir, Disk};
+use crate::fs::name::Shown;
+use crate::fs::sys;
+use crate::fs::tree::Tree;
 
 /// Opens the root, locks it, and reads the state.
 ///
@@ -37,7 +36,7 @@ pub fn site(root: &Path, access: Access, verb: &str) -> Result<Site, Error> {
         )
         .into());
     }
-    let around = environment(&dir, &shown, View::Mounted, &CmdLine::default())?;
+    let around = environment(&dir, &shown, View::Mounted, None)?;
     if around.read_only && access == Access::Write {
         return Err(Refusal::new(
             format!("{shown} is mounted read-only"),

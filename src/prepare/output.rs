@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use super::step::News;
-use crate::console::shown_on;
+use crate::term::console::shown_on;
 
 /// The column of the words and two spaces.
 const INDENT: usize = 11;

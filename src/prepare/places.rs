@@ -4,13 +4,13 @@
 use nix::sys::statfs::{MSDOS_SUPER_MAGIC, fstatfs};
 
 use super::step::Result;
-use crate::disk::{Dir, Disk};
+use crate::engine::names::{BOOT, BOOT_BAK};
 use crate::error::Stop;
-use crate::mountinfo::Mount;
-use crate::name::{Name, RelPath};
-use crate::names::{BOOT, BOOT_BAK};
-use crate::sys::Kind;
-use crate::tree::Tree;
+use crate::fs::disk::{Dir, Disk};
+use crate::fs::mounts::Mount;
+use crate::fs::name::{Name, RelPath};
+use crate::fs::sys::Kind;
+use crate::fs::tree::Tree;
 
 const EFI: Name = Name::literal("efi");
 const EFI_BAK: Name = Name::literal("efi.bak");

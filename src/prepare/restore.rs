@@ -10,7 +10,7 @@ use super::site::Site;
 use super::step::Result;
 use super::text;
 use super::watch::Unit;
-use crate::tree::Tree;
+use crate::fs::tree::Tree;
 
 pub(super) mod lists;
 mod put_back;

@@ -10,10 +10,10 @@ use super::site::Site;
 use super::state::HOME;
 use super::step::Result;
 use super::text;
-use crate::disk::Dir;
 use crate::error::{OpError, Refusal, Stop};
-use crate::name::{Name, RelPath};
-use crate::tree::Tree;
+use crate::fs::disk::Dir;
+use crate::fs::name::{Name, RelPath};
+use crate::fs::tree::Tree;
 
 /// What a copy leaves free, in bytes.
 const SPARE: u64 = 8 << 20;

@@ -11,12 +11,12 @@ use super::state::{HOME, LOG, MarkText, STATE, State};
 use super::step::{Ledger, Mark, News, Phase, Result};
 use super::watch::Watch;
 use super::{output, steps};
-use crate::disk::{Dir, Disk};
+use crate::engine::names::ETC;
 use crate::error::{Error, OpError, Refusal, Stop};
-use crate::mountinfo::Mount;
-use crate::name::{Name, RelPath};
-use crate::names::ETC;
-use crate::tree::Tree;
+use crate::fs::disk::{Dir, Disk};
+use crate::fs::mounts::Mount;
+use crate::fs::name::{Name, RelPath};
+use crate::fs::tree::Tree;
 
 /// What `prepare` was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -14,11 +14,11 @@ use super::efi::Variables;
 use super::files::put;
 use super::step::{Mark, Phase, Result};
 use super::{saving, steps};
-use crate::disk::{Dir, Disk};
+use crate::engine::names::NIX;
 use crate::error::Refusal;
-use crate::name::Name;
-use crate::names::NIX;
-use crate::tree::Tree;
+use crate::fs::disk::{Dir, Disk};
+use crate::fs::name::Name;
+use crate::fs::tree::Tree;
 
 /// The version of the format.
 pub const VERSION: u32 = 1;
@@ -148,7 +148,7 @@ impl State {
         Self {
             version: VERSION,
             tool: env!("CARGO_PKG_VERSION").to_owned(),
-            started: crate::time::Timestamp::now().to_string(),
+            started: crate::engine::time::Timestamp::now().to_string(),
             phase: PhaseText::Preparing,
             etc,
             system,

@@ -1,6 +1,6 @@
 //! Names as text in the state file: as in messages, and back again.
 
-use crate::name::{Name, RelPath, Shown};
+use crate::fs::name::{Name, RelPath, Shown};
 
 /// Any bytes as text.
 #[must_use]

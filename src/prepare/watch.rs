@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::step::Result;
-use crate::console::takes_escapes;
 use crate::error::Stop;
+use crate::term::console::takes_escapes;
 
 /// How often the line on the terminal changes.
 const EVERY: Duration = Duration::from_millis(200);

@@ -5,11 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 use super::site::{Site, Wish};
 use super::{Options, follow, keepers, untouched};
 use crate::check::DefaultKeep;
+use crate::engine::names::NIX;
 use crate::error::{Error, Refusal};
-use crate::host;
-use crate::host::files::Files;
-use crate::name::{Name, RelPath, Shown};
-use crate::names::NIX;
+use crate::fs::name::{Name, RelPath, Shown};
+use crate::machine::files::Files;
+use crate::machine::identity;
 
 /// What was asked for, as far as it can be found on the machine.
 pub(super) fn wish(site: &Site, options: &Options) -> Result<Wish, Error> {
@@ -32,7 +32,7 @@ pub(super) fn wish(site: &Site, options: &Options) -> Result<Wish, Error> {
     let mut keep = match options.default_keep {
         DefaultKeep::No => Vec::new(),
         DefaultKeep::Yes => {
-            host::keepers::defaults(&Files::new(&options.root)).map_err(Refusal::from)?
+            identity::defaults(&Files::new(&options.root)).map_err(Refusal::from)?
         }
     };
     for pattern in &options.keep {

@@ -12,12 +12,12 @@ use super::halt::Halt;
 use super::judge::Plan;
 use super::remove::remove;
 use super::watch::{Watch, may_go_on};
-use crate::disk::{Dir, Disk};
+use crate::engine::exchange::{HINDERING, free_dated, noted_flags, undo_note};
+use crate::engine::names::{ETC, FLAGS_NOTE, PURGED};
 use crate::error::OpError;
-use crate::exchange::{HINDERING, free_dated, noted_flags, undo_note};
-use crate::name::Name;
-use crate::names::{ETC, FLAGS_NOTE, PURGED};
-use crate::tree::{Moved, Tree};
+use crate::fs::disk::{Dir, Disk};
+use crate::fs::name::Name;
+use crate::fs::tree::{Moved, Tree};
 
 type Result<T> = std::result::Result<T, Halt>;
 

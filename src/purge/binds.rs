@@ -2,8 +2,8 @@
 //! mounts, and btrfs subvolumes with a mount point of their own. To remove an
 //! old root would remove what is seen there. Pure.
 
-use crate::mountinfo::unescape;
-use crate::name::RelPath;
+use crate::fs::mounts::unescape;
+use crate::fs::name::RelPath;
 
 /// A directory of the root that is mounted elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 //! is mounted and in progress around them.
 
 use super::binds::Bind;
-use crate::facts::{Environment, Marker};
-use crate::name::RelPath;
-use crate::sys::{Kind, Stat};
-use crate::time::Timestamp;
+use crate::engine::facts::{Environment, Marker};
+use crate::engine::time::Timestamp;
+use crate::fs::name::RelPath;
+use crate::fs::sys::{Kind, Stat};
 
 /// What a directory is, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 
+use crate::engine::plan::word;
 use crate::error::OpError;
-use crate::name::Shown;
-use crate::plan::word;
+use crate::fs::name::Shown;
 
 /// Why.
 #[derive(Debug, Clone, PartialEq, Eq)]

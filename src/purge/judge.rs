@@ -5,11 +5,11 @@ use std::cmp::Reverse;
 
 use super::facts::{Candidate, Facts, Sort, Wishes};
 use super::survey::sort;
+use crate::engine::names::OLD_ROOT;
+use crate::engine::time::Timestamp;
 use crate::error::Refusal;
-use crate::name::{Name, Shown};
-use crate::names::OLD_ROOT;
-use crate::sys::Kind;
-use crate::time::Timestamp;
+use crate::fs::name::{Name, Shown};
+use crate::fs::sys::Kind;
 
 mod refuse;
 

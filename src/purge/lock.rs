@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
-use crate::sys::{APPEND, IMMUTABLE, inode_flags, removal, set_flags};
+use crate::fs::sys::{APPEND, IMMUTABLE, inode_flags, removal, set_flags};
 
 const LOCKS: u32 = IMMUTABLE | APPEND;
 

@@ -16,8 +16,8 @@ use nix::errno::Errno;
 use super::halt::{Halt, path_of};
 use super::lock::{clear, insist};
 use super::watch::{self, Watch};
-use crate::sys::Stat;
-use crate::sys::removal::{self, Listed, Reading};
+use crate::fs::sys::Stat;
+use crate::fs::sys::removal::{self, Listed, Reading};
 
 type Result<T> = std::result::Result<T, Halt>;
 

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::facts::{Candidate, Facts, Sort};
 use super::judge::Plan;
+use crate::engine::json::{self, RefusalDocument};
+use crate::engine::names::OLD_ROOT;
 use crate::error::Refusal;
-use crate::json::{RefusalDocument, text};
-use crate::names::OLD_ROOT;
-use crate::report;
+use crate::term::text;
 
 /// `1 entry was`, `2 entries were`.
 pub(super) fn count(entries: u64) -> String {
@@ -46,18 +46,18 @@ pub(super) fn plan(facts: &Facts, plan: &Plan) -> String {
         let number = roots(plan.remove.len());
         let _ = writeln!(shown, "{root}: {number} to remove. This cannot be undone.");
     }
-    let goes = |c: &Candidate| report::line(&format!("/{}", c.path), &what(c));
+    let goes = |c: &Candidate| text::line(&format!("/{}", c.path), &what(c));
     let stays = |(c, why): &(Candidate, String)| {
-        report::line(&format!("/{}", c.path), &format!("{}: {why}", what(c)))
+        text::line(&format!("/{}", c.path), &format!("{}: {why}", what(c)))
     };
-    report::section(&mut shown, "Goes", &plan.remove.iter().map(goes).collect::<Vec<_>>());
-    report::section(&mut shown, "Stays", &plan.keep.iter().map(stays).collect::<Vec<_>>());
+    text::section(&mut shown, "Goes", &plan.remove.iter().map(goes).collect::<Vec<_>>());
+    text::section(&mut shown, "Stays", &plan.keep.iter().map(stays).collect::<Vec<_>>());
     if let Some(last) =
         plan.remove.iter().find(|c| c.path.is_entry() && *c.path.entry() == OLD_ROOT)
     {
         let system = last.system.as_deref().unwrap_or("the system in it");
         shown.push('\n');
-        report::folded(
+        text::folded(
             &mut shown,
             &format!("With /{OLD_ROOT} goes the way back: no revert can bring {system} again."),
         );
@@ -66,8 +66,7 @@ pub(super) fn plan(facts: &Facts, plan: &Plan) -> String {
 }
 
 fn what(candidate: &Candidate) -> String {
-    let entries =
-        report::count(usize::try_from(candidate.entries).unwrap_or(0), "entry", "entries");
+    let entries = text::count(usize::try_from(candidate.entries).unwrap_or(0), "entry", "entries");
     let system = candidate.system.as_deref().unwrap_or("no known system");
     match candidate.sort {
         Sort::Leftover => "what an interrupted purge left".to_owned(),
@@ -114,7 +113,7 @@ impl<'a> CandidateDocument<'a> {
 /// were removed.
 pub(super) fn json(facts: &Facts, plan: &Plan, removed: Option<u64>) -> String {
     let stay = plan.keep.iter().map(|(c, why)| CandidateDocument::new(c, Some(why.as_str())));
-    text(&Document {
+    json::text(&Document {
         root: &facts.environment.root,
         refusals: Vec::new(),
         remove: plan.remove.iter().map(|c| CandidateDocument::new(c, None)).collect(),
@@ -125,6 +124,6 @@ pub(super) fn json(facts: &Facts, plan: &Plan, removed: Option<u64>) -> String {
 
 /// The reasons to refuse, as JSON.
 pub(super) fn json_refused(root: &str, refusals: &[Refusal]) -> String {
-    let refusals = refusals.iter().map(crate::json::refusal).collect();
-    text(&Document { root, refusals, remove: Vec::new(), stay: Vec::new(), removed: None })
+    let refusals = refusals.iter().map(crate::engine::json::refusal).collect();
+    json::text(&Document { root, refusals, remove: Vec::new(), stay: Vec::new(), removed: None })
 }

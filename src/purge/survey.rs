@@ -10,17 +10,17 @@ use nix::errno::Errno;
 
 use super::binds::{self, Bind};
 use super::facts::{Candidate, Facts, Sort};
-use crate::disk::{Dir, Disk};
+use crate::engine::exchange;
+use crate::engine::facts::{Environment, Result};
+use crate::engine::names::{ETC, LUSTRATE, MARKER, NIXOS_ROOT, OLD_ROOT, PURGED};
+use crate::engine::osrelease::system_name;
+use crate::engine::survey::look;
+use crate::engine::time::{Timestamp, is_dated};
 use crate::error::OpError;
-use crate::exchange;
-use crate::facts::{Environment, Result};
-use crate::guard::system_name;
-use crate::name::{Name, RelPath};
-use crate::names::{ETC, LUSTRATE, MARKER, NIXOS_ROOT, OLD_ROOT, PURGED};
-use crate::survey::look;
-use crate::sys::{APPEND, IMMUTABLE, Kind, Stat, removal};
-use crate::time::{Timestamp, is_dated};
-use crate::tree::Tree;
+use crate::fs::disk::{Dir, Disk};
+use crate::fs::name::{Name, RelPath};
+use crate::fs::sys::{APPEND, IMMUTABLE, Kind, Stat, removal};
+use crate::fs::tree::Tree;
 
 /// What a directory of this name would be.
 #[must_use]

@@ -4,7 +4,7 @@ use std::io::{Write, stderr};
 use std::time::{Duration, Instant};
 
 use super::halt::Halt;
-use crate::console::takes_escapes;
+use crate::term::console::takes_escapes;
 
 /// A terminal line is written no more often than this.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -25,7 +25,7 @@ pub(super) struct Watch {
 
 /// Whether nobody has interrupted it.
 pub(super) fn may_go_on() -> Result<(), Halt> {
-    if crate::sys::removal::interrupted() { Err(Halt::Interrupted) } else { Ok(()) }
+    if crate::fs::sys::removal::interrupted() { Err(Halt::Interrupted) } else { Ok(()) }
 }
 
 impl Watch {

@@ -28,7 +28,7 @@ fn what_it_would_keep_is_in_the_report() {
     };
     let want = ["etc/machine-id", "etc/ssh/ssh_host_ed25519_key", "root/.ssh/authorized_keys"];
     assert_eq!(keep(&machine), want);
-    machine.options.keep = nixos_lustrate::keeplist::parse(b"home").expect("a list");
+    machine.options.keep = nixos_lustrate::engine::keeplist::parse(b"home").expect("a list");
     assert_eq!(keep(&machine)[3..], ["home"]);
     machine.options.default_keep = nixos_lustrate::check::DefaultKeep::No;
     assert_eq!(keep(&machine), ["home"]);

@@ -52,7 +52,7 @@ fn a_password_file_has_to_be_there_then() {
     let mut machine = Machine::with(&system);
     machine.file("root/etc/secrets/root", "$6$x");
     machine.expect("password-file", Warning, &["--keep etc/secrets/root"]);
-    machine.options.keep = nixos_lustrate::keeplist::parse(b"etc/secrets").expect("a list");
+    machine.options.keep = nixos_lustrate::engine::keeplist::parse(b"etc/secrets").expect("a list");
     assert!(machine.report().find("password-file").is_none());
     machine.ok("login");
 }
@@ -62,7 +62,7 @@ fn kept_passwords_count() {
     let mut machine = Machine::with(&users(true, LOCKED));
     machine.file("root/etc/shadow", "root:$6$x$y:1::::::\ndaemon:*:1::::::\n");
     machine.expect("login", Warning, &["no user has a password"]);
-    machine.options.keep = nixos_lustrate::keeplist::parse(b"etc/shadow").expect("a list");
+    machine.options.keep = nixos_lustrate::engine::keeplist::parse(b"etc/shadow").expect("a list");
     machine.ok("login");
     machine.file("root/etc/shadow", "root:!:1::::::\n");
     machine.expect("login", Warning, &["no user has a password"]);

@@ -89,7 +89,7 @@ fn an_active_swap_file_is_told() {
     machine.expect(id, Ok, &["no swap file"]);
     machine.file("proc/swaps", format!("{head}/swap\\040file file 1 0 -2\n"));
     machine.expect(id, Warning, &["/swap file is an active swap file", "swapoff"]);
-    machine.options.keep = nixos_lustrate::keeplist::parse(b"swap file").expect("a list");
+    machine.options.keep = nixos_lustrate::engine::keeplist::parse(b"swap file").expect("a list");
     machine.expect(id, Ok, &["is kept"]);
     let configured = System::new().fstab(&["/dev/vda1 / ext4", "/swapfile none swap"]);
     let machine = Machine::with(&configured);

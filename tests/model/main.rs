@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use memory::{Content, Memory, ROOT};
-use nixos_lustrate::commands::{self, Outcome};
+use nixos_lustrate::engine::exchange::Boot;
+use nixos_lustrate::engine::facts::{Environment, Wishes};
+use nixos_lustrate::engine::run::{self, Outcome};
 use nixos_lustrate::error::Error;
-use nixos_lustrate::exchange::Boot;
-use nixos_lustrate::facts::{Environment, Wishes};
-use nixos_lustrate::name::Name;
-use nixos_lustrate::sys::{APPEND, IMMUTABLE};
+use nixos_lustrate::fs::name::Name;
+use nixos_lustrate::fs::sys::{APPEND, IMMUTABLE};
 
 /// xorshift64*: the same trees each time.
 struct Random(u64);
@@ -49,8 +49,8 @@ impl Command {
     fn on(self, tree: &Memory) -> Result<Outcome, Error> {
         let environment = Environment { root: "/".to_owned(), ..Environment::default() };
         match self {
-            Self::Run => commands::run(tree, &ROOT, environment, &Wishes::default(), |_| ()),
-            Self::Revert => commands::revert(tree, &ROOT, environment, Boot::Exchange, |_| ()),
+            Self::Run => run::run(tree, &ROOT, environment, &Wishes::default(), |_| ()),
+            Self::Revert => run::revert(tree, &ROOT, environment, Boot::Exchange, |_| ()),
         }
     }
 }
@@ -129,7 +129,7 @@ fn random_root(random: &mut Random) -> Memory {
 
 /// A root on which the stock function was interrupted.
 fn interrupt_stock(tree: &Memory, random: &mut Random) {
-    use nixos_lustrate::tree::Tree;
+    use nixos_lustrate::fs::tree::Tree;
     let staging = tree.add(ROOT, &name("old-root.tmp"), Content::Dir(BTreeMap::new()));
     for entry in tree.list(&ROOT).unwrap() {
         let stays = ["nix", "boot", "old-root.tmp"].contains(&entry.to_string().as_str());
@@ -167,7 +167,7 @@ fn picture(tree: &Memory, known: usize) -> Picture {
 
 /// What NixOS does on the new root: it adds, changes and removes.
 fn live_on(tree: &Memory, random: &mut Random) {
-    use nixos_lustrate::tree::Tree;
+    use nixos_lustrate::fs::tree::Tree;
     for (path, inode) in tree.paths() {
         let ours = ["nix", "boot", "old-root"];
         let in_root = path.first().is_none_or(|n| !n.to_string().starts_with(ours[2]));

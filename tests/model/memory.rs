@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nix::errno::Errno;
 use nixos_lustrate::error::OpError;
-use nixos_lustrate::name::Name;
-use nixos_lustrate::sys::{APPEND, IMMUTABLE, Kind, PROJECT};
-use nixos_lustrate::tree::{Moved, Result, Stat, Tree};
+use nixos_lustrate::fs::name::Name;
+use nixos_lustrate::fs::sys::{APPEND, IMMUTABLE, Kind, PROJECT};
+use nixos_lustrate::fs::tree::{Moved, Result, Stat, Tree};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use nixos_lustrate::facts::{Entry, Environment, Facts, Journal, Keep, Marker};
-use nixos_lustrate::intent::{Direction, Pin};
-use nixos_lustrate::mountinfo::Mount;
-use nixos_lustrate::name::{Name, RelPath};
-use nixos_lustrate::plan::plan;
-use nixos_lustrate::resolve::Found;
-use nixos_lustrate::sys::{Kind, Stat};
-use nixos_lustrate::time::Timestamp;
+use nixos_lustrate::engine::facts::{Entry, Environment, Facts, Journal, Keep, Marker};
+use nixos_lustrate::engine::intent::{Direction, Pin};
+use nixos_lustrate::engine::plan::plan;
+use nixos_lustrate::engine::time::Timestamp;
+use nixos_lustrate::fs::mounts::Mount;
+use nixos_lustrate::fs::name::{Name, RelPath};
+use nixos_lustrate::fs::sys::{Kind, Stat};
+use nixos_lustrate::fs::walk::Found;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 

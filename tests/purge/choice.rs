@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use nixos_lustrate::time::Timestamp;
+use nixos_lustrate::engine::time::Timestamp;
 
 use crate::common::command::on;
 use crate::common::image::{Fs, Image, Mounted};

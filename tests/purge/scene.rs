@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nixos_lustrate::time::Timestamp;
+use nixos_lustrate::engine::time::Timestamp;
 
 use crate::common::command::{Ended, arguments, lustrate, on};
 use crate::common::compare::{Excuse, assert_none};
@@ -44,7 +44,7 @@ pub fn stock(root: &Root<'_>, name: &str, time: u64) {
 pub fn record_time(root: &Path, name: &str, time: u64) {
     let path = root.join(name).join(".lustrate/record");
     let text = fs::read_to_string(&path).expect("a record");
-    let mut record = nixos_lustrate::intent::parse(text.as_bytes()).expect("a record");
+    let mut record = nixos_lustrate::engine::intent::parse(text.as_bytes()).expect("a record");
     record.started = Timestamp(time);
     fs::write(path, record.to_text()).expect("a record");
 }

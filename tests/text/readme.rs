@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nixos_lustrate::cli::{self, grammar};
-use nixos_lustrate::intent::Direction;
-use nixos_lustrate::status::State;
+use nixos_lustrate::engine::intent::Direction;
+use nixos_lustrate::engine::state::State;
 
 use crate::common::command::{LIMIT, run_limited};
 use crate::source::checkout;
@@ -199,7 +199,8 @@ fn its_keep_list_is_one() {
         .iter()
         .find(|b| b.language == "text" && b.lines.iter().any(|l| l == "etc/machine-id"));
     let lines = &list.expect("the keep-list").lines;
-    let parsed = nixos_lustrate::keeplist::parse(lines.join("\n").as_bytes()).expect("a keep-list");
+    let parsed =
+        nixos_lustrate::engine::keeplist::parse(lines.join("\n").as_bytes()).expect("a keep-list");
     assert_eq!(parsed.iter().map(ToString::to_string).collect::<Vec<_>>(), *lines);
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use nixos_lustrate::intent::{self, Intent, Pin};
+use nixos_lustrate::engine::intent::{self, Intent, Pin};
 use serde_json::Value;
 
 use crate::common::command::{self, Ended};
@@ -104,7 +104,7 @@ impl Prediction {
         let takes_over = self.plan["run"] == "takes over";
         let older = self.plan["old_root_becomes"].is_string();
         for name in before.children(b"") {
-            let shown = nixos_lustrate::name::Shown(name).to_string();
+            let shown = nixos_lustrate::fs::name::Shown(name).to_string();
             if takes_over || shown == "old-root.tmp" || (older && shown == "old-root") {
                 continue;
             }

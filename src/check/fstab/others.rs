@@ -1,8 +1,8 @@
 //! What the fstab mounts besides root, /nix and /boot, and how it names disks.
 
 use crate::check::Finding;
-use crate::host::devices::{Target, is_fleeting};
-use crate::host::fstab::Entry;
+use crate::machine::devices::{Target, is_fleeting};
+use crate::system::fstab::Entry;
 
 /// A mount of the configuration besides those: is its device there?
 pub(super) fn judge(entry: &Entry, target: &Target) -> Option<Finding> {

@@ -3,16 +3,16 @@
 //! goes is `EFI/ID`, by the `ID=` of its os-release, and what kernel-install names
 //! after its machine id.
 
-use crate::name::{Name, RelPath};
-use crate::names::ETC;
-use crate::osrelease;
+use crate::engine::names::ETC;
+use crate::engine::osrelease;
+use crate::fs::name::{Name, RelPath};
+use crate::fs::tree::Tree;
 use crate::prepare::files::remove;
 use crate::prepare::follow::{follow, read};
 use crate::prepare::places::{Kept, is_esp, places};
 use crate::prepare::site::Site;
 use crate::prepare::step::Result;
 use crate::prepare::text;
-use crate::tree::Tree;
 
 /// What of the ESPs is the old boot loader's: paths below the root.
 ///

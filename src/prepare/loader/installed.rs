@@ -4,17 +4,17 @@
 
 use std::io::Read;
 
-use crate::disk::Dir;
-use crate::name::Name;
+use crate::bootloader::entries::{Entry, components, entries};
+use crate::fs::disk::Dir;
+use crate::fs::name::Name;
+use crate::fs::sys::Kind;
+use crate::fs::tree::Tree;
 use crate::prepare::files::open;
 use crate::prepare::follow::{follow, parent};
-use crate::prepare::loader::parse::{Entry, components, entries};
 use crate::prepare::places::{Kept, places};
 use crate::prepare::site::Site;
 use crate::prepare::step::Result;
 use crate::prepare::text;
-use crate::sys::Kind;
-use crate::tree::Tree;
 
 /// No configuration is larger.
 const MAX: usize = 8 << 20;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::catalog::{Catalog, Item, Path};
-use crate::name::Name;
-use crate::sys::Kind;
+use crate::fs::name::Name;
+use crate::fs::sys::Kind;
 
 /// What a place is compared with.
 pub(in crate::prepare) struct Lists {

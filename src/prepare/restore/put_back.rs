@@ -9,11 +9,11 @@ use super::super::site::Site;
 use super::super::step::Result;
 use super::super::text;
 use super::Way;
-use crate::disk::Dir;
 use crate::error::Stop;
-use crate::name::Name;
-use crate::sys::Kind;
-use crate::tree::Tree;
+use crate::fs::disk::Dir;
+use crate::fs::name::Name;
+use crate::fs::sys::Kind;
+use crate::fs::tree::Tree;
 
 /// A place that is put back.
 pub(super) struct PutBack<'a> {

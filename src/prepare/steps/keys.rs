@@ -2,15 +2,15 @@
 //! sshd elsewhere refuses a key that others may read, and nobody gets in
 //! (nixos-infect#120).
 
-use crate::name::Name;
-use crate::names::ETC;
+use crate::engine::names::ETC;
+use crate::fs::name::Name;
+use crate::fs::sys::Kind;
+use crate::fs::tree::Tree;
 use crate::prepare::files::set_mode;
 use crate::prepare::site::Site;
 use crate::prepare::step::{Look, Result, Step};
 use crate::prepare::steps::marker;
 use crate::prepare::text;
-use crate::sys::Kind;
-use crate::tree::Tree;
 
 /// Its name in the record.
 pub const NAME: &str = "host-keys";

@@ -3,7 +3,9 @@
 //! boot (P2).
 
 use crate::error::Stop;
-use crate::name::Name;
+use crate::fs::name::Name;
+use crate::fs::sys::Kind;
+use crate::fs::tree::Tree;
 use crate::prepare::catalog;
 use crate::prepare::files::From;
 use crate::prepare::loader::{clear, installed};
@@ -13,8 +15,6 @@ use crate::prepare::site::Site;
 use crate::prepare::step::{Ledger, Look, Result, Step};
 use crate::prepare::watch::Unit;
 use crate::prepare::{adopt, efi, installer, restore};
-use crate::sys::Kind;
-use crate::tree::Tree;
 
 /// Its name in the record.
 pub const NAME: &str = "boot-loader";

@@ -5,17 +5,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::exchange::MAX_MARKER;
+use crate::engine::keeplist;
+use crate::engine::names::{ETC, MARKER, NIXOS};
 use crate::error::Stop;
-use crate::exchange::MAX_MARKER;
-use crate::keeplist;
-use crate::name::{Name, RelPath};
-use crate::names::{ETC, MARKER, NIXOS};
+use crate::fs::name::{Name, RelPath};
+use crate::fs::sys::Kind;
+use crate::fs::tree::Tree;
 use crate::prepare::aside;
 use crate::prepare::files::{put, temporary};
 use crate::prepare::site::Site;
 use crate::prepare::step::{Look, Result, Step};
-use crate::sys::Kind;
-use crate::tree::Tree;
 
 /// Its name in the record.
 pub const NAME: &str = "marker";

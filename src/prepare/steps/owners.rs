@@ -12,10 +12,12 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 
-use crate::disk::Dir;
+use crate::engine::names::NIX;
 use crate::error::Stop;
-use crate::name::Name;
-use crate::names::NIX;
+use crate::fs::disk::Dir;
+use crate::fs::name::Name;
+use crate::fs::sys::{self, Kind};
+use crate::fs::tree::{Stat, Tree};
 use crate::prepare::files::{failed, open, set_mode, temporary};
 use crate::prepare::follow::parent;
 use crate::prepare::site::Site;
@@ -23,8 +25,6 @@ use crate::prepare::state::HOME;
 use crate::prepare::step::{Look, Result, Step};
 use crate::prepare::text;
 use crate::prepare::watch::Unit;
-use crate::sys::{self, Kind};
-use crate::tree::{Stat, Tree};
 
 /// Its name in the record.
 pub const NAME: &str = "owners";

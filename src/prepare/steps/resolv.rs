@@ -8,15 +8,15 @@
 
 use nix::errno::Errno;
 
+use crate::engine::names::ETC;
 use crate::error::Stop;
-use crate::name::{Name, RelPath};
-use crate::names::ETC;
+use crate::fs::name::{Name, RelPath};
+use crate::fs::sys::Kind;
+use crate::fs::tree::Tree;
 use crate::prepare::site::Site;
 use crate::prepare::step::{Look, Result, Step};
 use crate::prepare::steps::marker;
 use crate::prepare::{aside, follow};
-use crate::sys::Kind;
-use crate::tree::Tree;
 
 /// Its name in the record.
 pub const NAME: &str = "resolv-conf";

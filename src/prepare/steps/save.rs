@@ -9,9 +9,11 @@
 
 use nix::errno::Errno;
 
-use crate::disk::Dir;
 use crate::error::{OpError, Stop};
-use crate::name::Name;
+use crate::fs::disk::Dir;
+use crate::fs::name::Name;
+use crate::fs::sys::Kind;
+use crate::fs::tree::{Moved, Tree};
 use crate::prepare::catalog::{self, Item};
 use crate::prepare::copy;
 use crate::prepare::files::{From, dress, failed, remove, temporary};
@@ -21,8 +23,6 @@ use crate::prepare::site::Site;
 use crate::prepare::step::{Ledger, Look, Mark, Result, Step};
 use crate::prepare::watch::Unit;
 use crate::prepare::{restore, text};
-use crate::sys::Kind;
-use crate::tree::{Moved, Tree};
 
 /// Its name in the record.
 pub const NAME: &str = "boot-saved";

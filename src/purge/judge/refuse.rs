@@ -1,14 +1,14 @@
 //! The reasons to refuse a purge: what was found, what would have happened, and
 //! the mend.
 
+use crate::engine::facts::Marker;
+use crate::engine::intent::Direction;
+use crate::engine::names::{ETC, MARKER};
+pub(super) use crate::engine::plan::word;
 use crate::error::Refusal;
-use crate::facts::Marker;
-use crate::intent::Direction;
-use crate::name::{RelPath, Shown};
-use crate::names::{ETC, MARKER};
-pub(super) use crate::plan::word;
+use crate::fs::name::{RelPath, Shown};
+use crate::fs::sys::Kind;
 use crate::purge::facts::{Candidate, Facts, Sort};
-use crate::sys::Kind;
 
 /// ` --root DIR`, where it is not the running system's.
 fn at_root(facts: &Facts) -> String {

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nixos_lustrate::cmdline::{Asked, parse};
+use nixos_lustrate::stage1::cmdline::{Asked, parse};
 
 fuzz_target!(|line: &[u8]| {
     let found = parse(line);

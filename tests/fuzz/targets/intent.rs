@@ -4,8 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nixos_lustrate::exchange::is_reserved;
-use nixos_lustrate::intent::{Intent, parse};
+use nixos_lustrate::engine::exchange::is_reserved;
+use nixos_lustrate::engine::intent::{Intent, parse};
 
 fn check(text: &[u8]) {
     let Ok(intent) = parse(text) else { return };

@@ -4,8 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nixos_lustrate::keeplist;
-use nixos_lustrate::name::RelPath;
+use nixos_lustrate::engine::keeplist;
+use nixos_lustrate::fs::name::RelPath;
 
 fn check(path: &RelPath) {
     assert!(!path.names().is_empty());

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nixos_lustrate::mountinfo::{below, overlay_redirects};
+use nixos_lustrate::fs::mounts::{below, overlay_redirects};
 
 fuzz_target!(|info: &[u8]| {
     for root in [&b"/sysroot"[..], b"/", b""] {

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nixos_lustrate::osrelease::parse;
+use nixos_lustrate::engine::osrelease::parse;
 
 fuzz_target!(|content: &[u8]| {
     let found = parse(content);

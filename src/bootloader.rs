@@ -1,0 +1,3 @@
+//! Boot loaders: what their configurations say.
+
+pub mod entries;

@@ -1,0 +1,152 @@
+//! The entries of boot-loader configurations. Pure.
+//!
+//! GRUB's `grub.cfg`, the Boot Loader Specification's `loader/entries/*.conf`
+//! (systemd-boot), `extlinux.conf`, and limine's `limine.conf`, as the NixOS
+//! modules write them.
+
+use crate::fs::name::Name;
+
+/// A system that can be booted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// The kernel's path, as the configuration has it.
+    pub kernel: String,
+    /// The initrds' paths.
+    pub initrds: Vec<String>,
+    /// The kernel command line.
+    pub arguments: String,
+}
+
+impl Entry {
+    /// Whether it boots the system at `/SYSTEM`.
+    #[must_use]
+    pub fn boots(&self, system: &str) -> bool {
+        let init = format!("init=/{system}/init");
+        self.arguments.split_whitespace().any(|word| word == init)
+    }
+}
+
+/// Reads a configuration of any of the kinds.
+#[must_use]
+pub fn entries(text: &str) -> Vec<Entry> {
+    let mut found = vec![Entry::default()];
+    for line in text.lines() {
+        let line = line.trim();
+        let (word, rest) = line.split_once([' ', '\t', '=']).unwrap_or((line, ""));
+        let (word, rest) = (word.trim_end_matches(':').to_ascii_lowercase(), rest.trim());
+        if matches!(word.as_str(), "menuentry" | "label" | "title" | "submenu")
+            || line.starts_with('/')
+        {
+            found.push(Entry::default());
+        }
+        let Some(entry) = found.last_mut() else { continue };
+        match word.as_str() {
+            "linux" | "linuxefi" | "linux16" | "kernel" | "kernel_path" => {
+                let (path, arguments) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+                path.clone_into(&mut entry.kernel);
+                if !arguments.is_empty() {
+                    arguments.trim().clone_into(&mut entry.arguments);
+                }
+            }
+            "initrd" | "initrdefi" | "initrd16" | "module_path" => {
+                let paths = rest.split([' ', '\t', ',']).filter(|path| !path.is_empty());
+                entry.initrds.extend(paths.map(str::to_owned));
+            }
+            "options" | "append" | "cmdline" => rest.clone_into(&mut entry.arguments),
+            _ => {}
+        }
+    }
+    found.retain(|entry| !entry.kernel.is_empty());
+    found
+}
+
+/// The components of a path in a configuration: without GRUB's `($drive1)`,
+/// limine's `boot():` and `#hash`; `..` goes up from `base`, where the
+/// configuration is.
+#[must_use]
+pub fn components(path: &str, base: &[Name]) -> Vec<Name> {
+    let path = path.split('#').next().unwrap_or(path);
+    let path = match path.split_once("):") {
+        Some((_, path)) => path,
+        None => match (path.starts_with('('), path.split_once(')')) {
+            (true, Some((_, path))) => path,
+            _ => path,
+        },
+    };
+    let mut found = if path.starts_with('/') { Vec::new() } else { base.to_vec() };
+    for part in path.split('/') {
+        match (part, Name::new(part.as_bytes())) {
+            ("..", _) => drop(found.pop()),
+            (_, Ok(name)) => found.push(name),
+            (_, Err(_)) => {}
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prepare::text::of_path;
+
+    const SYSTEM: &str = "nix/store/abc-nixos-system-x-26.05";
+
+    fn arguments() -> String {
+        format!("init=/{SYSTEM}/init loglevel=4")
+    }
+
+    #[test]
+    fn each_kind_of_configuration_is_read() {
+        let args = arguments();
+        for (text, kernel, initrd) in [
+            (
+                format!(
+                    "set default=0\nmenuentry \"NixOS\" --unrestricted {{\n  linux \
+                     ($drive1)//kernels/a-bzImage {args}\n  initrd ($drive1)//kernels/b-initrd\n}}\n\
+                     menuentry 'other' {{\n  linux /vmlinuz root=/dev/sda1\n}}\n"
+                ),
+                "kernels/a-bzImage",
+                "kernels/b-initrd",
+            ),
+            (
+                format!(
+                    "title NixOS\nversion 1\nlinux /EFI/nixos/a.efi\ninitrd /EFI/nixos/b.efi\n\
+                     options {args}\nmachine-id 0\n"
+                ),
+                "EFI/nixos/a.efi",
+                "EFI/nixos/b.efi",
+            ),
+            (
+                format!(
+                    "DEFAULT nixos-default\nLABEL nixos-default\n  MENU LABEL x\n  LINUX \
+                     ../nixos/a\n  INITRD ../nixos/b\n  APPEND {args}\n"
+                ),
+                "nixos/a",
+                "nixos/b",
+            ),
+            (
+                format!(
+                    "/NixOS\n  protocol: linux\n  cmdline: {args}\n  kernel_path: \
+                     boot():/limine/kernels/a#0f\n  module_path: boot():/limine/kernels/b#0f\n"
+                ),
+                "limine/kernels/a",
+                "limine/kernels/b",
+            ),
+        ] {
+            let entries = entries(&text);
+            let entry =
+                entries.iter().find(|e| e.boots(SYSTEM)).unwrap_or_else(|| panic!("{text}"));
+            let base = [Name::literal("extlinux")];
+            let shown = |path: &str| of_path(&components(path, &base));
+            assert_eq!(shown(&entry.kernel), kernel, "{text}");
+            assert_eq!(entry.initrds.iter().map(|i| shown(i)).collect::<Vec<_>>(), [initrd]);
+            assert_eq!(entries.iter().filter(|e| e.boots(SYSTEM)).count(), 1);
+        }
+    }
+
+    #[test]
+    fn another_generation_is_another_system() {
+        let text = format!("menuentry x {{\n linux /k init=/{SYSTEM}-old/init\n}}\n");
+        assert!(!entries(&text).iter().any(|entry| entry.boots(SYSTEM)));
+    }
+}

@@ -1,0 +1,90 @@
+//! What the system around the root says: `/proc`, and the mount of the root.
+
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use nix::sys::statvfs::{FsFlags, fstatvfs};
+
+use crate::engine::facts::Environment;
+use crate::error::{OpError, Refusal};
+use crate::fs::disk::Dir;
+use crate::fs::mounts;
+use crate::fs::name::{RelPath, Shown};
+use crate::fs::sys;
+
+/// Whether this is an initrd (os-release(5), "initrd-release"); asked once.
+#[must_use]
+pub fn in_initrd() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| Path::new("/etc/initrd-release").exists())
+}
+
+pub(crate) fn no_proc(path: &str, why: &str) -> Refusal {
+    Refusal::new(
+        format!("Failed to read '{path}': {why}"),
+        "The root cannot be judged without it",
+        "Mount it: mount -t proc proc /proc",
+    )
+}
+
+/// Where `dir` is mounted in the file system that is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// As it is, with what is mounted below it.
+    Mounted,
+    /// The bare file system of the running `/`, as an initrd will see it.
+    Bare,
+}
+
+/// Reads the environment of a root.
+///
+/// # Errors
+/// A refusal that names what could not be read.
+pub fn environment(
+    dir: &Dir,
+    shown: &str,
+    view: View,
+    init: Option<Vec<u8>>,
+) -> Result<Environment, Refusal> {
+    let failed = |op, errno| Refusal::from(OpError::new(op, shown, errno));
+    let flags = fstatvfs(dir).map_err(|e| failed("look at", e))?.flags();
+    let mountinfo = "/proc/self/mountinfo";
+    let mountinfo = sys::read_proc(mountinfo).map_err(|e| no_proc(mountinfo, e.desc()))?;
+    let link = format!("/proc/self/fd/{}", std::os::fd::AsFd::as_fd(dir).as_raw_fd());
+    let path = sys::read_proc_link(&link).map_err(|e| no_proc(&link, e.desc()))?;
+    let path = path.as_slice();
+    let mount = sys::stat(dir, None).map_err(|e| failed("look at", e))?.mount;
+    let (mounts, swaps) = match view {
+        View::Mounted => (mounts::below(&mountinfo, path), swaps(path)),
+        View::Bare => (Vec::new(), swaps(path)),
+    };
+    Ok(Environment {
+        root: shown.to_owned(),
+        mounts,
+        read_only: view == View::Mounted && flags.contains(FsFlags::ST_RDONLY),
+        overlay_redirects: mount.and_then(|id| mounts::overlay_redirects(&mountinfo, id.get())),
+        swaps,
+        init,
+        uid: nix::unistd::geteuid().as_raw(),
+        boot_id: boot_id(),
+    })
+}
+
+/// The swap files below the root; `/proc/swaps` is missing in kernels without swap.
+fn swaps(root: &[u8]) -> Vec<RelPath> {
+    let root = root.strip_suffix(b"/").unwrap_or(root);
+    let swaps = sys::read_proc("/proc/swaps").unwrap_or_default();
+    let paths = swaps.split(|&b| b == b'\n').skip(1);
+    paths
+        .filter_map(|line| {
+            let path = mounts::unescape(line.split(|&b| b == b' ' || b == b'\t').next()?);
+            RelPath::parse(path.strip_prefix(root)?.strip_prefix(b"/")?).ok()
+        })
+        .collect()
+}
+
+fn boot_id() -> String {
+    let id = sys::read_proc("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    Shown(id.trim_ascii()).to_string()
+}

@@ -1,0 +1,253 @@
+//! The end of an exchange: the record, the commit (I5), and after it the last
+//! clean-up, which is all that is left to do once the marker is alone.
+
+use super::marker::{disarm, holds_in_progress, numbered};
+use super::{Exchange, Population, Result, rename};
+use crate::engine::intent::{self, Direction, Intent};
+use crate::engine::names::{
+    ETC, FLAGS_NOTE, INTENT, LUSTRATE, MARKER, NEW, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT,
+    OLD_ROOT_TMP, PART, RECORD, RW_ETC, UPPER, UPPER_MARKER,
+};
+use crate::engine::time::{Timestamp, is_dated};
+use crate::error::Stop;
+use crate::fs::name::Name;
+use crate::fs::sys::Kind;
+use crate::fs::tree::{self, Moved, Tree};
+
+/// Intents and records larger than this are not read: over a million entries.
+pub const MAX_INTENT: usize = 512 << 20;
+
+impl<T: Tree> Exchange<'_, T> {
+    pub(super) fn close(&mut self, coming: Population) -> Result<()> {
+        match coming {
+            Population::New => self.close_lustration()?,
+            Population::Old => self.close_revert()?,
+        }
+        clean_up(self.tree, self.root, self.intent.root_flags())
+    }
+
+    fn close_lustration(&mut self) -> Result<()> {
+        if let Some(etc) = self.tree.open(&self.staging, &[ETC])? {
+            disarm(self.tree, &self.meta, &etc, Direction::Lustrate)?;
+        }
+        self.put_upper_marker_aside()?;
+        self.tree.remove_dir(&self.meta, &NEW)?;
+        self.write_record()?;
+        self.commit((&OLD_ROOT_TMP, &OLD_ROOT))
+    }
+
+    fn close_revert(&mut self) -> Result<()> {
+        let left = self.tree.list(&self.staging)?;
+        if let Some(name) = left.iter().find(|name| **name != LUSTRATE) {
+            let path = self.tree.show(&self.staging, Some(name));
+            return Err(Stop::changed(format!("'{path}' appeared while the revert was running")));
+        }
+        if let Some(etc) = self.tree.open(&self.incoming, &[ETC])? {
+            disarm(self.tree, &self.meta, &etc, Direction::Revert)?;
+        }
+        self.put_upper_marker_aside()?;
+        // The old root that came back as an entry, or is going to have its name again.
+        let rotated = self.intent.rotated.clone().unwrap_or(OLD_ROOT);
+        self.intent.older = match identity(self.tree, self.root, &OLD_ROOT)? {
+            None => identity(self.tree, self.root, &rotated)?,
+            older => older,
+        };
+        self.write_record()?;
+        rename(self.tree, (&self.staging, &LUSTRATE), (&self.incoming, &LUSTRATE))?;
+        self.tree.remove_dir(self.root, &OLD_ROOT_TMP)?;
+        if let Some(rotated) = self.intent.rotated.clone()
+            && self.tree.rename((self.root, &rotated), (self.root, &OLD_ROOT))? == Moved::Taken
+        {
+            self.note(format!("'{rotated}' keeps its name: there is another '{OLD_ROOT}'"));
+        }
+        let name = self.name_for_new_root()?;
+        self.done.place = Some(name.clone());
+        self.commit((&NIXOS_ROOT_TMP, &name))
+    }
+
+    /// A marker in the upper layer of NixOS's etc overlay that stayed in the root,
+    /// or came back, would ask for a lustration again.
+    fn put_upper_marker_aside(&self) -> Result<()> {
+        let Some(upper) = self.tree.open(self.root, &[RW_ETC, UPPER])? else { return Ok(()) };
+        let mut at = 0;
+        loop {
+            let name = numbered(&UPPER_MARKER, at);
+            match self.tree.rename((&upper, &MARKER), (&self.meta, &name))? {
+                Moved::Taken => at += 1,
+                Moved::Done | Moved::Missing => return Ok(()),
+            }
+        }
+    }
+
+    /// The one rename after which the exchange is done.
+    fn commit(&self, (from, to): (&Name, &Name)) -> Result<()> {
+        self.tree.sync(self.root)?;
+        // Not before the record is on the disk, in whatever order it is written.
+        self.tree.remove_file(&self.meta, &INTENT)?;
+        rename(self.tree, (self.root, from), (self.root, to))?;
+        Ok(self.tree.sync(self.root)?)
+    }
+
+    /// `nixos-root`: an older one of ours makes room; anything else of that
+    /// name is the user's, and ours gets a date.
+    fn name_for_new_root(&self) -> Result<Name> {
+        let (tree, root) = (self.tree, self.root);
+        if tree.stat(root, &NIXOS_ROOT)?.is_none() {
+            return Ok(NIXOS_ROOT);
+        }
+        if let Some(meta) = tree.open(root, &[NIXOS_ROOT, LUSTRATE])? {
+            let time = load(tree, &meta)?.map_or(self.intent.started, |older| older.started);
+            let dated = free_dated(tree, root, time, &NIXOS_ROOT)?;
+            rename(tree, (root, &NIXOS_ROOT), (root, &dated))?;
+            return Ok(NIXOS_ROOT);
+        }
+        free_dated(tree, root, self.intent.started, &NIXOS_ROOT)
+    }
+
+    fn write_record(&mut self) -> Result<()> {
+        // From here on the intent is the record.
+        let record = &mut self.intent;
+        record.warnings.extend(self.done.notes.iter().cloned());
+        record.finished = Some(Timestamp::now());
+        self.tree.remove_file(&self.meta, &PART)?;
+        self.tree.make_file(&self.meta, &PART, &record.to_text())?;
+        Ok(self.tree.replace((&self.meta, &PART), (&self.meta, &RECORD))?)
+    }
+}
+
+/// An old root by its inode number and the time of its lustration: a later one
+/// may have the number of one that was removed.
+///
+/// # Errors
+/// What the file system answers.
+pub fn identity<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    name: &Name,
+) -> tree::Result<Option<(u64, Timestamp)>> {
+    let Some(stat) = tree.stat(root, name)?.filter(|stat| stat.kind == Kind::Dir) else {
+        return Ok(None);
+    };
+    let record = match tree.open(root, &[name.clone(), LUSTRATE])? {
+        Some(meta) => tree.read(&meta, &RECORD, MAX_INTENT)?,
+        None => None,
+    };
+    let started = record.and_then(|text| Some(intent::parse(&text).ok()?.started));
+    // The stock function leaves no record; nothing is moved into an old root later.
+    let modified = Timestamp(u64::try_from(stat.modified.0).unwrap_or(0));
+    Ok(Some((stat.inode, started.unwrap_or(modified))))
+}
+
+/// The intent in a `.lustrate`, or else the record; `None` when there is
+/// neither, or the intent is none.
+///
+/// # Errors
+/// [`Stop`] when it cannot be read.
+pub(super) fn load<T: Tree>(tree: &T, meta: &T::Dir) -> Result<Option<Intent>> {
+    for name in [INTENT, RECORD] {
+        if let Some(text) = tree.read(meta, &name, MAX_INTENT)? {
+            return Ok(intent::parse(&text).ok());
+        }
+    }
+    Ok(None)
+}
+
+/// A name `BASE-<time>` that nothing in the root has.
+///
+/// # Errors
+/// [`Stop`] when the root cannot be looked at.
+pub fn free_dated<T: Tree>(tree: &T, root: &T::Dir, time: Timestamp, base: &Name) -> Result<Name> {
+    let dated = time.dated(base);
+    let mut at = 0;
+    while tree.stat(root, &numbered(&dated, at))?.is_some() {
+        at += 1;
+    }
+    Ok(numbered(&dated, at))
+}
+
+/// After the commit: the root's own flags, and last the in-progress marker.
+fn clean_up<T: Tree>(tree: &T, root: &T::Dir, flags: Option<u32>) -> Result<()> {
+    if let Some(flags) = flags {
+        let now = tree.flags(root, None)?;
+        if now | flags != now {
+            tree.set_flags(root, None, now | flags)?;
+        }
+    }
+    if let Some(etc) = tree.open(root, &[ETC])?
+        && holds_in_progress(tree, &etc)?
+    {
+        tree.remove_file(&etc, &FLAGS_NOTE)?;
+        tree.remove_file(&etc, &MARKER)?;
+    }
+    Ok(())
+}
+
+/// The `.lustrate` of an exchange of which only the in-progress marker is left:
+/// it is over, or a revert that had not moved anything yet. `None`: somebody
+/// has taken the staging directory away.
+///
+/// # Errors
+/// What the file system answers.
+pub fn ended<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    direction: Direction,
+) -> tree::Result<Option<T::Dir>> {
+    let with = |home: &Name, note: &Name| -> tree::Result<Option<T::Dir>> {
+        let Some(meta) = tree.open(root, &[home.clone(), LUSTRATE])? else { return Ok(None) };
+        Ok(tree.stat(&meta, note)?.map(|_| meta))
+    };
+    if direction == Direction::Revert {
+        if let Some(begun) = with(&OLD_ROOT, &INTENT)? {
+            return Ok(Some(begun));
+        }
+        // Ours has a date when a `nixos-root` of the user's was there.
+        let dated = tree.list(root)?.into_iter().rev().filter(|n| is_dated(n, &NIXOS_ROOT));
+        for name in std::iter::once(NIXOS_ROOT).chain(dated) {
+            if let Some(reverted) = with(&name, &RECORD)? {
+                return Ok(Some(reverted));
+            }
+        }
+    }
+    with(&OLD_ROOT, &RECORD)
+}
+
+/// Ends what a power cut after the commit, or before the first step, left: the
+/// `.lustrate` is what [`ended`] found.
+///
+/// # Errors
+/// [`Stop`]; it can be repeated.
+pub fn finish<T: Tree>(tree: &T, root: &T::Dir, meta: &T::Dir) -> Result<()> {
+    let flags = load(tree, meta)?.and_then(|intent| intent.root_flags());
+    clean_up(tree, root, flags)?;
+    Ok(tree.remove_file(meta, &INTENT)?)
+}
+
+/// Sets the flags of an immutable root again that are noted in `etc`; `false`
+/// when there is no note.
+///
+/// # Errors
+/// [`Stop`]; it can be repeated.
+pub fn undo_note<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
+    let Some(etc) = tree.open(root, &[ETC])? else { return Ok(false) };
+    if tree.stat(&etc, &FLAGS_NOTE)?.is_none() {
+        return Ok(false);
+    }
+    if let Some(flags) = noted_flags(tree, &etc)? {
+        let now = tree.flags(root, None)?;
+        tree.set_flags(root, None, now | flags)?;
+    }
+    tree.remove_file(&etc, &FLAGS_NOTE)?;
+    Ok(true)
+}
+
+/// The flags of the root that are noted in `etc`.
+///
+/// # Errors
+/// [`Stop`] when it cannot be read.
+pub fn noted_flags<T: Tree>(tree: &T, etc: &T::Dir) -> Result<Option<u32>> {
+    let note = tree.read(etc, &FLAGS_NOTE, 32)?;
+    let digits = note.and_then(|n| String::from_utf8(n).ok());
+    let flags = digits.and_then(|n| n.strip_suffix('\n')?.parse::<u32>().ok());
+    Ok(flags.map(|f| f & super::flags::HINDERING))
+}

@@ -1,0 +1,220 @@
+//! Nested keepers: each is renamed from its place in the population that goes
+//! out to the same place in the one that comes in (I1: never copied).
+
+use super::{Exchange, Population, Result};
+use crate::engine::names::{COPIES, ETC};
+use crate::error::Stop;
+use crate::fs::name::{Name, RelPath};
+use crate::fs::tree::{Moved, Stat, Tree};
+
+impl<T: Tree> Exchange<'_, T> {
+    /// Collects the keepers, and recreates the links on the way to them.
+    pub(super) fn collect(&mut self, out: Population, coming: Population) -> Result<()> {
+        let mut open: Option<(Vec<Name>, Pair<T::Dir>)> = None;
+        for at in 0..self.intent.keepers.len() {
+            let keeper = self.intent.keepers[at].clone();
+            // Neighbours in the sorted list mostly share their directories.
+            let pair = match open.take() {
+                Some((parents, pair)) if parents == keeper.parents() => Some(pair),
+                _ => self.open_pair(&keeper, out, coming)?,
+            };
+            if let Some(pair) = pair {
+                self.collect_one(&keeper, &pair, coming)?;
+                open = Some((keeper.parents().to_vec(), pair));
+            }
+        }
+        if coming == Population::New {
+            for at in 0..self.intent.links.len() {
+                let link = self.intent.links[at].clone();
+                self.recreate(&link)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The directory that a keeper leaves and the one that it goes to; `None`
+    /// when there is nothing to collect.
+    fn open_pair(
+        &mut self,
+        keeper: &RelPath,
+        out: Population,
+        coming: Population,
+    ) -> Result<Option<Pair<T::Dir>>> {
+        // A copy that the stock function made of an entry does not go back to
+        // where the original is.
+        let original = |entry| Ok::<_, Stop>(self.holder(Population::Old, entry)?.is_some());
+        if keeper.is_entry() && coming == Population::Old && original(keeper.entry())? {
+            return Ok(None);
+        }
+        let Some(holder) = self.holder(out, keeper.entry())? else { return Ok(None) };
+        let Some(from) = self.tree.open(holder, keeper.parents())? else { return Ok(None) };
+        if self.tree.stat(&from, keeper.last())?.is_none() {
+            return Ok(None);
+        }
+        if coming == Population::New {
+            self.make_parents(keeper.parents())?;
+        }
+        let to = match self.holder(coming, keeper.entry())? {
+            // An entry of the root goes home, and is installed from there.
+            _ if keeper.is_entry() => self.tree.open(self.home(coming), &[])?,
+            Some(holder) => self.tree.open(holder, keeper.parents())?,
+            None => None,
+        };
+        let Some(to) = to else {
+            self.note(format!(
+                "'{keeper}' could not go back to its place, which is gone; it stays in the new root"
+            ));
+            return Ok(None);
+        };
+        let times = self.tree.stat_dir(&to)?;
+        Ok(Some(Pair { from, to, times }))
+    }
+
+    fn collect_one(
+        &mut self,
+        keeper: &RelPath,
+        pair: &Pair<T::Dir>,
+        coming: Population,
+    ) -> Result<()> {
+        let name = keeper.last();
+        match self.tree.rename((&pair.from, name), (&pair.to, name))? {
+            Moved::Done => {
+                self.done.keepers += 1;
+                // The new parents have the times of the originals.
+                self.tree.set_times(&pair.to, &pair.times)?;
+            }
+            Moved::Missing => {}
+            Moved::Taken if coming == Population::Old => {
+                let place = self.tree.show(&pair.to, Some(name));
+                self.note(format!(
+                    "'{keeper}' could not go back to '{place}', where there is another; \
+                     it stays with what NixOS wrote"
+                ));
+            }
+            Moved::Taken => {
+                self.rename((&pair.from, name), (&pair.to, name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the missing directories of `path` in the new population, with the
+    /// owner, mode, attributes and times of those in the old one.
+    pub(super) fn make_parents(&mut self, path: &[Name]) -> Result<()> {
+        let Some(entry) = path.first() else { return Ok(()) };
+        let (tree, root) = (self.tree, self.root);
+        if let Some(holder) = self.holder(Population::New, entry)?
+            && tree.open(holder, path)?.is_some()
+        {
+            return Ok(());
+        }
+        let mut notes = Vec::new();
+        let (mut at, mut original): (Option<T::Dir>, Option<T::Dir>) = (None, None);
+        tree.remove_dir(&self.meta, &MAKING)?;
+        for (depth, name) in path.iter().enumerate() {
+            let part = std::slice::from_ref(name);
+            let parent = match &at {
+                Some(parent) => parent,
+                None => self.holder(Population::New, entry)?.unwrap_or(&self.incoming),
+            };
+            // A directory that the old population has not has none below it, either.
+            original = match (&original, depth) {
+                (Some(original), _) => tree.open(original, part)?,
+                (None, 0) => match self.holder(Population::Old, entry)? {
+                    Some(holder) => tree.open(holder, part)?,
+                    None => None,
+                },
+                (None, _) => None,
+            };
+            if let Some(there) = tree.open(parent, part)? {
+                at = Some(there);
+                continue;
+            }
+            // Made apart and then renamed: a directory that is there has its
+            // owner and mode, also after a power cut in between.
+            tree.make_dir(&self.meta, &MAKING, 0o755)?;
+            let Some(made) = tree.open(&self.meta, &[MAKING])? else { break };
+            let like = original.as_ref().unwrap_or(root);
+            let failed = tree.copy_metadata(like, &made)?;
+            let times = tree.stat_dir(parent)?;
+            self.rename((&self.meta, &MAKING), (parent, name))?;
+            tree.set_times(parent, &times)?;
+            let path = path[..=depth].iter().map(ToString::to_string);
+            let path = path.collect::<Vec<_>>().join("/");
+            let note =
+                |attribute| format!("the attribute {attribute} could not be set on '{path}'");
+            notes.extend(failed.into_iter().map(note));
+            at = Some(made);
+        }
+        self.done.notes.extend(notes);
+        Ok(())
+    }
+
+    /// Makes a symbolic link in the new population like the one in the old.
+    fn recreate(&mut self, link: &RelPath) -> Result<()> {
+        let tree = self.tree;
+        let Some(holder) = self.holder(Population::Old, link.entry())? else { return Ok(()) };
+        let at_root = link.is_entry();
+        let opened = if at_root { None } else { tree.open(holder, link.parents())? };
+        if opened.is_none() && !at_root {
+            return Ok(());
+        }
+        let from = opened.as_ref().unwrap_or(holder);
+        let Some(like) = tree.stat(from, link.last())? else { return Ok(()) };
+        if at_root && self.holder(Population::New, link.last())?.is_some() {
+            return Ok(());
+        }
+        let target = tree.read_link(from, link.last())?;
+        self.make_parents(link.parents())?;
+        let holder = self.holder(Population::New, link.entry())?.unwrap_or(&self.incoming);
+        let opened = if at_root { None } else { tree.open(holder, link.parents())? };
+        let to = opened.as_ref().unwrap_or(holder);
+        if tree.stat(to, link.last())?.is_none() {
+            let times = tree.stat_dir(to)?;
+            tree.remove_file(&self.meta, &MAKING)?;
+            tree.make_link(&self.meta, &MAKING, &target, &like)?;
+            self.rename((&self.meta, &MAKING), (to, link.last()))?;
+            tree.set_times(to, &times)?;
+        }
+        Ok(())
+    }
+
+    /// What an interrupted stock lustration had copied back goes aside: the
+    /// originals come.
+    pub(super) fn set_copies_aside(&mut self) -> Result<()> {
+        if self.intent.copies.is_empty() {
+            return Ok(());
+        }
+        self.tree.make_dir(&self.meta, &COPIES, 0o700)?;
+        let Some(copies) = self.tree.open(&self.meta, &[COPIES])? else { return Ok(()) };
+        for name in &self.intent.copies {
+            // Aside already: what has the name now is the new population's.
+            if self.tree.stat(&copies, name)?.is_some() {
+                continue;
+            }
+            if *name == ETC {
+                if let Some(place) = self.etc_holder(Population::New)? {
+                    self.rename((self.place(place), name), (&copies, name))?;
+                }
+                continue;
+            }
+            let in_root = self.staged.binary_search(name).is_ok();
+            let from = [(in_root, self.root), (true, &self.incoming)];
+            for (_, dir) in from.into_iter().filter(|(may, _)| *may) {
+                if self.rename((dir, name), (&copies, name))? == Moved::Done {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// In `.lustrate`: a directory or link that is being made.
+const MAKING: Name = Name::literal("making");
+
+struct Pair<D> {
+    from: D,
+    to: D,
+    times: Stat,
+}

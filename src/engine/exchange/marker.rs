@@ -1,0 +1,191 @@
+//! The in-progress marker: `/etc/NIXOS_LUSTRATE` with a content of our own.
+//!
+//! It is in the root's `etc` from the first step of an exchange to after its
+//! commit, so that the scripted stage 1, which asks for the marker, calls us
+//! also after a power cut (I5). With this content and no staging directory,
+//! only its own removal is missing.
+
+use super::{Exchange, Population, Result, rename};
+use crate::engine::intent::Direction;
+use crate::engine::names::{ETC, MARKER, NIXOS, PART, SAVED_MARKER};
+use crate::fs::name::Name;
+use crate::fs::tree::Tree;
+
+/// The content of the in-progress marker.
+fn content(direction: Direction) -> &'static [u8] {
+    match direction {
+        Direction::Lustrate => {
+            b"# nixos-lustrate: lustration in progress\n\
+            # Do not edit or remove this file. To go on: nixos-lustrate run\n\
+            # To go back: nixos-lustrate revert\n"
+        }
+        Direction::Revert => {
+            b"# nixos-lustrate: revert in progress\n\
+            # Do not edit or remove this file. To go on: nixos-lustrate revert\n\
+            # To go back: nixos-lustrate run\n"
+        }
+    }
+}
+
+/// No in-progress marker is longer, in bytes.
+pub const LONGEST_MARKER: usize = 256;
+
+/// Markers longer than the longest keep-list are not read to their end.
+pub const MAX_MARKER: usize = crate::engine::keeplist::MAX_LEN;
+
+/// Which exchange an in-progress marker is of; `None` for any other marker.
+#[must_use]
+pub fn direction_of(marker: &[u8]) -> Option<Direction> {
+    [Direction::Lustrate, Direction::Revert].into_iter().find(|d| content(*d) == marker)
+}
+
+fn is_in_progress(marker: &[u8]) -> bool {
+    direction_of(marker).is_some()
+}
+
+/// Which marker an `etc` needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Any: the one that asked for the lustration serves.
+    Any,
+    /// The in-progress marker of this direction: one that asks for a lustration
+    /// must not be left.
+    InProgress(Direction),
+}
+
+impl<T: Tree> Exchange<'_, T> {
+    /// Sees to a marker in the `etc` that is in the root now.
+    pub(super) fn arm_root(&self) -> Result<()> {
+        let leaves = self.intent.pin(&ETC).is_none();
+        let need = match self.intent.direction {
+            Direction::Lustrate if leaves => Need::Any,
+            direction => Need::InProgress(direction),
+        };
+        match self.tree.open(self.root, &[ETC])? {
+            Some(etc) => arm(self.tree, &self.meta, &etc, need),
+            None => Ok(()),
+        }
+    }
+
+    /// Completes the `etc` that is going to come in.
+    pub(super) fn arm_coming(&mut self, coming: Population) -> Result<()> {
+        if self.intent.pin(&ETC).is_some() {
+            return Ok(());
+        }
+        if coming == Population::New {
+            self.make_new_etc()?;
+        }
+        let Some(holder) = self.holder(coming, &ETC)? else { return Ok(()) };
+        match self.tree.open(holder, &[ETC])? {
+            Some(etc) => arm(self.tree, &self.meta, &etc, Need::InProgress(self.intent.direction)),
+            None => Ok(()), // the old one may be anything
+        }
+    }
+
+    /// The new `etc`: a directory with `NIXOS` in it.
+    fn make_new_etc(&mut self) -> Result<()> {
+        if self.holder(Population::New, &ETC)?.is_none() {
+            self.make_parents(&[ETC])?;
+        }
+        let Some(holder) = self.holder(Population::New, &ETC)? else { return Ok(()) };
+        let Some(etc) = self.tree.open(holder, &[ETC])? else { return Ok(()) };
+        if self.tree.stat(&etc, &NIXOS)?.is_none() {
+            self.tree.make_file(&etc, &NIXOS, b"")?;
+        }
+        Ok(())
+    }
+}
+
+/// Puts an in-progress marker into an `etc`; one that asks for a lustration is
+/// put aside in the same step.
+pub(super) fn arm<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir, need: Need) -> Result<()> {
+    let there = tree.stat(etc, &MARKER)?;
+    let marker = tree.read(etc, &MARKER, MAX_MARKER)?;
+    let direction = match (need, marker.as_deref().and_then(direction_of)) {
+        (Need::Any, _) if marker.is_some() => return Ok(()),
+        (Need::Any, _) => Direction::Lustrate,
+        (Need::InProgress(direction), Some(found)) if found == direction => return Ok(()),
+        (Need::InProgress(direction), Some(_)) => {
+            // One of ours for the other way: nothing of the user's.
+            tree.remove_file(meta, &PART)?;
+            tree.make_file(meta, &PART, content(direction))?;
+            return Ok(tree.replace((meta, &PART), (etc, &MARKER))?);
+        }
+        (Need::InProgress(direction), None) => direction,
+    };
+    let ours = marker_aside(tree, meta, direction)?;
+    if there.is_some() && tree.exchange((etc, &MARKER), (meta, &ours))? {
+        return Ok(());
+    }
+    if there.is_some() {
+        // Without RENAME_EXCHANGE ours makes room first: the one that was
+        // there has to get the name that `disarm` looks for.
+        tree.remove_file(meta, &PART)?;
+        rename(tree, (meta, &ours), (meta, &PART))?;
+        rename(tree, (etc, &MARKER), (meta, &ours))?;
+        tree.replace((meta, &PART), (etc, &MARKER))?;
+        return Ok(());
+    }
+    rename(tree, (meta, &ours), (etc, &MARKER))?;
+    Ok(())
+}
+
+/// An in-progress marker in `.lustrate`, under a name that no marker that was
+/// put aside has.
+fn marker_aside<T: Tree>(tree: &T, meta: &T::Dir, direction: Direction) -> Result<Name> {
+    let mut at = 0;
+    loop {
+        let name = numbered(&SAVED_MARKER, at);
+        match tree.read(meta, &name, MAX_MARKER)? {
+            Some(marker) if marker == content(direction) => return Ok(name),
+            Some(marker) if is_in_progress(&marker) => tree.remove_file(meta, &name)?,
+            None if tree.stat(meta, &name)?.is_none() => {
+                tree.remove_file(meta, &PART)?;
+                tree.make_file(meta, &PART, content(direction))?;
+                rename(tree, (meta, &PART), (meta, &name))?;
+                return Ok(name);
+            }
+            _ => at += 1,
+        }
+    }
+}
+
+/// Takes our marker out of an `etc` that goes home; when that is the old one,
+/// the marker that was put aside comes back into it.
+pub(super) fn disarm<T: Tree>(
+    tree: &T,
+    meta: &T::Dir,
+    etc: &T::Dir,
+    direction: Direction,
+) -> Result<()> {
+    let armed = holds_in_progress(tree, etc)?;
+    let saved = tree.read(meta, &SAVED_MARKER, MAX_MARKER)?;
+    let comes_back = direction == Direction::Lustrate
+        && saved.as_ref().is_some_and(|content| !is_in_progress(content));
+    if comes_back && armed && tree.exchange((etc, &MARKER), (meta, &SAVED_MARKER))? {
+        return Ok(tree.remove_file(meta, &SAVED_MARKER)?);
+    }
+    if armed {
+        tree.remove_file(etc, &MARKER)?;
+    }
+    if comes_back {
+        rename(tree, (meta, &SAVED_MARKER), (etc, &MARKER))?;
+    } else if saved.is_some_and(|content| is_in_progress(&content)) {
+        tree.remove_file(meta, &SAVED_MARKER)?;
+    }
+    Ok(())
+}
+
+/// Whether the marker in an `etc` is ours.
+pub(super) fn holds_in_progress<T: Tree>(tree: &T, etc: &T::Dir) -> Result<bool> {
+    let content = tree.read(etc, &MARKER, MAX_MARKER)?;
+    Ok(content.is_some_and(|content| is_in_progress(&content)))
+}
+
+/// `BASE` itself, then `BASE-1` and so on.
+pub(super) fn numbered(base: &Name, at: u32) -> Name {
+    match at {
+        0 => base.clone(),
+        at => base.with_suffix(&format!("-{at}")),
+    }
+}

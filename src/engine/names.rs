@@ -1,0 +1,54 @@
+//! The names on the disk. Others rely on them: change none.
+
+use crate::fs::name::Name;
+
+/// Where the running distribution, and then NixOS, has its configuration.
+pub const ETC: Name = Name::literal("etc");
+/// The Nix store; never touched.
+pub const NIX: Name = Name::literal("nix");
+/// Boot files; never touched, but for the exchange with [`BOOT_BAK`] on revert.
+pub const BOOT: Name = Name::literal("boot");
+/// Where `prepare` saves the boot files of the old distribution.
+pub const BOOT_BAK: Name = Name::literal("boot.bak");
+
+/// The marker, in `etc` or in the upper directory of NixOS's etc overlay.
+pub const MARKER: Name = Name::literal("NIXOS_LUSTRATE");
+/// What tells `nixos-enter` and `nixos-rebuild` that a root holds NixOS.
+pub const NIXOS: Name = Name::literal("NIXOS");
+/// In `etc`: the flags of an immutable root, until the intent holds them.
+pub const FLAGS_NOTE: Name = Name::literal("NIXOS_LUSTRATE.flags");
+/// The directory of NixOS's etc overlay (nixpkgs, nixos/modules/system/etc).
+pub const RW_ETC: Name = Name::literal(".rw-etc");
+/// The writable layer in it.
+pub const UPPER: Name = Name::literal("upper");
+
+/// The old population, once its lustration is done.
+pub const OLD_ROOT: Name = Name::literal("old-root");
+/// The staging directory: the same while an exchange is in progress.
+pub const OLD_ROOT_TMP: Name = Name::literal("old-root.tmp");
+/// What NixOS had written, once the revert is done.
+pub const NIXOS_ROOT: Name = Name::literal("nixos-root");
+/// The same while a revert is in progress.
+pub const NIXOS_ROOT_TMP: Name = Name::literal("nixos-root.tmp");
+
+/// With a time behind it: an old root that is being removed. No entry of a
+/// population, but an exchange takes it for one: it then is in the next old root.
+#[cfg(feature = "full")]
+pub const PURGED: Name = Name::literal("old-root.purge");
+
+/// Our own directory in the staging directory, later in the old root.
+pub const LUSTRATE: Name = Name::literal(".lustrate");
+/// In [`LUSTRATE`]: the intent.
+pub const INTENT: Name = Name::literal("intent");
+/// In [`LUSTRATE`]: the record.
+pub const RECORD: Name = Name::literal("record");
+/// In [`LUSTRATE`]: an intent or record that is not complete yet.
+pub const PART: Name = Name::literal("part");
+/// In [`LUSTRATE`]: the new population while a lustration is in progress.
+pub const NEW: Name = Name::literal("new");
+/// In [`LUSTRATE`]: what an interrupted stock lustration had copied back.
+pub const COPIES: Name = Name::literal("copies");
+/// In [`LUSTRATE`]: the marker that asked for the lustration, put aside.
+pub const SAVED_MARKER: Name = Name::literal("marker");
+/// In [`LUSTRATE`]: the one from the etc overlay.
+pub const UPPER_MARKER: Name = Name::literal("marker-upper");

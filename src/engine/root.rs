@@ -1,0 +1,146 @@
+//! The root that a command works on: opened once, locked, and judged for
+//! whether it may be changed at all.
+
+use std::ffi::{OsStr, OsString};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::engine::environment::{View, environment, in_initrd};
+use crate::engine::facts::Environment;
+use crate::engine::intent::Direction;
+use crate::engine::run;
+use crate::engine::survey::look;
+use crate::error::{Error, OpError, Refusal};
+use crate::fs::disk::{Dir, Disk};
+use crate::fs::name::Shown;
+use crate::fs::sys;
+
+/// An opened root.
+pub(crate) struct Root {
+    pub(crate) disk: Disk,
+    pub(crate) dir: Dir,
+    pub(crate) shown: String,
+}
+
+impl Root {
+    pub(crate) fn open(path: Option<&OsStr>) -> Result<Self, Error> {
+        let default = || OsString::from(if in_initrd() { "/sysroot" } else { "/" });
+        let path = path.map_or_else(default, OsStr::to_owned);
+        let shown = Shown(path.as_bytes()).to_string();
+        let dir = Disk::open_root(&path).map_err(|error| {
+            let (found, mend) = match error.errno() {
+                Errno::ENOENT => {
+                    (format!("{shown} is missing"), "Mount the root there, or give another --root")
+                }
+                Errno::ENOTDIR => (
+                    format!("{shown} is not a directory"),
+                    "Give the directory where the root is mounted",
+                ),
+                Errno::EACCES => (error.to_string(), "Run it as root"),
+                _ => (error.to_string(), "Mount the root there, or give another --root"),
+            };
+            Refusal::new(found, "There is no root to work on", mend)
+        })?;
+        Ok(Self { disk: Disk::default(), dir, shown })
+    }
+
+    fn is_running_system(&self) -> Result<bool, Error> {
+        let stat = |dir: &Dir| sys::stat(dir, None);
+        let running = Disk::open_root("/".as_ref()).map_err(Refusal::from)?;
+        let same = stat(&self.dir).and_then(|a| stat(&running).map(|b| (a, b)));
+        let (ours, running) = same
+            .map_err(|errno| Refusal::from(OpError::new("look at", self.shown.clone(), errno)))?;
+        Ok(ours.device == running.device && ours.inode == running.inode)
+    }
+
+    pub(crate) fn environment(
+        &self,
+        view: View,
+        init: Option<Vec<u8>>,
+    ) -> Result<Environment, Error> {
+        Ok(environment(&self.dir, &self.shown, view, init)?)
+    }
+
+    /// One exchange at a time; the lock ends with the process. It is not dropped:
+    /// that would unlock it, and panic if this failed.
+    pub(crate) fn lock(&self) -> Result<ManuallyDrop<Flock<OwnedFd>>, Error> {
+        let fd = self.dir.as_fd().try_clone_to_owned().map_err(|error| {
+            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+            Refusal::from(OpError::new("lock", self.shown.clone(), errno))
+        })?;
+        let locked = Flock::lock(fd, FlockArg::LockExclusiveNonblock);
+        locked.map(ManuallyDrop::new).map_err(|(_, errno)| match errno {
+            Errno::EWOULDBLOCK => Refusal::new(
+                format!("another nixos-lustrate is at work on {}", self.shown),
+                "Two at once would get in each other's way",
+                "Wait until it has ended",
+            )
+            .into(),
+            errno => Refusal::from(OpError::new("lock", self.shown.clone(), errno)).into(),
+        })
+    }
+
+    /// What may change a root: as root, and not the running system's.
+    pub(crate) fn may_change(&self, verb: &str) -> Result<(), Error> {
+        if self.is_running_system()? {
+            let mend = match verb {
+                "run" => {
+                    "In NixOS's initrd it runs by itself at the next boot: touch /etc/NIXOS_LUSTRATE"
+                }
+                _ => {
+                    "Do it from a rescue system or an initrd: \
+                      mount the root file system, and give --root"
+                }
+            };
+            return Err(Refusal::new(
+                format!("{} is the root of the running system", self.shown),
+                "Its programs would have been moved from under it",
+                mend,
+            )
+            .into());
+        }
+        if !nix::unistd::geteuid().is_root() {
+            return Err(Refusal::new(
+                format!("nixos-lustrate {verb} needs root"),
+                "Files of other users could not be moved",
+                format!("Run it as root: sudo nixos-lustrate {verb}"),
+            )
+            .into());
+        }
+        Ok(())
+    }
+
+    /// A running `/` is looked at as the initrd will see it, without mounts.
+    pub(crate) fn look_below_mounts(&mut self) -> Result<View, Error> {
+        if in_initrd() || !self.is_running_system()? {
+            return Ok(View::Mounted);
+        }
+        self.dir = Disk::clone_root().map_err(|error| {
+            let mend = match error.errno() {
+                Errno::EPERM => "Run it as root: sudo nixos-lustrate plan",
+                _ => "Judge it from a rescue system: nixos-lustrate plan --root DIR",
+            };
+            Refusal::new(error.to_string(), "What is below the mounts cannot be seen", mend)
+        })?;
+        Ok(View::Bare)
+    }
+
+    /// An error of an exchange: a refusal while nothing has been changed, and
+    /// else the two ways on (I7).
+    pub(crate) fn judged(&self, error: Error, direction: Direction) -> Error {
+        let in_progress = || look(&self.disk, &self.dir).is_ok_and(|look| look.in_progress());
+        let (on, back) = match direction {
+            Direction::Lustrate => ("run", "revert"),
+            Direction::Revert => ("revert", "run"),
+        };
+        match error {
+            error if !self.disk.touched() && !in_progress() => run::untouched(error),
+            Error::Stopped(stop) => Error::PartWay { stop, root: self.shown.clone(), on, back },
+            error => error,
+        }
+    }
+}

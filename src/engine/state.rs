@@ -1,0 +1,145 @@
+//! What state a root is in, and what is where. Reads only.
+
+use crate::engine::facts::{Environment, Journal, Marker, Wishes};
+use crate::engine::intent::{Direction, Intent};
+use crate::engine::names::{LUSTRATE, NIXOS_ROOT, OLD_ROOT, OLD_ROOT_TMP, RECORD};
+use crate::engine::osrelease::system_name;
+use crate::engine::survey::{look, older_came_back, survey};
+use crate::engine::time::{Timestamp, is_dated};
+use crate::error::{Error, Refusal};
+use crate::fs::name::Name;
+use crate::fs::sys::Kind;
+use crate::fs::tree::Tree;
+
+/// The states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing was or is to be done.
+    None,
+    /// A marker asks for a lustration.
+    Scheduled,
+    /// A lustration or a revert is in progress.
+    InProgress(Direction),
+    /// A stock lustration was interrupted.
+    Stock,
+    /// Done but for the removal of the in-progress marker.
+    Unfinished,
+    /// The root was lustrated.
+    Done,
+    /// And that was reverted.
+    Reverted,
+}
+
+impl State {
+    /// The word in reports and JSON.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Scheduled => "scheduled",
+            Self::InProgress(_) => "in progress",
+            Self::Stock => "interrupted stock lustration",
+            Self::Unfinished => "done but for the last step",
+            Self::Done => "done",
+            Self::Reverted => "reverted",
+        }
+    }
+}
+
+/// A directory that holds a population.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its name in the root.
+    pub name: Name,
+    /// The system in it, by its os-release.
+    pub system: Option<String>,
+    /// When its exchange was complete.
+    pub finished: Option<Timestamp>,
+    /// How many entries it has.
+    pub entries: usize,
+}
+
+/// The state of a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// The path of the root.
+    pub root: String,
+    /// The state.
+    pub state: State,
+    /// The system that the root holds, by its os-release.
+    pub system: Option<String>,
+    /// While in progress: entries of the old population that are at home, and all.
+    pub progress: Option<(usize, usize)>,
+    /// The record or intent.
+    pub intent: Option<Intent>,
+    /// Old roots, and roots that NixOS wrote.
+    pub holders: Vec<Holder>,
+    /// What is wrong with the intent or record.
+    pub trouble: Option<String>,
+}
+
+/// Finds out.
+///
+/// # Errors
+/// [`Error::Refused`] when the root cannot be read.
+pub fn status<T: Tree>(tree: &T, root: &T::Dir, environment: Environment) -> Result<Status, Error> {
+    let unread = |error| Error::from(Refusal::from(error));
+    let shown = environment.root.clone();
+    // The direction decides only what a finished root's record says.
+    let (wishes, direction) = (Wishes::default(), Direction::Revert);
+    let look = look(tree, root).map_err(unread)?;
+    let facts = survey(tree, root, look, environment, &wishes, direction).map_err(unread)?;
+    let mut holders = Vec::new();
+    for entry in &facts.entries {
+        let name = &entry.name;
+        let may_hold = [OLD_ROOT, NIXOS_ROOT, OLD_ROOT_TMP].contains(name)
+            || is_dated(name, &OLD_ROOT)
+            || is_dated(name, &NIXOS_ROOT);
+        if may_hold && entry.stat.kind == Kind::Dir {
+            holders.extend(holder(tree, root, name).map_err(unread)?);
+        }
+    }
+    let in_progress = !facts.finished;
+    let holds = |base: &Name| holders.iter().any(|h| h.name == *base);
+    let came_back = older_came_back(tree, root).map_err(unread)?;
+    let state = match (&facts.marker, &facts.journal) {
+        (_, Journal::Good(intent)) if in_progress => State::InProgress(intent.direction),
+        (_, Journal::Bad(_)) if in_progress => State::InProgress(Direction::Lustrate),
+        // Stopped before it could write an intent: nothing has moved, and it begins anew.
+        _ if in_progress && !facts.any_staged() => State::Scheduled,
+        _ if in_progress => State::Stock,
+        (Marker::InProgress(_), _) => State::Unfinished,
+        (Marker::Asks | Marker::NoFile, _) => State::Scheduled,
+        (Marker::None, _) if came_back => State::Reverted,
+        (Marker::None, _) if holds(&OLD_ROOT) => State::Done,
+        (Marker::None, _) if holds(&NIXOS_ROOT) => State::Reverted,
+        (Marker::None, _) => State::None,
+    };
+    let (intent, trouble) = match facts.journal {
+        Journal::Good(intent) => (Some(*intent), None),
+        Journal::Bad(why) => (None, Some(why)),
+        Journal::None => (None, None),
+    };
+    let progress = intent.as_ref().filter(|_| in_progress).map(|intent| {
+        let staged = facts.staged.iter().flatten();
+        (staged.filter(|e| intent.moves(&e.name)).count(), intent.old.len())
+    });
+    let system = system_name(tree, root).map_err(unread)?;
+    Ok(Status { root: shown, state, system, progress, intent, holders, trouble })
+}
+
+fn holder<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    name: &Name,
+) -> Result<Option<Holder>, crate::error::OpError> {
+    let Some(dir) = tree.open(root, std::slice::from_ref(name))? else { return Ok(None) };
+    let record = match tree.open(&dir, &[LUSTRATE])? {
+        Some(meta) => tree.read(&meta, &RECORD, crate::engine::exchange::MAX_INTENT)?,
+        None if *name == NIXOS_ROOT => return Ok(None), // somebody else's
+        None => None,
+    };
+    let finished = record.and_then(|text| crate::engine::intent::parse(&text).ok()?.finished);
+    let entries = tree.list(&dir)?.iter().filter(|n| **n != LUSTRATE).count();
+    Ok(Some(Holder { name: name.clone(), system: system_name(tree, &dir)?, finished, entries }))
+}

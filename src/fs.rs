@@ -1,0 +1,10 @@
+//! The file system: single names in open directories, links, mounts. What the
+//! engine may ask of it is in [`tree`]; the system calls, and the only unsafe
+//! code, are in [`sys`]. Uses [`crate::error`] alone.
+
+pub mod disk;
+pub mod mounts;
+pub mod name;
+pub mod sys;
+pub mod tree;
+pub mod walk;

@@ -1,0 +1,310 @@
+//! The real file system below a root, opened once.
+//!
+//! Every operation is (open directory, single name) (I2). It also notes whether
+//! anything was changed, which decides between "refused" and "stopped".
+
+use std::cell::Cell;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{Mode, UtimensatFlags};
+use nix::sys::time::TimeSpec;
+use nix::unistd::UnlinkatFlags;
+
+use crate::error::OpError;
+use crate::fs::name::{Name, RelPath, Shown};
+use crate::fs::sys::{self, Kind, Links, Onto, Stat};
+use crate::fs::tree::{Moved, Result, Tree};
+
+/// An open directory of the root's file system, and its path for messages.
+#[derive(Debug)]
+pub struct Dir {
+    fd: OwnedFd,
+    path: Vec<u8>,
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The file system of a root.
+#[derive(Debug, Default)]
+pub struct Disk {
+    /// Something was changed by this process.
+    touched: Cell<bool>,
+    /// `RENAME_NOREPLACE` is unsupported: look first, then rename. Nobody else
+    /// runs in an initrd.
+    looks: Cell<bool>,
+}
+
+impl Disk {
+    /// Whether this process has changed anything.
+    #[must_use]
+    pub fn touched(&self) -> bool {
+        self.touched.get()
+    }
+
+    /// Opens a root by the path that the user gave.
+    ///
+    /// # Errors
+    /// Any failure of openat(2).
+    pub fn open_root(path: &OsStr) -> Result<Dir> {
+        let fd = sys::open_root(path).map_err(failed("open", path.as_bytes()))?;
+        Ok(Dir { fd, path: path.as_bytes().to_vec() })
+    }
+
+    /// Opens the file system of `/` without what is mounted on it.
+    ///
+    /// # Errors
+    /// Any failure of `open_tree`; `ENOSYS` before Linux 5.2.
+    pub fn clone_root() -> Result<Dir> {
+        let fd = sys::clone_root().map_err(failed("look below the mounts of", b"/"))?;
+        Ok(Dir { fd, path: b"/".to_vec() })
+    }
+
+    fn change<T>(&self, done: sys::Result<T>) -> sys::Result<T> {
+        if done.is_ok() {
+            self.touched.set(true);
+        }
+        done
+    }
+}
+
+impl Dir {
+    fn join(&self, name: Option<&[u8]>) -> Vec<u8> {
+        let mut path = self.path.clone();
+        if let Some(name) = name {
+            if path.last() != Some(&b'/') {
+                path.push(b'/');
+            }
+            path.extend(name);
+        }
+        path
+    }
+
+    fn failed(&self, op: &'static str, name: Option<&Name>) -> impl FnOnce(Errno) -> OpError {
+        failed(op, &self.join(name.map(Name::as_bytes)))
+    }
+}
+
+/// An error with the path that it is about.
+fn failed(op: &'static str, path: &[u8]) -> impl FnOnce(Errno) -> OpError + use<> {
+    let path = Shown(path).to_string();
+    move |errno| OpError::new(op, path, errno)
+}
+
+fn joined(path: &[Name]) -> Vec<u8> {
+    RelPath::new(path.to_vec()).map_or(b".".to_vec(), |p| p.to_bytes())
+}
+
+fn time(stat: (i64, u32)) -> TimeSpec {
+    TimeSpec::new(stat.0, stat.1.into())
+}
+
+impl Tree for Disk {
+    type Dir = Dir;
+
+    fn open(&self, dir: &Dir, path: &[Name]) -> Result<Option<Dir>> {
+        // openat2(2) takes at most PATH_MAX, 4096 bytes.
+        if path.len() > 1 && path.iter().map(|n| n.as_bytes().len() + 1).sum::<usize>() > 4_000 {
+            let (upper, lower) = path.split_at(path.len() / 2);
+            return match self.open(dir, upper)? {
+                Some(upper) => self.open(&upper, lower),
+                None => Ok(None),
+            };
+        }
+        let path = joined(path);
+        match sys::open_beneath(dir, &path, OFlag::O_DIRECTORY, Links::Refuse) {
+            Ok(fd) => Ok(Some(Dir { fd, path: dir.join(Some(&path)) })),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
+            Err(errno) => Err(failed("open", &dir.join(Some(&path)))(errno)),
+        }
+    }
+
+    fn stat(&self, dir: &Dir, name: &Name) -> Result<Option<Stat>> {
+        match sys::stat(dir, Some(name)) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(dir.failed("look at", Some(name))(errno)),
+        }
+    }
+
+    fn stat_dir(&self, dir: &Dir) -> Result<Stat> {
+        sys::stat(dir, None).map_err(dir.failed("look at", None))
+    }
+
+    fn list(&self, dir: &Dir) -> Result<Vec<Name>> {
+        let mut names = sys::list(dir).map_err(dir.failed("list", None))?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn read(&self, dir: &Dir, name: &Name, max: usize) -> Result<Option<Vec<u8>>> {
+        match sys::read(dir, name.as_bytes(), Links::Refuse, max) {
+            Ok(content) => Ok(Some(content)),
+            // EINVAL: not a regular file; ENXIO: a socket; ELOOP: a link.
+            Err(Errno::ENOENT | Errno::EINVAL | Errno::ELOOP | Errno::ENXIO) => Ok(None),
+            Err(errno) => Err(dir.failed("read", Some(name))(errno)),
+        }
+    }
+
+    fn is_read_only(&self, dir: &Dir, name: &Name) -> Result<bool> {
+        let mode = nix::unistd::AccessFlags::W_OK;
+        // No AT_SYMLINK_NOFOLLOW: musl emulates that with more calls, and what
+        // is asked about is the root of a subvolume, a directory.
+        match nix::unistd::faccessat(dir, name.as_os_str(), mode, AtFlags::empty()) {
+            Ok(()) | Err(Errno::EACCES | Errno::EPERM) => Ok(false),
+            Err(Errno::EROFS) => Ok(true),
+            Err(errno) => Err(dir.failed("look at", Some(name))(errno)),
+        }
+    }
+
+    fn read_link(&self, dir: &Dir, name: &Name) -> Result<Vec<u8>> {
+        sys::read_link(dir, name).map_err(dir.failed("read the link", Some(name)))
+    }
+
+    fn make_dir(&self, dir: &Dir, name: &Name, mode: u32) -> Result<()> {
+        let bits = Mode::from_bits_truncate(mode);
+        let result = nix::sys::stat::mkdirat(dir, name.as_os_str(), bits);
+        let is_dir = || sys::stat(dir, Some(name)).map(|s| s.kind == Kind::Dir);
+        match self.change(result) {
+            Err(Errno::EEXIST) if is_dir() == Ok(true) => Ok(()),
+            result => result.map_err(dir.failed("make the directory", Some(name))),
+        }
+    }
+
+    fn make_file(&self, dir: &Dir, name: &Name, content: &[u8]) -> Result<()> {
+        self.change(sys::make_file(dir, name))
+            .and_then(|file| sys::fill_file(&file, content))
+            .map_err(dir.failed("write", Some(name)))
+    }
+
+    fn make_link(&self, dir: &Dir, name: &Name, target: &[u8], like: &Stat) -> Result<()> {
+        let (os_name, target) = (name.as_os_str(), OsStr::from_bytes(target));
+        let owner = (Some(like.uid.into()), Some(like.gid.into()));
+        let (accessed, modified) = (time(like.accessed), time(like.modified));
+        self.change(nix::unistd::symlinkat(target, dir, os_name))
+            .and_then(|()| {
+                let flags = AtFlags::AT_SYMLINK_NOFOLLOW;
+                nix::unistd::fchownat(dir, os_name, owner.0, owner.1, flags)
+            })
+            .and_then(|()| {
+                let flags = UtimensatFlags::NoFollowSymlink;
+                nix::sys::stat::utimensat(dir, os_name, &accessed, &modified, flags)
+            })
+            .map_err(dir.failed("make the link", Some(name)))
+    }
+
+    fn copy_metadata(&self, from: &Dir, to: &Dir) -> Result<Vec<String>> {
+        let like = self.stat_dir(from)?;
+        nix::unistd::fchown(to, Some(like.uid.into()), Some(like.gid.into()))
+            .and_then(|()| nix::sys::stat::fchmod(to, Mode::from_bits_truncate(like.mode)))
+            .map_err(to.failed("set owner and mode of", None))?;
+        let missing =
+            sys::copy_xattrs(from, to).map_err(to.failed("copy the attributes to", None))?;
+        self.set_times(to, &like)?;
+        Ok(missing)
+    }
+
+    fn set_times(&self, dir: &Dir, like: &Stat) -> Result<()> {
+        let (accessed, modified) = (time(like.accessed), time(like.modified));
+        nix::sys::stat::futimens(dir, &accessed, &modified)
+            .map_err(dir.failed("set the times of", None))
+    }
+
+    fn rename(&self, from: (&Dir, &Name), to: (&Dir, &Name)) -> Result<Moved> {
+        // In the kernel's order: whether there is something to move comes first.
+        let looked = |onto| {
+            sys::stat(from.0, Some(from.1))?;
+            match sys::stat(to.0, Some(to.1)) {
+                Ok(_) => Err(Errno::EEXIST),
+                Err(Errno::ENOENT) => sys::rename(from.0, from.1, to.0, to.1, onto),
+                Err(errno) => Err(errno),
+            }
+        };
+        let done = if self.looks.get() {
+            looked(Onto::Replace)
+        } else {
+            match sys::rename(from.0, from.1, to.0, to.1, Onto::Nothing) {
+                Err(Errno::EINVAL | Errno::ENOSYS) => {
+                    let done = looked(Onto::Replace);
+                    self.looks.set(done.is_ok());
+                    done
+                }
+                done => done,
+            }
+        };
+        match self.change(done) {
+            Ok(()) => Ok(Moved::Done),
+            Err(Errno::EEXIST) => Ok(Moved::Taken),
+            // ENOENT may also mean that a directory was removed under us.
+            Err(Errno::ENOENT) if self.stat(from.0, from.1)?.is_none() => Ok(Moved::Missing),
+            Err(errno) => Err(between("rename", from, to, errno)),
+        }
+    }
+
+    fn replace(&self, from: (&Dir, &Name), to: (&Dir, &Name)) -> Result<()> {
+        self.change(sys::rename(from.0, from.1, to.0, to.1, Onto::Replace))
+            .map_err(|errno| between("rename", from, to, errno))
+    }
+
+    fn exchange(&self, a: (&Dir, &Name), b: (&Dir, &Name)) -> Result<bool> {
+        match self.change(sys::rename(a.0, a.1, b.0, b.1, Onto::Exchange)) {
+            Ok(()) => Ok(true),
+            Err(Errno::EINVAL | Errno::ENOSYS) => Ok(false),
+            Err(errno) => Err(between("exchange", a, b, errno)),
+        }
+    }
+
+    fn remove_file(&self, dir: &Dir, name: &Name) -> Result<()> {
+        remove(self, dir, name, UnlinkatFlags::NoRemoveDir)
+    }
+
+    fn remove_dir(&self, dir: &Dir, name: &Name) -> Result<()> {
+        remove(self, dir, name, UnlinkatFlags::RemoveDir)
+    }
+
+    fn flags(&self, dir: &Dir, name: Option<&Name>) -> Result<u32> {
+        let opened = open_for_flags(dir, name).and_then(|fd| sys::inode_flags(&fd));
+        match opened {
+            // No such flags here: not a regular file or directory, or vfat.
+            Err(Errno::ENOTTY | Errno::EOPNOTSUPP | Errno::ENXIO) => Ok(0),
+            flags => flags.map_err(dir.failed("read the flags of", name)),
+        }
+    }
+
+    fn set_flags(&self, dir: &Dir, name: Option<&Name>, flags: u32) -> Result<()> {
+        let set = open_for_flags(dir, name).and_then(|fd| sys::set_flags(&fd, flags));
+        self.change(set).map_err(dir.failed("set the flags of", name))
+    }
+
+    fn sync(&self, dir: &Dir) -> Result<()> {
+        nix::unistd::syncfs(dir).map_err(dir.failed("write to the disk", None))
+    }
+
+    fn show(&self, dir: &Dir, name: Option<&Name>) -> String {
+        Shown(&dir.join(name.map(Name::as_bytes))).to_string()
+    }
+}
+
+fn remove(disk: &Disk, dir: &Dir, name: &Name, how: UnlinkatFlags) -> Result<()> {
+    match disk.change(nix::unistd::unlinkat(dir, name.as_os_str(), how)) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(dir.failed("remove", Some(name))(errno)),
+    }
+}
+
+fn between(op: &'static str, a: (&Dir, &Name), b: (&Dir, &Name), errno: Errno) -> OpError {
+    let (a, b) = (a.0.join(Some(a.1.as_bytes())), b.0.join(Some(b.1.as_bytes())));
+    OpError::new(op, format!("{}' to '{}", Shown(&a), Shown(&b)), errno)
+}
+
+fn open_for_flags(dir: &Dir, name: Option<&Name>) -> sys::Result<OwnedFd> {
+    let path = name.map_or(&b"."[..], Name::as_bytes);
+    sys::open_beneath(dir, path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Links::Refuse)
+}

@@ -1,0 +1,425 @@
+//! Every system call of the program, and the only `unsafe` code.
+//!
+//! Each wrapper takes an open directory first and then a single [`Name`], adds
+//! `CLOEXEC` and never follows a link. What `nix` offers is used; `renameat2`
+//! and `statx` are called by number, since `nix` has them for glibc only or
+//! not at all. Errors are the bare [`Errno`]; [`crate::fs::disk`] adds the path.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString, OsStr};
+use std::mem::MaybeUninit;
+use std::num::NonZeroU64;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use nix::NixPath;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::sys::stat::Mode;
+
+use crate::fs::name::Name;
+
+#[cfg(feature = "full")]
+mod older;
+#[cfg(feature = "full")]
+pub(crate) mod removal;
+
+/// A `Result` with the bare error number.
+pub type Result<T> = nix::Result<T>;
+
+/// What kind of file an inode is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Dir,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Link,
+    /// A device node, FIFO or socket.
+    Special,
+}
+
+/// What statx(2) says about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits, with set-id and sticky bits.
+    pub mode: u32,
+    /// The owner's user id.
+    pub uid: u32,
+    /// The owner's group id.
+    pub gid: u32,
+    /// The inode number.
+    pub inode: u64,
+    /// The device; btrfs subvolumes have one each.
+    pub device: (u32, u32),
+    /// The mount (Linux 5.8 and later).
+    pub mount: Option<NonZeroU64>,
+    /// [`IMMUTABLE`] and [`APPEND`], where the file system has them.
+    pub flags: u32,
+    /// Last access, in seconds and nanoseconds.
+    pub accessed: (i64, u32),
+    /// Last modification, in seconds and nanoseconds.
+    pub modified: (i64, u32),
+}
+
+/// `FS_IMMUTABLE_FL` of `linux/fs.h`: no rename, no change.
+pub const IMMUTABLE: u32 = 0x10;
+/// `FS_APPEND_FL`: files only grow, directories only gain entries.
+pub const APPEND: u32 = 0x20;
+/// `FS_PROJINHERIT_FL`: a file of another project cannot be moved in (`EXDEV`).
+pub const PROJECT: u32 = 0x2000_0000;
+
+/// Opens the directory that a user named; links in the path count.
+pub(crate) fn open_root(path: &OsStr) -> Result<OwnedFd> {
+    openat(AT_FDCWD, path, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+/// A private copy of the mount of `/`, without what is mounted below it
+/// (`open_tree`, Linux 5.2): the bare root file system of a running system.
+pub(crate) fn clone_root() -> Result<OwnedFd> {
+    // SAFETY: a NUL-terminated constant path; the result is checked.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_open_tree,
+            libc::AT_FDCWD,
+            c"/".as_ptr(),
+            libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC,
+        )
+    };
+    let fd = i32::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
+    // SAFETY: a descriptor that was just opened and is owned by nobody else.
+    let tree = unsafe { OwnedFd::from_raw_fd(fd) };
+    // What open_tree gives is an O_PATH descriptor, which cannot be listed.
+    openat(tree, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+/// How [`open_beneath`] treats symbolic links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// `ELOOP` on any of them.
+    Refuse,
+    /// Followed, with `dir` as the root directory: none leads out of it.
+    InRoot,
+}
+
+/// Opens the directory or file `path` below `dir`; `flags` adds to `O_CLOEXEC`.
+pub(crate) fn open_beneath(
+    dir: impl AsFd,
+    path: &[u8],
+    flags: OFlag,
+    links: Links,
+) -> Result<OwnedFd> {
+    let resolve = match links {
+        Links::Refuse => ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS,
+        Links::InRoot => ResolveFlag::RESOLVE_IN_ROOT,
+    };
+    let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+    let how = OpenHow::new().flags(flags).resolve(resolve | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let path = OsStr::from_bytes(path);
+    match openat2(&dir, path, how) {
+        Err(Errno::ENOSYS) if links == Links::Refuse => walk_beneath(dir, path, flags),
+        opened => opened,
+    }
+}
+
+/// The same on kernels before 5.6, one component after the other.
+fn walk_beneath(dir: impl AsFd, path: &OsStr, flags: OFlag) -> Result<OwnedFd> {
+    if path == "." {
+        return openat(dir, path, flags, Mode::empty());
+    }
+    let mut names = path.as_bytes().split(|&b| b == b'/').filter(|n| !n.is_empty()).peekable();
+    let mut at = openat(dir, ".", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+    while let Some(name) = names.next() {
+        if matches!(name, b"." | b"..") {
+            return Err(Errno::EXDEV); // as RESOLVE_BENEATH says
+        }
+        let how = match names.peek() {
+            Some(_) => OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+            None => flags,
+        };
+        at = openat(&at, OsStr::from_bytes(name), how | OFlag::O_NOFOLLOW, Mode::empty())?;
+    }
+    Ok(at)
+}
+
+/// What `name` in `dir` is, or `dir` itself without a name. Links are not followed.
+pub(crate) fn stat(dir: impl AsFd, name: Option<&Name>) -> Result<Stat> {
+    let flags = libc::AT_SYMLINK_NOFOLLOW
+        | libc::AT_NO_AUTOMOUNT
+        | if name.is_none() { libc::AT_EMPTY_PATH } else { 0 };
+    let mask = libc::STATX_BASIC_STATS | libc::STATX_MNT_ID;
+    let mut found = MaybeUninit::<libc::statx>::zeroed();
+    let path = name.map_or(OsStr::new(""), Name::as_os_str);
+    let answer = path.with_nix_path(|path| {
+        // SAFETY: a live descriptor, a NUL-terminated path, and room for the answer.
+        Errno::result(unsafe {
+            libc::syscall(
+                libc::SYS_statx,
+                dir.as_fd().as_raw_fd(),
+                path.as_ptr(),
+                flags,
+                mask,
+                found.as_mut_ptr(),
+            )
+        })
+    })?;
+    #[cfg(feature = "full")]
+    if older::lacks_statx(&answer) {
+        return older::stat(dir, name);
+    }
+    answer?;
+    // SAFETY: zeroes are a valid statx, and the kernel has filled it in.
+    let found = unsafe { found.assume_init() };
+    let attribute = |bit: i32, flag: u32| {
+        let bit = u64::from(bit.unsigned_abs());
+        if found.stx_attributes & found.stx_attributes_mask & bit == 0 { 0 } else { flag }
+    };
+    Ok(Stat {
+        kind: match u32::from(found.stx_mode) & libc::S_IFMT {
+            libc::S_IFDIR => Kind::Dir,
+            libc::S_IFREG => Kind::File,
+            libc::S_IFLNK => Kind::Link,
+            _ => Kind::Special,
+        },
+        mode: u32::from(found.stx_mode) & 0o7777,
+        uid: found.stx_uid,
+        gid: found.stx_gid,
+        inode: found.stx_ino,
+        device: (found.stx_dev_major, found.stx_dev_minor),
+        mount: NonZeroU64::new(found.stx_mnt_id)
+            .filter(|_| found.stx_mask & libc::STATX_MNT_ID != 0),
+        flags: attribute(libc::STATX_ATTR_IMMUTABLE, IMMUTABLE)
+            | attribute(libc::STATX_ATTR_APPEND, APPEND),
+        accessed: (found.stx_atime.tv_sec, found.stx_atime.tv_nsec),
+        modified: (found.stx_mtime.tv_sec, found.stx_mtime.tv_nsec),
+    })
+}
+
+/// The names in a directory, but for `.` and `..`.
+pub(crate) fn list(dir: impl AsFd) -> Result<Vec<Name>> {
+    let mut names = Vec::new();
+    let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    for entry in nix::dir::Dir::openat(dir, ".", flags, Mode::empty())?.iter() {
+        match entry?.file_name().to_bytes() {
+            b"." | b".." => {}
+            name => names.push(Name::new(name).map_err(|_| Errno::EBADMSG)?),
+        }
+    }
+    Ok(names)
+}
+
+/// At most `max` + 1 bytes of a regular file; `EINVAL` for anything else.
+pub(crate) fn read(dir: impl AsFd, path: &[u8], links: Links, max: usize) -> Result<Vec<u8>> {
+    // O_NONBLOCK: opening a FIFO must not wait for a writer.
+    let file = open_beneath(dir, path, OFlag::O_NONBLOCK, links)?;
+    if stat(&file, None)?.kind != Kind::File {
+        return Err(Errno::EINVAL);
+    }
+    read_until(&file, |content| content.len() > max).map(|mut content| {
+        content.truncate(max.saturating_add(1));
+        content
+    })
+}
+
+/// What a link says. Its length is not asked first: no link is longer than a page.
+pub(crate) fn read_link(dir: impl AsFd, name: &Name) -> Result<Vec<u8>> {
+    name.as_os_str().with_nix_path(|name| link_at(dir.as_fd().as_raw_fd(), name))?
+}
+
+/// What a link of `/proc` says.
+pub(crate) fn read_proc_link(path: &str) -> Result<Vec<u8>> {
+    path.with_nix_path(|path| link_at(libc::AT_FDCWD, path))?
+}
+
+fn link_at(dir: i32, path: &CStr) -> Result<Vec<u8>> {
+    let mut target = [0u8; 4096];
+    let buffer = target.as_mut_ptr().cast();
+    // SAFETY: a live descriptor, a NUL-terminated path, and a buffer of that length.
+    let length =
+        Errno::result(unsafe { libc::readlinkat(dir, path.as_ptr(), buffer, target.len()) })?;
+    Ok(target.iter().take(usize::try_from(length).unwrap_or(0)).copied().collect())
+}
+
+/// Reads a file that is one line, like `/proc/cmdline`, with no more calls than
+/// it takes: this is on the way of every boot.
+pub(crate) fn read_line(path: &str) -> Result<Vec<u8>> {
+    let file = openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    read_until(&file, |line| line.last() == Some(&b'\n'))
+}
+
+/// Reads a whole file of `/proc`.
+pub(crate) fn read_proc(path: &str) -> Result<Vec<u8>> {
+    let file = openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    read_until(&file, |_| false)
+}
+
+fn read_until(file: &OwnedFd, enough: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>> {
+    let (mut content, mut buffer) = (Vec::new(), [0u8; 4096]);
+    while !enough(&content) {
+        match nix::unistd::read(file, &mut buffer) {
+            Ok(0) => break,
+            Ok(length) => content.extend(buffer.iter().take(length)),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(content)
+}
+
+/// Writes all of it; a record of `/dev/kmsg` in one call.
+pub(crate) fn write_all(file: impl AsFd, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        match nix::unistd::write(file.as_fd(), bytes) {
+            Ok(length) => bytes = bytes.get(length..).unwrap_or_default(),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Opens the kernel log, to write to it.
+pub(crate) fn open_kernel_log() -> Result<OwnedFd> {
+    openat(AT_FDCWD, "/dev/kmsg", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+/// Makes an empty regular file that was not there.
+pub(crate) fn make_file(dir: impl AsFd, name: &Name) -> Result<OwnedFd> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
+    let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let mode = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP | Mode::S_IROTH;
+    openat(dir, name.as_os_str(), flags, mode)
+}
+
+/// Writes the content of a new file, to the disk. One without content has none
+/// that a power cut could leave out.
+pub(crate) fn fill_file(file: &OwnedFd, content: &[u8]) -> Result<()> {
+    if content.is_empty() {
+        return Ok(());
+    }
+    write_all(file, content)?;
+    // All that came before it first: btrfs lets an fsync overtake renames, and
+    // after a power cut a part of them would have happened.
+    nix::unistd::syncfs(file)?;
+    nix::unistd::fsync(file)
+}
+
+/// How [`rename`] treats what has the new name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Onto {
+    /// `EEXIST`, decided by the kernel (`RENAME_NOREPLACE`).
+    Nothing,
+    /// The two change places (`RENAME_EXCHANGE`).
+    Exchange,
+    /// It is replaced, as rename(2) does.
+    Replace,
+}
+
+/// renameat2(2), from (directory, name) to (directory, name).
+pub(crate) fn rename(
+    from: impl AsFd,
+    old: &Name,
+    to: impl AsFd,
+    new: &Name,
+    onto: Onto,
+) -> Result<()> {
+    let flags = match onto {
+        Onto::Nothing => libc::RENAME_NOREPLACE,
+        Onto::Exchange => libc::RENAME_EXCHANGE,
+        Onto::Replace => 0,
+    };
+    let (from, to) = (from.as_fd().as_raw_fd(), to.as_fd().as_raw_fd());
+    let done = old.as_os_str().with_nix_path(|old| {
+        new.as_os_str().with_nix_path(|new| {
+            // SAFETY: two live descriptors and two NUL-terminated paths.
+            let call = |old: &CStr, new: &CStr| unsafe {
+                libc::syscall(libc::SYS_renameat2, from, old.as_ptr(), to, new.as_ptr(), flags)
+            };
+            Errno::result(call(old, new))
+        })
+    });
+    done??.map(drop)
+}
+
+/// Gives `to` the extended attributes of `from` (ACLs, labels), and no others:
+/// a new directory may have inherited an ACL. The names of those that could not
+/// be set or removed come back.
+pub(crate) fn copy_xattrs(from: impl AsFd, to: impl AsFd) -> Result<Vec<String>> {
+    let (from, to) = (from.as_fd().as_raw_fd(), to.as_fd().as_raw_fd());
+    let (names, there) = match (xattr_names(from), xattr_names(to)) {
+        (Err(Errno::EOPNOTSUPP), _) => return Ok(Vec::new()),
+        (names, there) => (names?, there?),
+    };
+    let mut failed = Vec::new();
+    for text in there.iter().filter(|name| !names.contains(name)) {
+        // SAFETY: a live descriptor and a NUL-terminated name.
+        let removed = unsafe { libc::fremovexattr(to, text.as_ptr()) };
+        if Errno::result(removed).is_err() {
+            failed.push(text.to_string_lossy().into_owned());
+        }
+    }
+    for text in names {
+        // SAFETY: as above, and a NUL-terminated name.
+        let value =
+            buffered(|at, len| unsafe { libc::fgetxattr(from, text.as_ptr(), at.cast(), len) })?;
+        // SAFETY: a live descriptor, a NUL-terminated name, a value and its length.
+        let set =
+            unsafe { libc::fsetxattr(to, text.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+        if Errno::result(set).is_err() {
+            failed.push(text.to_string_lossy().into_owned());
+        }
+    }
+    Ok(failed)
+}
+
+fn xattr_names(file: i32) -> Result<Vec<CString>> {
+    // SAFETY: a live descriptor, and a buffer with its length, or none with 0.
+    let names = buffered(|at, len| unsafe { libc::flistxattr(file, at.cast(), len) })?;
+    // XFS lists its ACLs a second time, under names that cannot be set.
+    let real = |n: &&[u8]| !n.is_empty() && !n.starts_with(b"trusted.SGI_ACL_");
+    let names = names.split(|&b| b == 0).filter(real);
+    Ok(names.filter_map(|name| CString::new(name).ok()).collect())
+}
+
+/// Calls twice: for the length, then for the bytes.
+fn buffered(call: impl Fn(*mut u8, usize) -> isize) -> Result<Vec<u8>> {
+    let length = usize::try_from(Errno::result(call(std::ptr::null_mut(), 0))?).unwrap_or(0);
+    let mut bytes = vec![0; length];
+    if length > 0 {
+        let filled = Errno::result(call(bytes.as_mut_ptr(), length))?;
+        bytes.truncate(usize::try_from(filled).unwrap_or(0));
+    }
+    Ok(bytes)
+}
+
+nix::ioctl_read_bad!(
+    /// `FS_IOC_GETFLAGS`.
+    get_inode_flags,
+    nix::request_code_read!(b'f', 1, size_of::<libc::c_long>()),
+    libc::c_int
+);
+nix::ioctl_write_ptr_bad!(
+    /// `FS_IOC_SETFLAGS`.
+    set_inode_flags,
+    nix::request_code_write!(b'f', 2, size_of::<libc::c_long>()),
+    libc::c_int
+);
+
+/// The inode flags of an open file or directory (`FS_IOC_GETFLAGS`).
+pub(crate) fn inode_flags(file: impl AsFd) -> Result<u32> {
+    let mut flags = 0;
+    // SAFETY: a live descriptor; the kernel writes an int (`fs/file_attr.c`).
+    unsafe { get_inode_flags(file.as_fd().as_raw_fd(), &raw mut flags) }?;
+    Ok(flags.cast_unsigned())
+}
+
+/// Sets the inode flags of an open file or directory (`FS_IOC_SETFLAGS`).
+pub(crate) fn set_flags(file: impl AsFd, flags: u32) -> Result<()> {
+    let flags = flags.cast_signed();
+    // SAFETY: a live descriptor; the kernel reads an int.
+    unsafe { set_inode_flags(file.as_fd().as_raw_fd(), &raw const flags) }.map(drop)
+}

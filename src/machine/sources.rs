@@ -1,0 +1,65 @@
+//! Where facts are read: the root, and the kernel's file systems. The tests put
+//! directories in their place.
+
+use std::path::PathBuf;
+
+use crate::machine::files::Files;
+
+/// Where facts are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sources {
+    /// The root that is to become NixOS.
+    pub root: PathBuf,
+    /// `/proc`.
+    pub proc: PathBuf,
+    /// `/sys`.
+    pub sys: PathBuf,
+    /// `/dev`.
+    pub dev: PathBuf,
+    /// `/run`: what the running system keeps there.
+    pub run: PathBuf,
+    /// The machine's architecture, in the words of Nix and `uname -m`.
+    pub arch: String,
+    /// The time by the clock, in seconds.
+    pub now: u64,
+    /// The root is that of the running system, not one that a rescue system
+    /// has mounted: what the kernel says is said of it.
+    pub running: bool,
+}
+
+impl Sources {
+    /// This machine, with the root at `root`.
+    pub fn of(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        let real = std::fs::canonicalize(&root);
+        Self {
+            running: real.is_ok_and(|path| path.parent().is_none()),
+            root,
+            proc: "/proc".into(),
+            sys: "/sys".into(),
+            dev: "/dev".into(),
+            run: "/run".into(),
+            // A program that runs here was built for this processor.
+            arch: std::env::consts::ARCH.to_owned(),
+            now: crate::engine::time::Timestamp::now().0,
+        }
+    }
+
+    /// The files of the root.
+    #[must_use]
+    pub fn files(&self) -> Files {
+        Files::new(&self.root)
+    }
+
+    /// Those of `/proc`.
+    #[must_use]
+    pub fn proc(&self) -> Files {
+        Files::new(&self.proc)
+    }
+
+    /// Those of `/sys`.
+    #[must_use]
+    pub fn sys(&self) -> Files {
+        Files::new(&self.sys)
+    }
+}
