@@ -5,6 +5,7 @@
 pub mod boot;
 pub mod devices;
 pub mod files;
+pub mod fstab;
 pub mod hibernation;
 pub mod identity;
 pub mod mounts;

@@ -5,7 +5,6 @@ pub mod bootspec;
 pub mod closure;
 pub mod cpio;
 pub mod elf;
-pub mod fstab;
 pub mod initrd;
 pub mod loader;
 pub mod nixdb;

@@ -4,8 +4,8 @@
 use super::{Finding, Machine};
 use crate::error::OpError;
 use crate::machine::devices::{Devices, Target};
+use crate::machine::fstab::Entry;
 use crate::machine::mounts::Mount;
-use crate::system::fstab::Entry;
 
 mod others;
 

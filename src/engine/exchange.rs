@@ -11,7 +11,7 @@
 //! Nothing is ever copied or replaced (I1).
 
 use crate::engine::intent::{Direction, Intent};
-use crate::engine::names::{BOOT, ETC, LUSTRATE, NIX, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP};
+use crate::engine::names::{ETC, LUSTRATE, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP};
 use crate::error::{Stop, Trouble};
 use crate::fs::name::Name;
 use crate::fs::tree::{Moved, Tree};
@@ -195,13 +195,6 @@ impl<T: Tree> Exchange<'_, T> {
     fn rename(&self, from: (&T::Dir, &Name), to: (&T::Dir, &Name)) -> Result<Moved> {
         rename(self.tree, from, to)
     }
-}
-
-/// Whether `name` may be moved at all, whatever an intent says (I2).
-#[must_use]
-pub fn is_reserved(name: &Name) -> bool {
-    let reserved = [NIX, BOOT, OLD_ROOT_TMP, NIXOS_ROOT_TMP, LUSTRATE];
-    reserved.contains(name)
 }
 
 /// Renames; what has the new name already is a conflict.

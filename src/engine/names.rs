@@ -52,3 +52,10 @@ pub const COPIES: Name = Name::literal("copies");
 pub const SAVED_MARKER: Name = Name::literal("marker");
 /// In [`LUSTRATE`]: the one from the etc overlay.
 pub const UPPER_MARKER: Name = Name::literal("marker-upper");
+
+/// Whether `name` may be moved at all, whatever an intent says (I2).
+#[must_use]
+pub fn is_reserved(name: &Name) -> bool {
+    let reserved = [NIX, BOOT, OLD_ROOT_TMP, NIXOS_ROOT_TMP, LUSTRATE];
+    reserved.contains(name)
+}

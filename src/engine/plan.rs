@@ -1,9 +1,9 @@
 //! The judgement: from the facts about a root to what is going to happen, or
 //! to the reasons to refuse. Pure; `plan` shows it and `run` carries it out.
 
-use crate::engine::exchange::is_reserved;
 use crate::engine::facts::{Entry, Facts, Journal};
 use crate::engine::intent::{Direction, Flagged, Intent, Pin};
+use crate::engine::names::is_reserved;
 use crate::engine::names::{
     BOOT, BOOT_BAK, ETC, LUSTRATE, NIX, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP,
 };

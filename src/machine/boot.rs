@@ -72,7 +72,7 @@ impl Boot {
         let nested = |esp: &&PathBuf| esp.starts_with(boot) && *esp != boot;
         let nested_esp = esps.iter().find(nested).cloned();
         let fstab = files.text("/etc/fstab")?.unwrap_or_default();
-        let expected = crate::system::fstab::parse(&fstab).into_iter().map(|entry| entry.point);
+        let expected = crate::machine::fstab::parse(&fstab).into_iter().map(|entry| entry.point);
         let expected = expected.filter(|p| PLACES.iter().any(|place| p == Path::new(place)));
         let is_there = |m: Option<&Mount>| m.is_some_and(|m| m.fs_type != "autofs");
         let unmounted = expected.filter(|p| !is_there(mounts.at(p))).collect();

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use crate::error::OpError;
 use crate::machine::devices::{Devices, Target};
 use crate::machine::files::{Result, failed};
+use crate::machine::fstab;
 use crate::machine::sources::Sources;
-use crate::system::fstab;
 
 /// Page sizes that Linux has.
 const PAGES: [u64; 3] = [4096, 16_384, 65_536];

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::machine::files::{Files, Result};
+use crate::machine::fstab::{self, Entry};
 use crate::system::bootspec::{self, Bootspec};
-use crate::system::fstab::{self, Entry};
 
 /// Where the manual's procedure puts it.
 pub const PROFILE: &str = "/nix/var/nix/profiles/system";

@@ -10,11 +10,11 @@ use crate::source::{checkout, sources};
 
 /// Whether a message stops somebody, or says what did.
 fn stops(message: &Message) -> bool {
-    let reasons = ["src/intent/parse.rs", "src/keeplist.rs", "src/error.rs"];
+    let reasons = ["src/engine/intent/parse.rs", "src/engine/keeplist.rs", "src/error.rs"];
     match message.kind {
         Kind::Refusal | Kind::Stop | Kind::Blocker | Kind::Usage => true,
         Kind::Format => reasons.contains(&message.path.as_str()),
-        Kind::Other => message.path == "src/survey/journal.rs",
+        Kind::Other => message.path == "src/engine/survey/journal.rs",
         _ => false,
     }
 }

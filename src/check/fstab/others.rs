@@ -2,7 +2,7 @@
 
 use crate::check::Finding;
 use crate::machine::devices::{Target, is_fleeting};
-use crate::system::fstab::Entry;
+use crate::machine::fstab::Entry;
 
 /// A mount of the configuration besides those: is its device there?
 pub(super) fn judge(entry: &Entry, target: &Target) -> Option<Finding> {

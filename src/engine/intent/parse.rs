@@ -1,8 +1,8 @@
 //! Reading an intent back, trusting nothing in it.
 
 use super::{Direction, Flagged, Intent, MAGIC, Pin, VERSION, direction_word};
-use crate::engine::exchange::is_reserved;
 use crate::engine::names::OLD_ROOT;
+use crate::engine::names::is_reserved;
 use crate::engine::time::{Timestamp, is_dated};
 use crate::fs::name::{Name, RelPath};
 

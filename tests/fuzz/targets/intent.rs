@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nixos_lustrate::engine::exchange::is_reserved;
+use nixos_lustrate::engine::names::is_reserved;
 use nixos_lustrate::engine::intent::{Intent, parse};
 
 fn check(text: &[u8]) {
