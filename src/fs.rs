@@ -5,6 +5,7 @@
 pub mod disk;
 pub mod mounts;
 pub mod name;
+pub mod swaps;
 pub mod sys;
 pub mod tree;
 pub mod walk;

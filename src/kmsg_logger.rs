@@ -145,7 +145,7 @@ impl Log for Logger {
             Sink::Person => to_stderr(&person_line(level, &message)),
             #[cfg(feature = "full")]
             Sink::Terminal => {
-                to_stderr(&crate::term::console::folded(&person_line(level, &message), INDENT))
+                to_stderr(&crate::term::text::folded(&person_line(level, &message), INDENT))
             }
         };
     }

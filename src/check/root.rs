@@ -4,7 +4,7 @@ use nix::sys::statvfs::statvfs;
 
 use super::{Finding, Machine};
 use crate::error::OpError;
-use crate::fs::mounts::unescape;
+use crate::fs::swaps;
 use crate::machine::files::{Result, show};
 use crate::machine::hibernation;
 use crate::machine::mounts::Mount;
@@ -140,15 +140,9 @@ fn swap_files(machine: &Machine<'_>) -> Result<Vec<Finding>> {
         return Ok(Vec::new());
     }
     let table = machine.sources.proc().read("/swaps")?.unwrap_or_default();
-    let lines = table.split(|&b| b == b'\n').skip(1);
     let mut findings = Vec::new();
-    for line in lines {
-        let mut fields = line.split(u8::is_ascii_whitespace).filter(|f| !f.is_empty());
-        let (Some(path), Some(kind)) = (fields.next(), fields.next()) else { continue };
-        if kind != b"file" {
-            continue;
-        }
-        let path = String::from_utf8_lossy(&unescape(path)).into_owned();
+    for swap in swaps::parse(&table).filter(|swap| swap.file) {
+        let path = String::from_utf8_lossy(&swap.path).into_owned();
         let inside = path.trim_start_matches('/');
         let configured = machine.closure.as_ref().and_then(|c| c.fstab.as_ref());
         let configured = configured.is_some_and(|f| f.iter().any(|e| e.spec == path));

@@ -1,11 +1,9 @@
 //! A report as text, in 80 columns; colour only on a terminal.
 
-use std::fmt::Write;
-
 use super::{Colour, Finding, Level, Report};
 use crate::term::console::takes_escapes;
+use crate::term::text::{count, fold};
 
-const WIDTH: usize = 80;
 /// The longest level and a space.
 const INDENT: usize = 9;
 
@@ -18,10 +16,10 @@ pub(crate) fn colour() -> Colour {
 pub(super) fn text(report: &Report, colour: Colour) -> String {
     let mut text = String::new();
     let system = report.distribution.as_deref().unwrap_or("no os-release");
-    folded(&mut text, "root", INDENT, &format!("{} ({system})", report.root));
+    said(&mut text, "root", INDENT, &format!("{} ({system})", report.root));
     if let Some(closure) = &report.closure {
         let version = closure.version.as_deref().unwrap_or("version unknown");
-        folded(&mut text, "system", INDENT, &format!("{} ({version})", closure.top.display()));
+        said(&mut text, "system", INDENT, &format!("{} ({version})", closure.top.display()));
     }
     text.push('\n');
     for finding in &report.findings {
@@ -29,7 +27,7 @@ pub(super) fn text(report: &Report, colour: Colour) -> String {
     }
     text.push('\n');
     for line in last(report) {
-        folded(&mut text, "", 0, &line);
+        said(&mut text, "", 0, &line);
     }
     text
 }
@@ -39,7 +37,7 @@ fn one(text: &mut String, finding: &Finding, colour: Colour) {
     let unchecked = if finding.checked { "" } else { " unchecked" };
     let found = sentence(&finding.found);
     let word = finding.level.word();
-    folded(text, word, INDENT, &format!("{}{unchecked}: {found}", finding.id));
+    said(text, word, INDENT, &format!("{}{unchecked}: {found}", finding.id));
     if colour == Colour::Ansi {
         let code = match finding.level {
             Level::Ok => 32,
@@ -49,10 +47,10 @@ fn one(text: &mut String, finding: &Finding, colour: Colour) {
         text.replace_range(start..start + word.len(), &format!("\x1b[{code}m{word}\x1b[0m"));
     }
     if let Some(consequence) = &finding.consequence {
-        folded(text, "", INDENT, &sentence(consequence));
+        said(text, "", INDENT, &sentence(consequence));
     }
     for line in finding.mend.iter().flat_map(|mend| mend.lines()) {
-        folded(text, "", INDENT, line);
+        said(text, "", INDENT, line);
     }
 }
 
@@ -63,16 +61,16 @@ fn sentence(text: &str) -> String {
 
 /// The counts, and what to do next.
 fn last(report: &Report) -> Vec<String> {
-    let count = |level| report.count(level);
+    let [ok, warnings, blockers] =
+        [Level::Ok, Level::Warning, Level::Blocker].map(|level| report.count(level));
     let unchecked = report.findings.iter().filter(|f| !f.checked).count();
     let numbers = format!(
-        "{} ok, {}, {}{}.",
-        count(Level::Ok),
-        plural(count(Level::Warning), "warning"),
-        plural(count(Level::Blocker), "blocker"),
+        "{ok} ok, {}, {}{}.",
+        count(warnings, "warning", "warnings"),
+        count(blockers, "blocker", "blockers"),
         if unchecked == 0 { String::new() } else { format!(" ({unchecked} unchecked)") }
     );
-    let next = match (report.blocks(), count(Level::Warning)) {
+    let next = match (report.blocks(), warnings) {
         (true, _) => {
             "Mend what blocks, rebuild the system if its configuration changed, and check again."
         }
@@ -82,42 +80,18 @@ fn last(report: &Report) -> Vec<String> {
     vec![format!("{numbers} {next}")]
 }
 
-fn plural(count: usize, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
-}
-
-/// A word, then text that is broken at spaces and indented. A word that is
-/// longer than a line, such as a store path, has a line for itself.
-fn folded(text: &mut String, word: &str, indent: usize, rest: &str) {
-    let _ = write!(text, "{word:indent$}");
-    let mut used = indent;
-    // Leading spaces of a line of configuration stay.
+/// A word in its column, then text; leading spaces, as lines of a configuration
+/// have them, stay.
+fn said(text: &mut String, word: &str, indent: usize, rest: &str) {
     let body = rest.trim_start();
-    let lead = rest.len() - body.len();
-    let _ = write!(text, "{:lead$}", "");
-    used += lead;
-    let mut fresh = true;
-    for word in body.split(' ') {
-        let length = word.chars().count();
-        if !fresh && used + 1 + length > WIDTH {
-            let _ = write!(text, "\n{:1$}", "", indent + lead);
-            used = indent + lead;
-            fresh = true;
-        }
-        if !fresh {
-            text.push(' ');
-            used += 1;
-        }
-        text.push_str(word);
-        used += length;
-        fresh = false;
-    }
-    text.push('\n');
+    let indent = indent + rest.len() - body.len();
+    fold(text, &format!("{word:indent$}"), body, indent);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::term::text::WIDTH;
 
     fn report(findings: Vec<Finding>) -> Report {
         let root = "/".to_owned();

@@ -11,6 +11,7 @@ use crate::error::{OpError, Refusal};
 use crate::fs::disk::Dir;
 use crate::fs::mounts;
 use crate::fs::name::{RelPath, Shown};
+use crate::fs::swaps::{self, Swap};
 use crate::fs::sys;
 
 /// Whether this is an initrd (os-release(5), "initrd-release"); asked once.
@@ -56,8 +57,8 @@ pub fn environment(
     let path = path.as_slice();
     let mount = sys::stat(dir, None).map_err(|e| failed("look at", e))?.mount;
     let (mounts, swaps) = match view {
-        View::Mounted => (mounts::below(&mountinfo, path), swaps(path)),
-        View::Bare => (Vec::new(), swaps(path)),
+        View::Mounted => (mounts::below(&mountinfo, path), swaps_below(path)),
+        View::Bare => (Vec::new(), swaps_below(path)),
     };
     Ok(Environment {
         root: shown.to_owned(),
@@ -72,16 +73,12 @@ pub fn environment(
 }
 
 /// The swap files below the root; `/proc/swaps` is missing in kernels without swap.
-fn swaps(root: &[u8]) -> Vec<RelPath> {
+fn swaps_below(root: &[u8]) -> Vec<RelPath> {
     let root = root.strip_suffix(b"/").unwrap_or(root);
-    let swaps = sys::read_proc("/proc/swaps").unwrap_or_default();
-    let paths = swaps.split(|&b| b == b'\n').skip(1);
-    paths
-        .filter_map(|line| {
-            let path = mounts::unescape(line.split(|&b| b == b' ' || b == b'\t').next()?);
-            RelPath::parse(path.strip_prefix(root)?.strip_prefix(b"/")?).ok()
-        })
-        .collect()
+    let table = sys::read_proc("/proc/swaps").unwrap_or_default();
+    let inside =
+        |swap: Swap| RelPath::parse(swap.path.strip_prefix(root)?.strip_prefix(b"/")?).ok();
+    swaps::parse(&table).filter_map(inside).collect()
 }
 
 fn boot_id() -> String {

@@ -8,7 +8,7 @@ use crate::engine::intent::{Direction, Pin};
 use crate::engine::plan::{How, Kept, Plan};
 use crate::engine::state::{State, Status};
 use crate::fs::name::RelPath;
-use crate::term::text::{columns, count, folded, line, section};
+use crate::term::text::{columns, count, fold, line, section};
 
 /// The plan, for a person.
 #[must_use]
@@ -97,12 +97,14 @@ pub fn status(status: &Status) -> String {
             Direction::Revert => "revert",
         };
         text.push('\n');
-        folded(
+        fold(
             &mut text,
+            "  ",
             &format!(
                 "A {what} is half-way: {moved} of {all} entries of the old system are in \
                  /old-root.tmp."
             ),
+            4,
         );
     }
     section(&mut text, "Trouble", status.trouble.as_slice());
@@ -133,7 +135,7 @@ pub fn status(status: &Status) -> String {
         }
     };
     text.push('\n');
-    folded(&mut text, &next);
+    fold(&mut text, "  ", &next, 4);
     text
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use crate::error::OpError;
+use crate::fs::swaps;
 use crate::machine::devices::{Devices, Target};
 use crate::machine::files::{Result, failed};
 use crate::machine::fstab;
@@ -40,9 +41,10 @@ pub fn images(sources: &Sources) -> Result<Looked> {
             line.split_whitespace().filter_map(|w| w.strip_prefix("resume=")).map(str::to_owned),
         );
     }
-    let active = proc.text("/swaps")?.unwrap_or_default();
-    let active: Vec<&str> =
-        active.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    let active = proc.read("/swaps")?.unwrap_or_default();
+    let active: Vec<String> = swaps::parse(&active)
+        .map(|swap| String::from_utf8_lossy(&swap.path).into_owned())
+        .collect();
     let mut active_devices = Vec::new();
     for path in &active {
         active_devices.push(devices.resolve(path)?);
@@ -53,7 +55,7 @@ pub fn images(sources: &Sources) -> Result<Looked> {
         let path = match devices.resolve(&spec)? {
             Target::Device(_) if active_devices.contains(&devices.resolve(&spec)?) => continue,
             Target::Device(name) => sources.dev.join(name.replace('!', "/")),
-            Target::Other if spec.starts_with('/') && !active.contains(&spec.as_str()) => {
+            Target::Other if spec.starts_with('/') && !active.contains(&spec) => {
                 files.outside(&spec)
             }
             _ => continue,

@@ -57,10 +57,9 @@ pub(super) fn plan(facts: &Facts, plan: &Plan) -> String {
     {
         let system = last.system.as_deref().unwrap_or("the system in it");
         shown.push('\n');
-        text::folded(
-            &mut shown,
-            &format!("With /{OLD_ROOT} goes the way back: no revert can bring {system} again."),
-        );
+        let way =
+            format!("With /{OLD_ROOT} goes the way back: no revert can bring {system} again.");
+        text::fold(&mut shown, "  ", &way, 4);
     }
     shown
 }

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use std::fs;
 
 use nixos_lustrate::cli::grammar;
-use nixos_lustrate::term::console::folded;
 use nixos_lustrate::term::text::WIDTH;
+use nixos_lustrate::term::text::folded;
 
 use crate::extract::{Kind, Message, filled_in, messages};
 use crate::samples::{sample, unused};
