@@ -31,7 +31,7 @@ pub fn section(text: &mut String, title: &str, lines: &[String]) {
     if !lines.is_empty() {
         let _ = writeln!(text, "\n{title}:");
         for line in lines {
-            fold(text, "  ", line, 4);
+            fold(text, "  ", line.trim_end(), 4);
         }
     }
 }
@@ -53,7 +53,6 @@ pub fn fold(text: &mut String, before: &str, line: &str, indent: usize) {
         text.push_str(word);
         used += word.chars().count();
     }
-    text.truncate(text.trim_end_matches(' ').len());
     text.push('\n');
 }
 
@@ -95,7 +94,8 @@ mod tests {
 
     #[test]
     fn what_fits_stays_as_it_is() {
-        for text in ["", "one", "one\n\n two\n", &format!("{}\n", "x".repeat(80))] {
+        for text in ["", "one", "Go on? [y/N] ", "one\n\n two\n", &format!("{}\n", "x".repeat(80))]
+        {
             assert_eq!(folded(text, 2), text);
         }
         let path = "/x".repeat(60);

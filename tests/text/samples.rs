@@ -28,6 +28,7 @@ const SAMPLES: &[(&str, &[&str], &str)] = &[
     ("src/check/root", &["path"], "/swapfile"),
     ("src/check/root", &["inside"], "swapfile"),
     ("src/check/root", &["swap"], "/dev/sda3"),
+    ("src/check/show", &["ok"], "34"),
     ("src/check/show", &["word"], "warning"),
     ("src/check/show", &["found"], "512 MiB are free on the root"),
     ("src/check/storage", &["name"], "LVM"),
