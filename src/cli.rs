@@ -5,7 +5,6 @@ use std::ffi::OsString;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use clap_complete::Shell;
 
 use crate::check::{self, Form};
 use crate::error::Error;
@@ -13,8 +12,10 @@ use crate::options::Options;
 use crate::prepare;
 use crate::purge::Purge;
 
+mod completions;
 mod grammar;
 
+pub use completions::Shell;
 use grammar::Cli;
 
 /// What was asked for.
@@ -55,11 +56,7 @@ impl Request {
             Self::Check(options, form) => check::command(options, *form),
             Self::Prepare(options) => prepare::command(options),
             Self::Cancel(options) => prepare::cancel::command(options),
-            Self::Completions(shell) => {
-                let mut text = Vec::new();
-                clap_complete::generate(*shell, &mut grammar(), "nixos-lustrate", &mut text);
-                crate::app::print(&String::from_utf8_lossy(&text))
-            }
+            Self::Completions(shell) => crate::app::print(&completions::script(*shell, grammar())),
         }
     }
 }
