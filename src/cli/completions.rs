@@ -7,7 +7,7 @@
 
 use std::fmt::Write;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Arg, Command, ValueEnum, ValueHint};
 use clap_complete::Generator;
 
@@ -97,7 +97,8 @@ impl Values {
         let words = arg.get_possible_values();
         match arg.get_value_hint() {
             _ if !words.is_empty() => {
-                Self::Words(words.iter().map(|word| word.get_name()).collect::<Vec<_>>().join(" "))
+                let names: Vec<_> = words.iter().map(PossibleValue::get_name).collect();
+                Self::Words(names.join(" "))
             }
             ValueHint::DirPath => Self::Directories,
             ValueHint::AnyPath => Self::Files,

@@ -92,7 +92,8 @@ impl Installed {
             }
         }
         let home = &self.directory;
-        command.env("HOME", home).env("TERM", "xterm").env("LC_ALL", "C.UTF-8").current_dir("/");
+        command.env("HOME", home).env("TMPDIR", home).env("TERM", "xterm").env("LC_ALL", "C.UTF-8");
+        command.current_dir("/");
         let ended = run_limited(&mut command, LIMIT).expect(0);
         assert_eq!(ended.err(), "", "{:?}: {line}", self.shell);
         ended.out().lines().map(word).filter(|word| !word.is_empty()).collect()
