@@ -2,14 +2,22 @@
 //! build in `grammar`, and the line that calls each command.
 
 #[cfg(feature = "full")]
+mod completions;
+#[cfg(feature = "full")]
 mod grammar;
 #[cfg(feature = "full")]
 mod invocation;
 pub mod options;
+#[cfg(feature = "full")]
+mod request;
 
 #[cfg(feature = "full")]
-pub use invocation::{Invocation, Request, grammar, parse};
+pub use completions::Shell;
+#[cfg(feature = "full")]
+pub use invocation::{Invocation, grammar, parse};
 use options::{Command, Options};
+#[cfg(feature = "full")]
+pub use request::Request;
 
 use crate::engine::facts::Wishes;
 use crate::error::Error;

@@ -120,9 +120,6 @@ impl fmt::Display for Refusal {
 /// Why a command did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Not an error: a text that was asked for, such as the help.
-    #[error("{0}")]
-    Shown(String),
     /// The command line is wrong: exit status 2.
     #[error("{0}")]
     Usage(String),
@@ -166,7 +163,6 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> u8 {
         match self {
-            Self::Shown(_) => 0,
             Self::Stopped(_) | Self::PartWay { .. } | Self::Read(_) => 1,
             #[cfg(feature = "full")]
             Self::Halted(_) => 1,

@@ -10,7 +10,7 @@ use nixos_lustrate::kmsg_logger;
 fn carry_out() -> Result<(), Error> {
     let invocation = nixos_lustrate::cli::parse(std::env::args_os().skip(1))?;
     kmsg_logger::install(environment::in_initrd(), invocation.verbosity);
-    invocation.request.carry_out()
+    invocation.carry_out()
 }
 
 #[cfg(not(feature = "full"))]
@@ -34,10 +34,6 @@ fn complain(why: &str) {
 fn main() -> ExitCode {
     match carry_out() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Error::Shown(text)) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
         Err(Error::Usage(why)) => {
             complain(&why);
             ExitCode::from(2)

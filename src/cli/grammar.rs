@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
-use clap_complete::Shell;
+use clap::{Args, Parser, Subcommand, ValueHint};
 
 use crate::check::{self, DefaultKeep};
-use crate::cli::invocation::Request;
+use crate::cli::completions::Shell;
 use crate::cli::options::{Command, Options, keep};
+use crate::cli::request::Request;
 use crate::engine::exchange::Boot;
 use crate::error::Error;
 use crate::prepare;
@@ -40,13 +40,13 @@ pub(super) enum Sub {
     /// Say whether this machine can become NixOS; nothing is written
     Check {
         /// The root file system of the old distribution
-        #[arg(long, value_name = "DIR", default_value = "/")]
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "/")]
         root: PathBuf,
         /// The built system: a profile or a store path
-        #[arg(long, value_name = "PATH", default_value = crate::system::closure::PROFILE)]
+        #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, default_value = crate::system::closure::PROFILE)]
         system: PathBuf,
         /// Keep PATH too, besides the default keepers
-        #[arg(long = "keep", value_name = "PATH")]
+        #[arg(long = "keep", value_name = "PATH", value_hint = ValueHint::AnyPath)]
         keep: Vec<OsString>,
         /// Keep only what --keep names
         #[arg(long)]
@@ -60,7 +60,7 @@ pub(super) enum Sub {
     /// Undo prepare, until the reboot
     Cancel {
         /// The root file system of the old distribution
-        #[arg(long, value_name = "DIR", default_value = "/")]
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "/")]
         root: PathBuf,
         /// Do not ask
         #[arg(long)]
@@ -73,7 +73,7 @@ pub(super) enum Sub {
         #[command(flatten)]
         keep: Keep,
         /// The ID= in os-release that the guard accepts
-        #[arg(long, value_name = "ID", default_value = "nixos")]
+        #[arg(long, value_name = "ID", value_hint = ValueHint::Other, default_value = "nixos")]
         system_id: String,
         /// Do not ask to whom a root without a marker belongs
         #[arg(long)]
@@ -113,10 +113,10 @@ pub(super) enum Sub {
         #[command(flatten)]
         root: Root,
         /// The newest N stay
-        #[arg(long, value_name = "N", default_value = "0", hide_default_value = true)]
+        #[arg(long, value_name = "N", value_hint = ValueHint::Other, default_value = "0", hide_default_value = true)]
         keep: usize,
         /// Only those whose lustration is longer ago: 30d, 12h, 2w
-        #[arg(long, value_name = "AGE", value_parser = Age::parse)]
+        #[arg(long, value_name = "AGE", value_hint = ValueHint::Other, value_parser = Age::parse)]
         older_than: Option<Age>,
         /// Do not ask
         #[arg(short, long, conflicts_with = "dry_run")]
@@ -139,13 +139,13 @@ pub(super) enum Sub {
 #[allow(clippy::struct_excessive_bools)] // each is an option of its own
 pub(super) struct Prepare {
     /// The root file system of the old distribution
-    #[arg(long, value_name = "DIR", default_value = "/")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "/")]
     root: PathBuf,
     /// The built system: a profile or a store path
-    #[arg(long, value_name = "PATH", default_value = crate::system::closure::PROFILE)]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, default_value = crate::system::closure::PROFILE)]
     system: PathBuf,
     /// Keep PATH too, which may have wildcards, besides the default keepers
-    #[arg(long = "keep", value_name = "PATH")]
+    #[arg(long = "keep", value_name = "PATH", value_hint = ValueHint::AnyPath)]
     keep: Vec<OsString>,
     /// Keep only what --keep names
     #[arg(long)]
@@ -170,14 +170,14 @@ pub(super) struct Prepare {
 #[derive(Debug, Args)]
 pub(super) struct Root {
     /// The root file system [default: /sysroot in an initrd, / elsewhere]
-    #[arg(long = "root", value_name = "DIR")]
+    #[arg(long = "root", value_name = "DIR", value_hint = ValueHint::DirPath)]
     path: Option<OsString>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Keep {
     /// Keep PATH too, as if the marker listed it
-    #[arg(long = "keep", value_name = "PATH")]
+    #[arg(long = "keep", value_name = "PATH", value_hint = ValueHint::AnyPath)]
     paths: Vec<OsString>,
     /// Without a marker too; only --keep is kept
     #[arg(long)]

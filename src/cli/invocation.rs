@@ -5,16 +5,13 @@ use std::ffi::OsString;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use clap_complete::Shell;
 
-use crate::check;
-use crate::cli::options::Options;
+use super::completions;
+use super::grammar::Cli;
+use super::request::Request;
 use crate::error::Error;
-use crate::prepare;
-use crate::purge::Purge;
-use crate::term::{self, Form};
-
-use crate::cli::grammar::Cli;
+use crate::term::print;
+use crate::{check, prepare};
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,40 +22,20 @@ pub struct Invocation {
     pub request: Request,
 }
 
-/// A command with its options.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
-    /// One that the small build has too.
-    Engine(Options),
-    /// `purge`.
-    Purge(Purge),
-    /// `check`.
-    Check(Box<check::Options>, Form),
-    /// `prepare`.
-    Prepare(Box<prepare::Options>),
-    /// `cancel`.
-    Cancel(prepare::cancel::Options),
-    /// `completions`.
-    Completions(Shell),
-}
-
-impl Request {
+impl Invocation {
     /// Does it.
     ///
     /// # Errors
     /// Why it did not do what it was asked.
     pub fn carry_out(&self) -> Result<(), Error> {
-        match self {
-            Self::Engine(options) => super::engine(options),
-            Self::Purge(purge) => purge.carry_out(),
-            Self::Check(options, form) => check::command(options, *form),
-            Self::Prepare(options) => prepare::command(options),
-            Self::Cancel(options) => prepare::cancel::command(options),
-            Self::Completions(shell) => {
-                let mut text = Vec::new();
-                clap_complete::generate(*shell, &mut grammar(), "nixos-lustrate", &mut text);
-                term::print(&String::from_utf8_lossy(&text))
-            }
+        match &self.request {
+            Request::Engine(options) => super::engine(options),
+            Request::Purge(purge) => purge.carry_out(),
+            Request::Check(options, form) => check::command(options, *form),
+            Request::Prepare(options) => prepare::command(options),
+            Request::Cancel(options) => prepare::cancel::command(options),
+            Request::Completions(shell) => print(&completions::script(*shell, grammar())),
+            Request::Show(text) => print(text),
         }
     }
 }
@@ -66,17 +43,24 @@ impl Request {
 /// Parses the arguments behind the program's name.
 ///
 /// # Errors
-/// [`Error::Usage`]; and [`Error::Shown`] for help and version.
+/// [`Error::Usage`].
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Error> {
     let name = OsString::from("nixos-lustrate");
     let parsed = Cli::try_parse_from(std::iter::once(name).chain(arguments));
-    let cli = parsed.map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Error::Shown(error.to_string()),
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Error::Usage("no command given".to_owned())
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                    Ok(Invocation { verbosity: 0, request: Request::Show(error.to_string()) })
+                }
+                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                    Err(Error::Usage("no command given".to_owned()))
+                }
+                _ => Err(Error::Usage(what_is_wrong(&error.to_string()))),
+            };
         }
-        _ => Error::Usage(what_is_wrong(&error.to_string())),
-    })?;
+    };
     let verbosity = i16::from(cli.verbose) - i16::from(cli.quiet);
     let verbosity = i8::try_from(verbosity.clamp(-2, 2)).unwrap_or(0);
     Ok(Invocation { verbosity, request: cli.command.request(verbosity)? })

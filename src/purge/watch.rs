@@ -54,8 +54,12 @@ impl Watch {
     }
 
     fn tell(&mut self) {
-        let text = format!("{}: {} entries removed", self.what, self.here);
-        let text: String = text.chars().take(WIDTH).collect();
+        let mut text = format!("{}: {} entries removed", self.what, self.here);
+        // Of a long path, the end: the number is behind it.
+        let over = text.chars().count().saturating_sub(WIDTH);
+        if over > 0 {
+            text = "...".chars().chain(text.chars().skip(over + 3)).collect();
+        }
         // A line that cannot be shown is not missed.
         let _ = write!(stderr(), "\r{text:<WIDTH$}");
         self.told = Instant::now();

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nixos_lustrate::check::{self, Finding, Level, Options, Report};
 
 use crate::common::system::{BOOT_UUID, ROOT_UUID, System};
+use crate::common::text::says;
 
 /// The mounts of the machine as it is made.
 pub(crate) const ROOT: &str = "21 1 254:1 / / rw,relatime - ext4 /dev/vda1 rw";
@@ -160,7 +161,7 @@ impl Machine {
 
     /// Panics unless the check's worst finding has this level and says these.
     #[track_caller]
-    pub(crate) fn expect(&self, id: &str, level: Level, says: &[&str]) -> Finding {
+    pub(crate) fn expect(&self, id: &str, level: Level, parts: &[&str]) -> Finding {
         let report = self.report();
         let text = report.to_text(check::Colour::None);
         let found = report.find(id).unwrap_or_else(|| panic!("no finding {id}:\n{text}"));
@@ -168,8 +169,8 @@ impl Machine {
         assert!(found.checked, "{found:#?}");
         let all = [Some(&found.found), found.consequence.as_ref(), found.mend.as_ref()];
         let all = all.into_iter().flatten().cloned().collect::<Vec<_>>().join(". ");
-        for part in says {
-            assert!(all.contains(part), "no {part:?} in: {all}");
+        for part in parts {
+            assert!(says(&all, part), "no {part:?} in: {all}");
         }
         found.clone()
     }
@@ -181,11 +182,11 @@ impl Machine {
 
     /// Panics unless the check says that it could not examine it.
     #[track_caller]
-    pub(crate) fn unchecked(&self, id: &str, says: &str) {
+    pub(crate) fn unchecked(&self, id: &str, part: &str) {
         let report = self.report();
         let found = report.findings.iter().find(|f| f.id == id && !f.checked);
         let found = found.unwrap_or_else(|| panic!("{id} is checked: {report:#?}"));
         assert_eq!(found.level, Level::Warning);
-        assert!(found.found.contains(says), "no {says:?} in {found:#?}");
+        assert!(says(&found.found, part), "no {part:?} in {found:#?}");
     }
 }

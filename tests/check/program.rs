@@ -12,6 +12,7 @@ use crate::common::nobody::{HERE, as_nobody};
 use crate::common::population::assert_untouched;
 use crate::common::skip::Skipped;
 use crate::common::system::System;
+use crate::common::text::{says, unfolded};
 use crate::common::{or_skip, require_root, strace};
 
 fn keys(value: &Value) -> Vec<&str> {
@@ -44,9 +45,9 @@ fn a_system_that_real_nix_built_is_examined() {
     let (_image, mounted, top) = or_skip!(built(&System::new()));
     let ended = command::on("check", mounted.path());
     let out = ended.out();
-    assert!(out.contains(top.to_str().expect("UTF-8")), "{out}");
+    assert!(says(&out, top.to_str().expect("UTF-8")), "{out}");
     for line in ["ok       profile-complete: ", "ok       initrd-lustrates: nixos-lustrate 0.1.0"] {
-        assert!(out.contains(line), "no {line:?} in\n{out}");
+        assert!(says(&out, line), "no {line:?} in\n{out}");
     }
     let json = lustrate(command::arguments("check", mounted.path(), &["--json"]));
     let document: Value = serde_json::from_str(&json.out()).expect("JSON");
@@ -94,7 +95,7 @@ fn the_database_tells_what_belongs_to_a_closure() {
     let (level, text) = finding(root, "closure", &[]);
     assert_eq!(level, "ok", "{text}");
     // The system, its parts, and the busybox that built it is not among them.
-    assert!(text.contains("all 6 paths of it are in the store"), "{text}");
+    assert!(says(&text, "all 6 paths of it are in the store"), "{text}");
     let store = std::fs::read_dir(root.join("nix/store")).expect("the store");
     let names: Vec<_> = store.map(|entry| entry.expect("an entry").path()).collect();
     let part = names
@@ -103,7 +104,7 @@ fn the_database_tells_what_belongs_to_a_closure() {
         .expect("a part");
     std::fs::remove_file(part).expect("removed");
     let (level, text) = finding(root, "closure", &[]);
-    assert!(level == "blocker" && text.contains("1 of its 6 paths are missing"), "{text}");
+    assert!(level == "blocker" && says(&text, "1 of its 6 paths are missing"), "{text}");
     // One that Nix knows nothing of.
     let copied = Path::new("nix/store/0000000000000000000000000000000a-nixos-system-copied");
     let mut copy = Command::new("cp");
@@ -112,7 +113,7 @@ fn the_database_tells_what_belongs_to_a_closure() {
     assert!(done.success());
     let asked = Path::new("/").join(copied);
     let (level, text) = finding(root, "closure", &["--system", asked.to_str().expect("UTF-8")]);
-    assert!(level == "blocker" && text.contains("is not valid in Nix's database"), "{text}");
+    assert!(level == "blocker" && says(&text, "is not valid in Nix's database"), "{text}");
 }
 
 #[test]
@@ -122,8 +123,8 @@ fn without_a_profile_the_program_says_how_to_build_one() {
     let mounted = or_skip!(image.mount());
     let ended = command::on("check", mounted.path()).expect(3);
     let out = ended.out();
-    assert!(out.contains("blocker  profile: ") && out.contains("nix-env -p"), "{out}");
-    assert!(out.lines().last().is_some_and(|line| line.ends_with("check again.")), "{out}");
+    assert!(says(&out, "blocker  profile: ") && says(&out, "nix-env -p"), "{out}");
+    assert!(unfolded(&out).ends_with("check again."), "{out}");
     ended.says(&["not ready", "Nothing was touched"]);
 }
 
@@ -194,7 +195,7 @@ fn a_kernel_without_newer_calls_is_no_obstacle() {
     program.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=open_tree"]);
     program.args(["-e", "inject=open_tree:error=ENOSYS", "--"]).arg(binary()).arg("check");
     let out = run_limited(&mut program, LIMIT).out();
-    assert!(out.contains("warning  plan unchecked: ") && out.contains("rescue system"), "{out}");
+    assert!(says(&out, "warning  plan unchecked: ") && says(&out, "rescue system"), "{out}");
 }
 
 #[test]
@@ -204,10 +205,10 @@ fn without_root_it_says_what_it_could_not_see() {
     assert!([0, 3].contains(&ended.code), "{}", ended.err());
     let out = ended.out();
     assert!(
-        out.contains("warning  plan unchecked: what is below the mounts cannot be seen"),
+        says(&out, "warning  plan unchecked: what is below the mounts cannot be seen"),
         "{out}"
     );
-    assert!(out.contains("Run it as root: sudo nixos-lustrate check"), "{out}");
+    assert!(says(&out, "Run it as root: sudo nixos-lustrate check"), "{out}");
     let (_image, mounted, _) = or_skip!(built(&System::new()));
     std::fs::create_dir_all(mounted.path().join("root/.ssh")).expect("a directory");
     std::fs::write(mounted.path().join("root/.ssh/authorized_keys"), "ssh-ed25519 A\n")
@@ -219,9 +220,9 @@ fn without_root_it_says_what_it_could_not_see() {
     let ended = or_skip!(as_nobody(mounted.path(), &["check", "--root", HERE]));
     let out = ended.out();
     for id in ["keepers", "closure"] {
-        assert!(out.contains(&format!("warning  {id} unchecked: Failed to")), "{id}:\n{out}");
+        assert!(says(&out, &format!("warning  {id} unchecked: Failed to")), "{id}:\n{out}");
     }
-    assert!(out.contains("ok       initrd-lustrates"), "{out}");
+    assert!(says(&out, "ok       initrd-lustrates"), "{out}");
 }
 
 #[test]

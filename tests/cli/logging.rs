@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use crate::common::command::{LIMIT, on, program, run_limited};
 use crate::common::image::Fs;
 use crate::common::initrd::{Initrd, InitrdEnded};
+use crate::common::text::says;
 use crate::common::{or_skip, require_root, strace};
 use crate::{changed, with};
 
@@ -153,7 +154,7 @@ fn quiet_and_verbose_say_less_and_more() {
         with("run", mounted.path(), options).expect(0).err()
     };
     let (normal, verbose) = (said(&[]), said(&["-v"]));
-    assert!(!normal.contains("Moves to /old-root:") && verbose.contains("Moves to /old-root:"));
+    assert!(!says(&normal, "Moves to /old-root:") && says(&verbose, "Moves to /old-root:"));
     let quiet = said(&["-q"]);
     assert_eq!(quiet, "warning: 'var/missing' is in the keep-list but not there\n");
     assert_eq!(said(&["-qq"]), "");

@@ -9,6 +9,8 @@ mod common;
 mod again;
 mod circumstances;
 mod cmdline;
+#[cfg(feature = "full")]
+mod completions;
 mod cost;
 mod guard;
 #[cfg(feature = "full")]

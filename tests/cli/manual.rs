@@ -1,12 +1,9 @@
-//! The manual page and the completions against the command line: nothing is
-//! missing in them, and they name nothing that does not exist.
+//! The manual page against the command line: nothing is missing in it, and it
+//! names nothing that does not exist.
 
 use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
 
 use nixos_lustrate::cli::grammar;
-
-use crate::common::command::lustrate;
 
 const PAGE: &str = include_str!("../../src/man/nixos-lustrate.8");
 
@@ -57,24 +54,4 @@ fn the_manual_has_each_command_in_both_places() {
         assert!(synopsis.contains(&line), "{name} is not in the synopsis");
         assert!(rest.contains(&format!(".It Cm {name}\n")), "{name} is not described");
     }
-}
-
-#[test]
-fn completions_know_each_command() {
-    for shell in ["bash", "zsh", "fish"] {
-        let script = lustrate(["completions", shell]).expect(0).out();
-        for sub in grammar().get_subcommands() {
-            assert!(script.contains(sub.get_name()), "{shell}: no {}", sub.get_name());
-        }
-        assert!(script.contains("despite") && script.contains("older-than"), "{shell}");
-    }
-}
-
-#[test]
-fn bash_reads_its_completions() {
-    let script = lustrate(["completions", "bash"]).expect(0).out();
-    let mut bash = Command::new("bash").arg("-n").stdin(Stdio::piped()).spawn().expect("bash");
-    std::io::Write::write_all(&mut bash.stdin.take().expect("a pipe"), script.as_bytes())
-        .expect("bash reads");
-    assert!(bash.wait().expect("bash").success());
 }

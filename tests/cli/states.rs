@@ -6,6 +6,7 @@ use crate::common::command::{arguments, on};
 use crate::common::image::{Fs, Image, Mounted};
 use crate::common::skip::Skipped;
 use crate::common::strace::{self, Call, Fault};
+use crate::common::text::{says, unfolded};
 use crate::common::trees::{self, Root};
 use crate::common::{or_skip, require_root};
 use crate::{changed, unmarked};
@@ -149,11 +150,6 @@ pub(crate) const STATES: &[State] = &[
     },
 ];
 
-/// A text as one line, since status folds it at 80 columns.
-fn unfolded(text: &str) -> String {
-    text.replace("\n    ", " ")
-}
-
 #[test]
 fn status_tells_every_state() {
     require_root!();
@@ -162,11 +158,12 @@ fn status_tells_every_state() {
         let (_image, mounted) = or_skip!((state.make)());
         let root = mounted.path().to_str().expect("UTF-8");
         let status = on("status", mounted.path()).expect(0);
-        let text = unfolded(&status.out());
-        assert!(text.starts_with(&format!("{root}: {}\n", state.word)), "{}: {text}", state.word);
+        let text = status.out();
+        let first = format!("{root}: {} What is where: ", state.word);
+        assert!(unfolded(&text).starts_with(&first), "{}: {text}", state.word);
         for want in state.texts {
             let want = want.replace('@', root);
-            assert!(text.contains(&want), "{}: no {want:?} in\n{text}", state.word);
+            assert!(says(&text, &want), "{}: no {want:?} in\n{text}", state.word);
         }
         assert_eq!(status.err(), "");
     }
@@ -180,10 +177,11 @@ fn what_status_advises_works() {
     {
         for verb in ["run", "revert"] {
             let (_image, mounted) = or_skip!((state.make)());
-            if on("status", mounted.path()).out().contains(&format!("nixos-lustrate {verb}")) {
+            if says(&on("status", mounted.path()).out(), &format!("nixos-lustrate {verb}")) {
                 on(verb, mounted.path()).expect(0);
                 let status = on("status", mounted.path()).expect(0).out();
-                let settled = status.contains(": done\n") || status.contains(": reverted\n");
+                let is = |word: &str| says(&status, &format!(": {word} What is where: "));
+                let settled = is("done") || is("reverted");
                 assert!(settled, "{} {verb}: {status}", state.word);
             }
         }
@@ -197,8 +195,9 @@ fn status_of_what_cannot_be_followed_says_why() {
     let (_image, mounted) = or_skip!(interrupted("run"));
     let root = Root { path: mounted.path(), fs: Fs::Tmpfs };
     root.file("old-root.tmp/.lustrate/intent", "nixos-lustrate-intent 2\n");
-    let status = unfolded(&on("status", mounted.path()).expect(0).out());
-    assert!(status.contains("\nTrouble:\n"), "{status}");
-    assert!(status.contains("/old-root.tmp/.lustrate/intent cannot be followed: "), "{status}");
+    let status = on("status", mounted.path()).expect(0).out();
+    let intent = mounted.path().join("old-root.tmp/.lustrate/intent");
+    let trouble = format!("Trouble: {} cannot be followed: ", intent.display());
+    assert!(says(&status, &trouble), "{status}");
     on("run", mounted.path()).expect(3).says(&["cannot be followed"]);
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::sys;
+use super::{sys, text};
 
 /// Longer than any run on a small tree, even under strace.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -53,12 +53,12 @@ impl Ended {
         self
     }
 
-    /// Panics unless stderr has each of the texts.
+    /// Panics unless stderr has each of the parts.
     #[track_caller]
-    pub fn says(self, texts: &[&str]) -> Self {
+    pub fn says(self, parts: &[&str]) -> Self {
         let err = self.err();
-        for text in texts {
-            assert!(err.contains(text), "no {text:?} in stderr:\n{err}");
+        for part in parts {
+            assert!(text::says(&err, part), "no {part:?} in stderr:\n{err}");
         }
         self
     }

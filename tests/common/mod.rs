@@ -31,6 +31,7 @@ pub mod skip;
 pub mod strace;
 pub mod sys;
 pub mod system;
+pub mod text;
 pub mod trees;
 pub mod walk;
 

@@ -12,6 +12,7 @@ use crate::common::image::{Fs, Image, Mounted};
 use crate::common::manifest::Manifest;
 use crate::common::population::{assert_nothing_lost, assert_protected};
 use crate::common::strace::{self, Call, Fault};
+use crate::common::text::says;
 use crate::errnos;
 use crate::failures::Failures;
 use crate::kill;
@@ -121,7 +122,7 @@ impl Lab<'_> {
 
     fn judge(&self, call: &Call, fault: Fault, ended: &Ended, now: &Manifest, root: &Path) {
         let said = ended.err();
-        assert!(!said.contains("panicked"), "{said}");
+        assert!(!says(&said, "panicked"), "{said}");
         let errno = match fault {
             Fault::Fail(errno) | Fault::FailForGood(errno) => errno,
             Fault::Kill => unreachable!("no failure"),
@@ -131,7 +132,7 @@ impl Lab<'_> {
         match ended.code {
             // Said, and in the record: "the attribute user.origin could not be set".
             0 if call.name == "fsetxattr" => {
-                assert!(said.contains("the attribute user.origin could not be set"), "{said}");
+                assert!(says(&said, "the attribute user.origin could not be set"), "{said}");
                 self.scene.assert_done_but_for(now, root, "user.origin");
             }
             0 => self.scene.assert_done(now, root),
@@ -145,9 +146,9 @@ impl Lab<'_> {
             3 => assert!(*now == self.scene.before, "refused, and something was touched: {said}"),
             code => panic!("exit status {code}: {said}"),
         }
-        let names = said.contains("Failed to ") && said.contains("'/");
+        let names = says(&said, "Failed to ") && says(&said, "'/");
         let mute = call.name == "write" && (call.line.starts_with("write(2") || for_good(fault));
-        let locked = call.name == "flock" && said.contains("another nixos-lustrate is at work");
+        let locked = call.name == "flock" && says(&said, "another nixos-lustrate is at work");
         let told = ended.code == 0 || names || mute || locked;
         assert!(told, "neither the operation nor the path is named: {said}");
     }

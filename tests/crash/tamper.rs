@@ -14,6 +14,7 @@ use crate::common::manifest::Manifest;
 use crate::common::population::assert_protected;
 use crate::common::skip::Skipped;
 use crate::common::strace::{self, Call, Fault};
+use crate::common::text::says;
 use crate::common::trees::Root;
 use crate::failures::Failures;
 use crate::scene::{Verb, open, sync, what_nixos_writes};
@@ -160,7 +161,7 @@ impl View {
     fn judge(&self, after: &Self, ended: &Ended) {
         let said = ended.err();
         assert!(matches!(ended.code, 0 | 1 | 3), "exit status {}: {said}", ended.code);
-        assert!(!said.contains("panicked"), "{said}");
+        assert!(!says(&said, "panicked"), "{said}");
         for (before, after) in [(&self.near, &after.near), (&self.far, &after.far)] {
             assert_none("a canary was touched", &before.diff(after, &Excuse::none()));
         }

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::common::command::{LIMIT, arguments, binary, run_limited};
 use crate::common::compare::Excuse;
+use crate::common::text::says;
 use crate::common::{or_skip, require_root, strace};
 use crate::machine::{Boot, GRUB, Machine, assert_same};
 
@@ -73,7 +74,7 @@ fn ctrl_c_while_boot_is_copied_stops_where_it_can_go_on_or_back() {
         "nixos-lustrate prepare --root",
         "nixos-lustrate cancel --root",
     ] {
-        assert!(said.contains(text), "no {text:?} in {said}");
+        assert!(says(&said, text), "no {text:?} in {said}");
     }
     assert!(!machine.read("boot/grub/grub.cfg").contains("init="));
     machine.prepare(&[]).expect(0);
@@ -106,14 +107,14 @@ fn a_person_is_asked_once_and_may_say_no() {
     let Some(said) = at_a_terminal(&machine.arguments(&[]), "n") else {
         return crate::common::skip::say(&crate::common::skip::Skipped::new("no script(1) here"));
     };
-    assert!(said.contains("Prepare this machine for NixOS? [y/N]"), "{said}");
-    assert!(said.contains("it was not confirmed") && said.contains("status 3"), "{said}");
+    assert!(says(&said, "Prepare this machine for NixOS? [y/N]"), "{said}");
+    assert!(says(&said, "it was not confirmed") && says(&said, "status 3"), "{said}");
     assert_same(&before, &machine.manifest(), &Excuse::none());
     let said = at_a_terminal(&machine.arguments(&[]), "y").expect("script(1)");
-    assert!(said.contains("status 0") && said.matches("[y/N]").count() == 1, "{said}");
+    assert!(says(&said, "status 0") && said.matches("[y/N]").count() == 1, "{said}");
     assert!(machine.exists("etc/NIXOS_LUSTRATE"));
     let words = arguments("cancel", machine.path(), &[]);
     let said = at_a_terminal(&words, "y").expect("script(1)");
-    assert!(said.contains("Undo this? [y/N]") && said.contains("status 0"), "{said}");
+    assert!(says(&said, "Undo this? [y/N]") && says(&said, "status 0"), "{said}");
     assert_same(&before, &machine.manifest(), &Excuse::none());
 }

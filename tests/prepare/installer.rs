@@ -1,6 +1,7 @@
 //! A boot loader's installer that does not do what it says.
 
 use crate::common::compare::Excuse;
+use crate::common::text::says;
 use crate::common::{or_skip, require_root};
 use crate::machine::{Boot, Installer, Machine, assert_same};
 
@@ -8,21 +9,21 @@ const STATE: &[u8] = b"nix/var/nixos-lustrate";
 
 /// Everything is as it was, and the message says why.
 #[track_caller]
-fn put_back(boot: Boot, installer: Installer, says: &[&str]) {
+fn put_back(boot: Boot, installer: Installer, parts: &[&str]) {
     let machine = match Machine::new(boot, installer) {
         Ok(machine) => machine,
         Err(skipped) => return crate::common::skip::say(&skipped),
     };
     let before = machine.manifest();
-    let ended = machine.prepare(&[]).expect(1).says(says).says(&["Everything was put back"]);
-    assert!(ended.out().contains("A system boots again."), "{}", ended.out());
+    let ended = machine.prepare(&[]).expect(1).says(parts).says(&["Everything was put back"]);
+    assert!(says(&ended.out(), "A system boots again."), "{}", ended.out());
     assert!(machine.read("nix/var/nixos-lustrate/boot-loader.log").contains("a warning"));
     assert_same(&before, &machine.manifest(), &Excuse::none().below(STATE));
     assert!(!machine.exists("nix/var/nixos-lustrate/state.json"));
     // There is nothing left to cancel, and it can be tried again.
     let said = machine.cancel().expect(0).out();
-    assert!(said.contains("Nothing to cancel"), "{said}");
-    machine.prepare(&[]).expect(1).says(says);
+    assert!(says(&said, "Nothing to cancel"), "{said}");
+    machine.prepare(&[]).expect(1).says(parts);
     assert_same(&before, &machine.manifest(), &Excuse::none().below(STATE));
 }
 
@@ -137,7 +138,7 @@ fn ctrl_c_waits_for_it_to_end() {
     let ended = child.wait_with_output().expect("an end");
     let said = String::from_utf8_lossy(&ended.stdout).into_owned();
     assert_eq!(ended.status.code(), Some(0), "{said}");
-    assert!(said.contains("Interrupted: waiting"), "{said}");
+    assert!(says(&said, "Interrupted: waiting"), "{said}");
     assert!(machine.read("boot/grub/grub.cfg").contains("init="));
     machine.cancel().expect(0);
     assert_same(&before, &machine.manifest(), &Excuse::none());

@@ -5,14 +5,15 @@ use std::fs;
 use crate::common::command::lustrate;
 use crate::common::compare::Excuse;
 use crate::common::nobody::{HERE, as_nobody};
+use crate::common::text::says;
 use crate::common::{or_skip, require_root};
 use crate::machine::{Boot, GRUB, Machine, assert_same};
 
 /// Nothing is touched, and each text is said.
 #[track_caller]
-fn refused(machine: &Machine, more: &[&str], says: &[&str]) {
+fn refused(machine: &Machine, more: &[&str], parts: &[&str]) {
     let before = machine.manifest();
-    machine.prepare(more).expect(3).says(says);
+    machine.prepare(more).expect(3).says(parts);
     assert_same(&before, &machine.manifest(), &Excuse::none());
 }
 
@@ -34,7 +35,7 @@ fn a_dry_run_names_every_step_and_writes_nothing() {
         "Moves to /old-root:",
         "nothing was written",
     ] {
-        assert!(said.contains(step), "no {step:?} in {said}");
+        assert!(says(&said, step), "no {step:?} in {said}");
     }
     let after = machine.manifest();
     assert_same(&before, &after, &Excuse::none());

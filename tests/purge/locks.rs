@@ -2,6 +2,7 @@
 
 use crate::common::image::{Fs, Image};
 use crate::common::manifest::{APPEND, IMMUTABLE, Manifest};
+use crate::common::text::says;
 use crate::common::trees::Root;
 use crate::common::{or_skip, require_root, sys};
 use crate::scene::{assert_only_gone, lustrated, old_roots, purge};
@@ -51,7 +52,7 @@ fn an_immutable_old_root_stays_and_says_so() {
     let root = mounted.path();
     let before = Manifest::of(root);
     let dry = purge(root, &["--dry-run"]).expect(0);
-    assert!(dry.out().contains("immutable or append-only; to let it go: chattr -ia"));
+    assert!(says(&dry.out(), "immutable or append-only; to let it go: chattr -ia"));
     purge(root, &["--yes"]).expect(0).says(&["there is nothing to purge; 1 old root stays"]);
     assert_only_gone(&before, &Manifest::of(root), &[]);
 }

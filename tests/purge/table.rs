@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::common::command::on;
 use crate::common::image::Fs;
 use crate::common::manifest::Manifest;
+use crate::common::text::says;
 use crate::common::trees::{self, Case, Root};
 use crate::common::{require_root, skip};
 use crate::scene::{Canary, assert_only_gone, old_roots, purge};
@@ -43,7 +44,7 @@ fn lustrate_and_purge(case: &Case, root: &Path, fs: Fs) {
     let ended = purge(root, &["--yes"]).expect(0);
     for name in &gone {
         let said = format!("Removed {}/{name}: ", root.display());
-        assert!(ended.err().contains(&said), "{}: {}", case.name, ended.err());
+        assert!(says(&ended.err(), &said), "{}: {}", case.name, ended.err());
     }
     assert_only_gone(&before, &Manifest::of(root), &gone);
     canary.assert_alive();

@@ -26,6 +26,9 @@ const NOT_SHOWN: &[(&str, &str)] = &[
     ("⟨stat.uid⟩ ⟨stat.gid⟩ ⟨stat.mode⟩ ⟨shared⟩ ⟨rest⟩", "a line of the record of owners"),
 ];
 
+/// What shells read.
+const SCRIPTS: &str = "src/cli/completions.rs";
+
 /// Words of those who write the program, which nobody else needs to know: what a
 /// user reads says `old system`, `being moved`, `half-way`.
 const JARGON: &[&str] = &[
@@ -184,6 +187,7 @@ fn initrd() -> String {
 fn all() -> Vec<Message> {
     let mut all = messages(&sources());
     let hidden = |text: &str| NOT_SHOWN.iter().any(|(hidden, _)| *hidden == text);
+    all.retain(|message| message.path != SCRIPTS);
     all.retain(|message| !message.parts.iter().flatten().all(|text| hidden(text)));
     all
 }

@@ -11,6 +11,7 @@ use crate::common::population::{
     Lustrated, assert_lustrated, assert_nothing_lost, assert_protected, rejoined,
 };
 use crate::common::skip::Skipped;
+use crate::common::text::says;
 
 /// One row of the table. Begin with [`Case::TYPICAL`].
 #[derive(Debug)]
@@ -141,7 +142,7 @@ impl Outcome {
     /// Panics unless each warning that is due is in `text`.
     #[track_caller]
     pub fn assert_warnings(&self, text: &str) {
-        let missing = self.warnings.iter().filter(|w| !text.contains(**w));
+        let missing = self.warnings.iter().filter(|w| !says(text, w));
         let missing = missing.map(|w| show(w.as_bytes())).collect::<Vec<_>>();
         assert_none(&format!("warnings are missing in\n{text}\n"), &missing);
     }

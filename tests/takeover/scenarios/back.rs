@@ -6,6 +6,7 @@ use super::story::KEPT;
 use crate::common::compare::{Excuse, assert_none};
 use crate::common::isolation;
 use crate::common::manifest::Manifest;
+use crate::common::text::says;
 use crate::computer::{At, Computer};
 use crate::debian::{self, Variant};
 use crate::golden::{assert_debian_is_well, lustrated, prepared};
@@ -33,7 +34,7 @@ fn a_revert_from_a_rescue_initrd_and_the_guard() {
     let session = computer.boot(At::Stopped);
     let guard = session.cut_power();
     for text in ["Debian GNU/Linux", "lustrate=off"] {
-        assert!(guard.contains(text), "no {text:?} on the console\n{guard}");
+        assert!(says(&guard, text), "no {text:?} on the console\n{guard}");
     }
     assert_none("the guard", &reverted.diff(&computer.manifest(), &Excuse::none()));
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::common::compare::{Excuse, assert_none};
 use crate::common::isolation;
+use crate::common::text::says;
 use crate::computer::{At, Computer};
 use crate::debian::{BOOT_UUID, Variant};
 use crate::golden::{assert_debian_is_well, put};
@@ -133,9 +134,8 @@ fn refuses(computer: &Computer, top: &Path) {
 
 #[track_caller]
 fn assert_says(text: &str, parts: &[&str]) {
-    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in parts {
-        assert!(flat.contains(part), "no {part:?} in\n{text}");
+        assert!(says(text, part), "no {part:?} in\n{text}");
     }
 }
 

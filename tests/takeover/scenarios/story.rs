@@ -1,6 +1,7 @@
 //! There: a Debian is prepared, reboots, and is NixOS.
 
 use crate::common::compare::assert_none;
+use crate::common::text::says;
 use crate::debian::Variant;
 use crate::golden::assert_lustrated;
 use crate::golden::{lustrated, prepared};
@@ -35,7 +36,7 @@ pub fn becomes_nixos(variant: Variant) {
     assert!(key.contains("OPENSSH PRIVATE KEY"), "the host key is another: {key}");
     let status = &lustrated.console;
     for text in ["Lustrated /sysroot", "/old-root", "Debian GNU/Linux 12", "NixOS of the tests"] {
-        assert!(status.contains(text), "no {text:?} on the console\n{status}");
+        assert!(says(status, text), "no {text:?} on the console\n{status}");
     }
     let lost: Vec<String> = ["old-root/usr/bin/bash", "old-root/home/bob/sparse"]
         .into_iter()

@@ -12,6 +12,7 @@ use super::layout::Layout;
 use super::machine::{Machine, Source, Waited};
 use super::report::Report;
 use super::stage1::{Kind, Stage1};
+use crate::common::text::says;
 
 /// Until the first line from user space. One boot in some hundreds hangs
 /// before that under TCG; only such a one is started again.
@@ -207,7 +208,7 @@ impl Ended {
     #[track_caller]
     pub fn says(&self, texts: &[&str]) -> &Self {
         for text in texts {
-            if !self.console.contains(text) {
+            if !says(&self.console, text) {
                 self.fail(&format!("no {text:?} on the console"));
             }
         }
