@@ -37,6 +37,8 @@ pub mod plan;
 pub mod prepare;
 #[cfg(feature = "full")]
 pub mod purge;
+#[cfg(feature = "full")]
+mod remove;
 pub mod report;
 pub mod resolve;
 pub mod status;

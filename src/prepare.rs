@@ -29,6 +29,7 @@ pub mod copy;
 pub mod efi;
 pub mod files;
 pub mod follow;
+mod home;
 pub mod installer;
 pub mod keepers;
 pub mod loader;
@@ -37,6 +38,7 @@ pub mod open;
 pub mod output;
 pub mod places;
 pub mod restore;
+pub mod run;
 pub mod saving;
 pub mod site;
 pub mod state;
@@ -220,12 +222,19 @@ fn stopped(site: &mut Site, stop: Stop) -> Error {
     }
     say(&format!("\nThe boot loader of NixOS is not there: {stop}. Putting everything back.\n\n"));
     match step::backward(&steps::ALL, site) {
-        Ok(_) => Error::Stopped(Stop::changed(format!(
-            "{stop}. Everything was put back, and the old system boots as before. What the boot \
-             loader's installer said is in {}/nix/var/nixos-lustrate/{}",
-            site.shown.trim_end_matches('/'),
-            state::LOG
-        ))),
+        Ok(_) => {
+            let back = if site.stays {
+                "The old boot loader is back; what was not put back is said above"
+            } else {
+                "Everything was put back, and the old system boots as before"
+            };
+            Error::Stopped(Stop::changed(format!(
+                "{stop}. {back}. What the boot loader's installer said is in \
+                 {}/nix/var/nixos-lustrate/{}",
+                site.shown.trim_end_matches('/'),
+                state::LOG
+            )))
+        }
         Err(second) => part_way(site, second, "cancel", "prepare"),
     }
 }

@@ -13,21 +13,18 @@ use crate::environment::{View, in_initrd};
 use crate::error::{Error, OpError, Refusal};
 use crate::name::Shown;
 use crate::options::Options;
+use crate::remove::Halt;
 
 mod act;
 pub mod age;
 pub mod binds;
 pub mod facts;
-mod halt;
 pub mod judge;
-mod lock;
-mod remove;
 mod show;
 pub mod survey;
 mod watch;
 
 use facts::{Facts, Wishes};
-use halt::Halt;
 use judge::Plan;
 use watch::Watch;
 

@@ -2,4 +2,5 @@
 
 pub mod clear;
 pub mod installed;
+pub mod named;
 pub mod parse;
