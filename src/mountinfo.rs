@@ -62,7 +62,8 @@ pub fn mounted_on(mountinfo: &[u8], point: &[u8]) -> Option<Vec<u8>> {
         let mut fields = line.split(|&b| b == b' ').skip(3);
         let (directory, at) = (unescape(fields.next()?), unescape(fields.next()?));
         let source = unescape(fields.skip_while(|f| *f != b"-").nth(2)?);
-        let directory = if directory == b"/" { Vec::new() } else { [b"[", &*directory, b"]"].concat() };
+        let directory =
+            if directory == b"/" { Vec::new() } else { [b"[", &*directory, b"]"].concat() };
         (at == point).then(|| [source, directory].concat())
     })
 }

@@ -64,7 +64,7 @@ fn adopt_place(site: &Site, place: &Place, note: &Note, known: &Known) -> Result
             continue;
         }
         if old.is_some() && lists.is_unseen() {
-            let shown = format!("{}/{}", site.disk.show(&dir, None), super::text::of_path(path));
+            let shown = site.show_below(&dir, path);
             return Err(Stop::changed(format!(
                 "nobody saw whether the boot loader's installer changed {shown}, or somebody else \
                  since. Cancel first, which leaves it and what was saved of it"
@@ -114,10 +114,8 @@ fn keep_first(site: &Site, place: &Place, saved: &Dir, path: &[Name]) -> Result<
     let flat = super::text::of_path(path).replace('%', "%25").replace('/', "%2F");
     let flat = format!("{}.first.{flat}", place.name);
     let Ok(first) = Name::new(flat.as_bytes()) else {
-        return Err(Stop::changed(format!(
-            "{} cannot be put aside: its path is too long",
-            disk.show(&dir, Some(&name))
-        )));
+        let shown = disk.show(&dir, Some(&name));
+        return Err(Stop::changed(format!("{shown} cannot be put aside: its path is too long")));
     };
     if disk.stat(home, &first)?.is_some() {
         return Ok(());

@@ -227,7 +227,9 @@ pub fn remove(disk: &Disk, dir: &Dir, name: &Name, watch: &Watch) -> Result<()> 
         match halt {
             Halt::Interrupted => Stop::changed("interrupted".to_owned()),
             Halt::Failed(error) => error.into(),
-            _ => Stop::changed([Some(found), mend].into_iter().flatten().collect::<Vec<_>>().join(". ")),
+            _ => Stop::changed(
+                [Some(found), mend].into_iter().flatten().collect::<Vec<_>>().join(". "),
+            ),
         }
     };
     if stat.kind != Kind::Dir {

@@ -33,10 +33,7 @@ pub(super) fn open(disk: &Disk, root: &Dir) -> std::result::Result<Option<Dir>, 
     let Some(opened) = opened else {
         return Err(foreign(&shown, "is no directory"));
     };
-    match trouble(&disk.stat_dir(&opened)?) {
-        Some(what) => Err(foreign(&shown, &what)),
-        None => Ok(Some(opened)),
-    }
+    trouble(&shown, &disk.stat_dir(&opened)?).map_or(Ok(Some(opened)), Err)
 }
 
 /// Makes it.
@@ -45,7 +42,9 @@ pub(super) fn open(disk: &Disk, root: &Dir) -> std::result::Result<Option<Dir>, 
 /// When it cannot be made, or is not what was made.
 pub(super) fn make(disk: &Disk, root: &Dir) -> Result<Dir> {
     let refused = |refusal: Refusal| Stop::changed(refusal.to_string());
-    let gone = || Stop::changed(format!("{} has no nix/var", disk.show(root, None)));
+    let shown = disk.show(root, None);
+    let gone =
+        || Stop::changed(format!("{shown} has no /nix/var. Make it: mkdir -p {shown}/nix/var"));
     let parent = parent(disk, root).map_err(refused)?.ok_or_else(gone)?;
     let shown = disk.show(&parent, Some(&HOME[2]));
     disk.make_dir(&parent, &HOME[2], 0o700)?;
@@ -55,8 +54,8 @@ pub(super) fn make(disk: &Disk, root: &Dir) -> Result<Dir> {
     if disk.stat_dir(&made)?.uid == 0 {
         let _ = nix::sys::stat::fchmod(&made, Mode::S_IRWXU);
     }
-    if let Some(what) = trouble(&disk.stat_dir(&made)?) {
-        return Err(refused(foreign(&shown, &what)));
+    if let Some(refusal) = trouble(&shown, &disk.stat_dir(&made)?) {
+        return Err(refused(refusal));
     }
     if !disk.list(&made)?.is_empty() {
         return Err(refused(foreign(&shown, "is not empty")));
@@ -85,8 +84,9 @@ fn parent(disk: &Disk, root: &Dir) -> std::result::Result<Option<Dir>, Refusal> 
             ));
         };
         if stat.mode & OTHERS_WRITE != 0 && stat.mode & STICKY == 0 {
+            let mode = format!("{:04o}", stat.mode);
             return Err(Refusal::new(
-                format!("others than its owner may write to {shown} (mode {:04o})", stat.mode),
+                format!("others than its owner may write to {shown} (mode {mode})"),
                 "They could replace the record of what is to be undone",
                 format!("Close it: chmod go-w {shown}"),
             ));
@@ -97,11 +97,21 @@ fn parent(disk: &Disk, root: &Dir) -> std::result::Result<Option<Dir>, Refusal> 
 }
 
 /// Why a directory is not one of ours.
-fn trouble(stat: &Stat) -> Option<String> {
-    if stat.uid != 0 {
-        return Some(format!("is user {}'s", stat.uid));
+fn trouble(shown: &str, stat: &Stat) -> Option<Refusal> {
+    let (uid, mode) = (stat.uid, format!("{:04o}", stat.mode));
+    if uid != 0 {
+        return Some(foreign(shown, &format!("is user {uid}'s")));
     }
-    (stat.mode & 0o077 != 0).then(|| format!("is open to others (mode {:04o})", stat.mode))
+    if stat.mode & OTHERS_WRITE != 0 {
+        return Some(foreign(shown, &format!("can be written to by others ({mode})")));
+    }
+    (stat.mode & 0o077 != 0).then(|| {
+        Refusal::new(
+            format!("{shown} is open to others (mode {mode})"),
+            "They could read what only root may",
+            format!("Close it: chmod 700 {shown}"),
+        )
+    })
 }
 
 fn foreign(shown: &str, what: &str) -> Refusal {

@@ -145,10 +145,13 @@ fn put_back(site: &Site, place: &Place, note: &Note, way: Way) -> Result<Rest> {
                      somebody else since",
                     put_back.show(path)
                 ),
-                _ => format!(
-                    "{} was changed since by somebody else, and stays",
+                None => format!(
+                    "{} was removed since by somebody else, and stays so",
                     put_back.show(path)
                 ),
+                Some(_) => {
+                    format!("{} was changed since by somebody else, and stays", put_back.show(path))
+                }
             });
         } else if !same || !same_name {
             put_back.file(path, item, now.map(|(path, _)| path))?;
@@ -209,11 +212,8 @@ fn left_behind(put_back: &PutBack<'_>, note: &Note) -> Result<Vec<String>> {
         !is_ours && item.kind != Kind::Dir && lists.is_of_others(path, Some(item))
     });
     let said = |(path, _): (&catalog::Path, &catalog::Item)| {
-        format!(
-            "{}/{} was changed since by somebody else; the one from before is back in its place",
-            site.disk.show(saved, None),
-            text::of_path(path)
-        )
+        let path = site.show_below(saved, path);
+        format!("{path} was changed since by somebody else; the one from before is in its place")
     };
     Ok(theirs.map(said).collect())
 }

@@ -153,11 +153,7 @@ pub fn has_ended(site: &Site, trouble: Option<String>) -> Result<()> {
         let after = catalog::read(&site.disk, &dir, skip, From::Cache, &site.watch)?;
         catalog::write(&site.disk, site.home()?, &list_name(&place, "after"), &after)?;
     }
-    let mut record = read(site)?.unwrap_or(Record {
-        began: (0, 0),
-        boot: boot_id(),
-        ended: None,
-    });
+    let mut record = read(site)?.unwrap_or(Record { began: (0, 0), boot: boot_id(), ended: None });
     record.ended = Some(Ended { trouble });
     write(site, &record)
 }

@@ -63,11 +63,12 @@ impl Note {
         let names = PLACES.into_iter().find(|(name, _)| name.to_string() == place);
         let Some((name, saved)) = names else { return Some(format!("the place '{place}'")) };
         let at_home = text::path(&self.home).unwrap_or_default();
-        let chosen = [Kept::Directory, Kept::Mount].iter().any(|&kept| {
-            home_of(&name, &saved, self.how, kept) == at_home
-        });
+        let chosen = [Kept::Directory, Kept::Mount]
+            .iter()
+            .any(|&kept| home_of(&name, &saved, self.how, kept) == at_home);
         if !chosen {
-            return Some(format!("the place '{}' for saved files", self.home));
+            let home = &self.home;
+            return Some(format!("the place '{home}' for saved files"));
         }
         let is_name = |name: &str| text::path(name).is_some_and(|path| path.len() == 1);
         let moved = self.moved.iter().map(|(name, _)| name).find(|name| !is_name(name));

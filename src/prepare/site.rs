@@ -131,6 +131,13 @@ impl Site {
         Ok(self.home.as_ref().ok_or_else(gone)?)
     }
 
+    /// A path below a directory, for a message.
+    #[must_use]
+    pub fn show_below(&self, dir: &Dir, path: &[Name]) -> String {
+        let below = super::text::of_path(path);
+        format!("{}/{below}", self.disk.show(dir, None))
+    }
+
     /// Opens a directory below the root.
     ///
     /// # Errors

@@ -196,7 +196,8 @@ impl State {
         let store = [NIX, Name::literal("store")];
         let system = text::path(&self.system).unwrap_or_default();
         if !(self.system.is_empty() || system.len() == 3 && system.starts_with(&store)) {
-            return Some(format!("the system '{}'", self.system));
+            let system = &self.system;
+            return Some(format!("the system '{system}'"));
         }
         let is_name = |name: &str| text::path(name).is_some_and(|path| path.len() == 1);
         let mut keys = self.notes.keys.keys();

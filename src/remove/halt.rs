@@ -53,7 +53,8 @@ impl Halt {
         match self {
             Self::Interrupted => ("Interrupted".to_owned(), None),
             Self::Mounted(path, what) => {
-                let what = what.as_ref().map(|what| format!(" (of {what})")).unwrap_or_default();
+                let what =
+                    what.as_ref().map(|source| format!(" (of {source})")).unwrap_or_default();
                 (
                     format!("{path} is a mount point{what}, which is not crossed"),
                     Some(format!("Unmount it: umount {}", word(path))),

@@ -3,17 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::error::Stop;
 use crate::name::Name;
 use crate::prepare::catalog::{Item, Path};
 use crate::prepare::files::{From, Hash, hash};
 use crate::prepare::follow::{follow, parent};
 use crate::prepare::places::{Place, places};
+use crate::prepare::restore;
 use crate::prepare::saving::{How, Note, read};
 use crate::prepare::site::Site;
 use crate::prepare::step::{Ledger, Result};
 use crate::prepare::steps;
 use crate::prepare::text;
-use crate::prepare::restore;
 use crate::sys::Kind;
 use crate::tree::Tree;
 
@@ -118,7 +119,7 @@ pub fn names_ours(site: &Site, text: &[u8]) -> bool {
 ///
 /// # Errors
 /// Any failure of a system call.
-pub fn remains(site: &Site) -> Result<Option<String>> {
+pub fn remains(site: &Site) -> Result<Option<Stop>> {
     let known = site.state.notes.named.clone().unwrap_or_default();
     for place in places(&site.disk, &site.root, &site.mounts)? {
         let note = site.state.notes.saved.get(&place.name.to_string());
@@ -148,9 +149,10 @@ fn hashed(site: &Site, place: &Place, path: &[Name]) -> Result<Hash> {
 /// Whether a file leaves, or is replaced, when its place is put back.
 fn goes(site: &Site, place: &Place, note: &Note, path: &[Name], item: &Item) -> Result<bool> {
     if note.how == How::Move
-        && let Some((entry, inode)) = note.moved.iter().find(|(entry, _)| {
-            text::path(entry).is_some_and(|entry| path.starts_with(&entry))
-        })
+        && let Some((entry, inode)) = note
+            .moved
+            .iter()
+            .find(|(entry, _)| text::path(entry).is_some_and(|entry| path.starts_with(&entry)))
         && let Some(saved) = note.saved(site)?
         && let Some(name) = text::path(entry).and_then(|path| path.into_iter().next())
         && site.disk.stat(&saved, &name)?.is_some_and(|stat| stat.inode == *inode)
@@ -169,11 +171,9 @@ fn said(
     note: Option<&Note>,
     path: &[Name],
     system: &str,
-) -> Result<String> {
+) -> Result<Stop> {
     let dir = site.dir(std::slice::from_ref(&place.name))?;
-    let shown = format!("{}/{}", site.disk.show(&dir, None), text::of_path(path));
-    let mut mend = "Write the old boot loader's configuration anew, for example with update-grub"
-        .to_owned();
+    let (shown, system) = (site.show_below(&dir, path), format!("/nix/store/{system}"));
     let saved = note.map(|note| note.saved(site)).transpose()?.flatten();
     let was_there = match &saved {
         Some(saved) => parent(&site.disk, saved, path)?
@@ -181,18 +181,21 @@ fn said(
             .is_some(),
         None => false,
     };
-    if let Some(saved) = saved.filter(|_| was_there) {
-        let saved = format!("{}/{}", site.disk.show(&saved, None), text::of_path(path));
-        mend.push_str(&format!(", or take the one that was saved (cp -p {saved} {shown})"));
-    } else if path.last().is_some_and(|name| {
-        name.as_bytes().ends_with(b".conf") || name.as_bytes().ends_with(b".efi")
-    }) {
-        mend = format!("If NixOS is not to be booted by it, remove it (rm {shown})");
-    }
-    Ok(format!(
-        "{shown} still names NixOS, so that the marker has to stay, and with it what it boots: \
-         /nix/store/{system}. Somebody else has changed it since. {mend}, then try again"
-    ))
+    let anew = "Write the old boot loader's configuration anew, for example with update-grub";
+    let mend = match saved {
+        Some(saved) if was_there => {
+            let saved = site.show_below(&saved, path);
+            format!("{anew}, or take the one that was saved (cp -p {saved} {shown})")
+        }
+        _ if note.is_some() => {
+            format!("If NixOS is not to be booted by it, remove it (rm {shown})")
+        }
+        _ => anew.to_owned(),
+    };
+    Ok(Stop::changed(format!(
+        "{shown} still names NixOS, so that the marker has to stay. Somebody else has changed \
+         it since, and all that it may need stays too: it boots {system}. {mend}, then try again"
+    )))
 }
 
 /// What is NixOS's whoever wrote it.
@@ -245,9 +248,8 @@ impl<'a> Judge<'a> {
         if let Some(dir) = site.disk.open(&site.root, &store)? {
             let known = text::path(&site.state.system).unwrap_or_default();
             let names = site.disk.list(&dir)?.into_iter();
-            let names = names.filter(|n| {
-                find(n.as_bytes(), SYSTEM).is_some() || known.last() == Some(n)
-            });
+            let names =
+                names.filter(|n| find(n.as_bytes(), SYSTEM).is_some() || known.last() == Some(n));
             for name in names {
                 for part in ["kernel", "initrd"] {
                     let part = Name::literal(part);
@@ -281,9 +283,10 @@ mod tests {
     fn any_system_of_any_store_is_seen() {
         let named = |text: &str| systems(text.as_bytes()).into_iter().collect::<Vec<_>>();
         assert_eq!(named("linux /k init=/nix/store/abc-custom/init quiet"), ["abc-custom"]);
-        assert_eq!(named("x\0/nix/store/abc-nixos-system-m-26.05/init\0"), [
-            "abc-nixos-system-m-26.05"
-        ]);
+        assert_eq!(
+            named("x\0/nix/store/abc-nixos-system-m-26.05/init\0"),
+            ["abc-nixos-system-m-26.05"]
+        );
         assert_eq!(named("font /nix/store/abc-dejavu/x.ttf /nix/store/"), [""; 0]);
         assert_eq!(named("init=/nix/store/a/init init=/nix/store/b/init"), ["a", "b"]);
         assert_eq!(named("/sbin/init"), [""; 0]);

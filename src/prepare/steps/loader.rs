@@ -124,7 +124,7 @@ impl Step<Site> for Loader {
 /// # Errors
 /// [`Stop`] when one does.
 pub fn may_leave(site: &Site) -> Result<()> {
-    named::remains(site)?.map_or(Ok(()), |why| Err(Stop::changed(why)))
+    named::remains(site)?.map_or(Ok(()), Err)
 }
 
 /// Writes everything that the installer wrote.
