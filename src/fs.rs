@@ -5,6 +5,8 @@
 pub mod disk;
 pub mod mounts;
 pub mod name;
+#[cfg(feature = "full")]
+pub(crate) mod remove;
 pub mod swaps;
 pub mod sys;
 pub mod tree;

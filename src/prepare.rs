@@ -12,12 +12,12 @@ use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
 use crate::check::{self, DefaultKeep, Level};
+use crate::engine;
 use crate::engine::environment::{View, environment};
 use crate::engine::facts::Wishes;
 use crate::engine::intent::Direction;
 use crate::engine::plan::Plan;
 use crate::engine::report;
-use crate::engine::run;
 use crate::error::{Error, Refusal, Stop};
 use crate::fs::name::RelPath;
 
@@ -29,6 +29,8 @@ pub mod copy;
 pub mod efi;
 pub mod files;
 pub mod follow;
+mod home;
+pub mod installation;
 pub mod installer;
 pub mod keepers;
 pub mod loader;
@@ -185,7 +187,7 @@ fn judge(site: &Site) -> Result<Option<Plan>, Error> {
     let view = if bare.is_some() { View::Bare } else { View::Mounted };
     let dir = bare.as_ref().unwrap_or(&site.root);
     let environment = environment(dir, &site.shown, view, None)?;
-    let plan = run::judge(&site.disk, dir, environment, &wishes, Direction::Lustrate)?;
+    let plan = engine::run::judge(&site.disk, dir, environment, &wishes, Direction::Lustrate)?;
     Ok(Some(plan))
 }
 
@@ -220,12 +222,19 @@ fn stopped(site: &mut Site, stop: Stop) -> Error {
     }
     say(&format!("\nThe boot loader of NixOS is not there: {stop}. Putting everything back.\n\n"));
     match step::backward(&steps::ALL, site) {
-        Ok(_) => Error::Stopped(Stop::changed(format!(
-            "{stop}. Everything was put back, and the old system boots as before. What the boot \
-             loader's installer said is in {}/nix/var/nixos-lustrate/{}",
-            site.shown.trim_end_matches('/'),
-            state::LOG
-        ))),
+        Ok(_) => {
+            let back = if site.stays {
+                "The old boot loader is back; what was not put back is said above"
+            } else {
+                "Everything was put back, and the old system boots as before"
+            };
+            Error::Stopped(Stop::changed(format!(
+                "{stop}. {back}. What the boot loader's installer said is in \
+                 {}/nix/var/nixos-lustrate/{}",
+                site.shown.trim_end_matches('/'),
+                state::LOG
+            )))
+        }
         Err(second) => part_way(site, second, "cancel", "prepare"),
     }
 }
@@ -236,7 +245,7 @@ fn part_way(site: &Site, stop: Stop, on: &'static str, back: &'static str) -> Er
 }
 
 fn untouched(stop: Stop) -> Error {
-    run::untouched(Error::Stopped(stop))
+    engine::run::untouched(Error::Stopped(stop))
 }
 
 /// Asks once.

@@ -11,22 +11,19 @@ use crate::engine::environment::{View, in_initrd};
 use crate::engine::root::Root;
 use crate::error::{Error, OpError, Refusal};
 use crate::fs::name::Shown;
+use crate::fs::remove::Halt;
 use crate::term::print;
 
 mod act;
 pub mod age;
 pub mod binds;
 pub mod facts;
-mod halt;
 pub mod judge;
-mod lock;
-mod remove;
 mod show;
 pub mod survey;
 mod watch;
 
 use facts::{Facts, Wishes};
-use halt::Halt;
 use judge::Plan;
 use watch::Watch;
 

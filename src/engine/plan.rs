@@ -16,8 +16,6 @@ mod keep;
 mod refuse;
 
 pub use keep::{How, Kept};
-#[cfg(feature = "full")]
-pub(crate) use refuse::word;
 
 /// What is going to happen.
 #[derive(Debug, Clone, PartialEq, Eq)]

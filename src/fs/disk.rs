@@ -118,9 +118,10 @@ impl Tree for Disk {
                 None => Ok(None),
             };
         }
+        let below = (!path.is_empty()).then(|| joined(path));
         let path = joined(path);
         match sys::open_beneath(dir, &path, OFlag::O_DIRECTORY, Links::Refuse) {
-            Ok(fd) => Ok(Some(Dir { fd, path: dir.join(Some(&path)) })),
+            Ok(fd) => Ok(Some(Dir { fd, path: dir.join(below.as_deref()) })),
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
             Err(errno) => Err(failed("open", &dir.join(Some(&path)))(errno)),
         }

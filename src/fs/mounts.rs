@@ -52,6 +52,22 @@ pub fn overlay_redirects(mountinfo: &[u8], id: u64) -> Option<bool> {
     })
 }
 
+/// What is mounted on a path, as findmnt(8) shows it: the source, and in brackets
+/// the directory of it that a bind mount shows.
+#[cfg(feature = "full")]
+#[must_use]
+pub fn mounted_on(mountinfo: &[u8], point: &[u8]) -> Option<Vec<u8>> {
+    // Of several on top of each other, the last.
+    mountinfo.split(|&b| b == b'\n').rev().find_map(|line| {
+        let mut fields = line.split(|&b| b == b' ').skip(3);
+        let (directory, at) = (unescape(fields.next()?), unescape(fields.next()?));
+        let source = unescape(fields.skip_while(|f| *f != b"-").nth(2)?);
+        let directory =
+            if directory == b"/" { Vec::new() } else { [b"[", &*directory, b"]"].concat() };
+        (at == point).then(|| [source, directory].concat())
+    })
+}
+
 /// Undoes the kernel's octal escapes (`\040` for a space; `fs/seq_file.c`).
 pub(crate) fn unescape(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());

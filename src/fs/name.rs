@@ -206,6 +206,16 @@ impl fmt::Debug for RelPath {
     }
 }
 
+/// A path as a word of a shell command; mostly it is one as it is.
+#[must_use]
+pub fn word(path: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
+    if path.chars().all(plain) {
+        return path.to_owned();
+    }
+    format!("'{}'", path.replace('\'', "'\\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

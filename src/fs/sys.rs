@@ -24,6 +24,8 @@ use crate::fs::name::Name;
 mod older;
 #[cfg(feature = "full")]
 pub(crate) mod removal;
+#[cfg(feature = "full")]
+pub(crate) mod supervisor;
 
 /// A `Result` with the bare error number.
 pub type Result<T> = nix::Result<T>;

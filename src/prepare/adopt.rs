@@ -2,55 +2,83 @@
 //! the old system for example, becomes part of what was there before: otherwise
 //! the second run's installer would be blamed for it, and `cancel` undo it.
 
-use super::catalog::{self, Catalog};
-use super::files::{copy, remove, temporary};
+use super::catalog::{self, Catalog, Item};
+use super::files::{From, copy, is_temporary, remove, temporary};
+use super::installation::{self, Known};
+use super::loader::named::Judge;
 use super::places::{Kept, Place, places};
-use super::restore::lists::Lists;
+use super::restore;
 use super::saving::{How, Note, list_name, read};
 use super::site::Site;
 use super::step::Result;
+use crate::error::Stop;
 use crate::fs::disk::Dir;
 use crate::fs::name::Name;
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
 
-/// Takes it over, while the list of what the last installer left is still good.
+/// Takes it over, while it is known what the last installer left. What names a NixOS,
+/// or is one's, is never an original: the boot loader was installed by hand.
 ///
 /// # Errors
-/// Any failure of a system call; it can be repeated.
+/// Any failure of a system call; it can be repeated. And when nobody can tell
+/// whether somebody else has changed something.
 pub fn adopt(site: &Site) -> Result<()> {
-    if !site.state.notes.listed {
-        return Ok(());
-    }
+    let known = installation::known(site)?;
     for place in places(&site.disk, &site.root, &site.mounts)? {
         let note = site.state.notes.saved.get(&place.name.to_string());
-        if let Some(note) =
-            note.filter(|note| note.how != How::Absent && place.kept != Kept::Missing)
-        {
-            adopt_place(site, &place, note)?;
+        if let Some(note) = note.filter(|_| place.kept != Kept::Missing) {
+            adopt_place(site, &place, note, &known)?;
         }
     }
     Ok(())
 }
 
-fn adopt_place(site: &Site, place: &Place, note: &Note) -> Result<()> {
-    let Some(saved) = note.saved(site)? else { return Ok(()) };
-    let home = site.home()?;
-    let load = |when| catalog::load(&site.disk, home, &list_name(place, when));
-    let (before, after) = (load("before")?, load("after")?);
-    let now = read(site, place, super::files::From::Cache)?;
-    let mut adopted: Catalog = before.clone();
-    let lists = Lists::new(before, Some(after), now);
+fn adopt_place(site: &Site, place: &Place, note: &Note, known: &Known) -> Result<()> {
+    let saved = note.saved(site)?;
+    if saved.is_none() && note.how != How::Absent {
+        return Ok(());
+    }
+    if *known == Known::NotRun {
+        // The first time; nearly always nothing has changed since it was saved.
+        let lists = restore::lists(site, place, note, read(site, place, From::Nowhere)?)?;
+        let is_old = |(path, item): (&catalog::Path, &Item)| {
+            lists.before.get(path).is_some_and(|old| is_untouched(old, item))
+        };
+        if lists.now.iter().all(is_old) {
+            return Ok(());
+        }
+    }
+    let lists = restore::lists(site, place, note, read(site, place, From::Cache)?)?;
+    let mut adopted: Catalog = lists.before.clone();
     let dir = site.dir(std::slice::from_ref(&place.name))?;
+    let judge = Judge::new(site);
     for (path, item) in &lists.now {
-        let is_known = lists.before.get(path).is_some_and(|old| old.same_content(item));
-        if path.is_empty() || is_known || !lists.is_of_others(path, Some(item)) {
+        let old = lists.before.get(path);
+        let is_known = old.is_some_and(|old| old.same_content(item));
+        let is_ours = path.is_empty() || path.last().is_some_and(is_temporary);
+        if is_ours || is_known || !lists.is_of_others(path, Some(item)) {
             continue;
         }
-        match item.kind {
-            Kind::File | Kind::Link => put(site, &dir, &saved, path)?,
-            Kind::Dir => make(site, &saved, path, item.mode)?,
-            Kind::Special => {}
+        if judge.is_of_nixos(place, path, item)? {
+            continue;
+        }
+        if old.is_some() && lists.is_unseen() {
+            let shown = site.show_below(&dir, path);
+            return Err(Stop::changed(format!(
+                "nobody saw whether the boot loader's installer changed {shown}, or somebody else \
+                 since. Cancel first, which leaves it and what was saved of it"
+            )));
+        }
+        if let Some(saved) = &saved {
+            match item.kind {
+                Kind::File | Kind::Link => {
+                    keep_first(site, place, saved, path)?;
+                    put(site, &dir, saved, path)?;
+                }
+                Kind::Dir => make(site, saved, path, item.mode)?,
+                Kind::Special => {}
+            }
         }
         adopted.insert(path.clone(), item.clone());
     }
@@ -59,8 +87,44 @@ fn adopt_place(site: &Site, place: &Place, note: &Note) -> Result<()> {
             adopted.remove(path);
         }
     }
-    site.disk.sync(&saved)?;
-    catalog::write(&site.disk, home, &list_name(place, "before"), &adopted)
+    if let Some(saved) = &saved {
+        site.disk.sync(saved)?;
+    }
+    if adopted == lists.before {
+        return Ok(());
+    }
+    catalog::write(&site.disk, site.home()?, &list_name(place, "before"), &adopted)
+}
+
+/// Whether nobody has written to a file, without reading it.
+fn is_untouched(old: &Item, now: &Item) -> bool {
+    let is_same = old.vfat || old.inode == now.inode;
+    let is_dir = old.kind == Kind::Dir && now.kind == Kind::Dir;
+    is_dir || is_same && (old.kind, old.size, old.modified) == (now.kind, now.size, now.modified)
+}
+
+/// The first original, beside the state file: what takes its place in what was
+/// saved is newer, but only the first is known to have booted the old system.
+fn keep_first(site: &Site, place: &Place, saved: &Dir, path: &[Name]) -> Result<()> {
+    let (disk, home) = (&site.disk, site.home()?);
+    let Some((dir, name)) = super::follow::parent(disk, saved, path)? else { return Ok(()) };
+    let Some(stat) = disk.stat(&dir, &name)?.filter(|stat| stat.kind == Kind::File) else {
+        return Ok(());
+    };
+    let flat = super::text::of_path(path).replace('%', "%25").replace('/', "%2F");
+    let flat = format!("{}.first.{flat}", place.name);
+    let Ok(first) = Name::new(flat.as_bytes()) else {
+        let shown = disk.show(&dir, Some(&name));
+        return Err(Stop::changed(format!("{shown} cannot be put aside: its path is too long")));
+    };
+    if disk.stat(home, &first)?.is_some() {
+        return Ok(());
+    }
+    let part = temporary(&first);
+    remove(disk, home, &part, &site.watch)?;
+    copy(disk, (&dir, &name), (home, &part), &stat, &site.watch)?;
+    disk.replace((home, &part), (home, &first))?;
+    Ok(disk.sync(home)?)
 }
 
 fn make(site: &Site, saved: &Dir, path: &[Name], mode: u32) -> Result<()> {

@@ -61,9 +61,16 @@ pub fn command(options: &Options) -> Result<(), Error> {
     }
     say("\n");
     site.watch.catch();
+    if let Err(stop) = steps::loader::may_leave(site) {
+        return Err(part_way(site, stop, "cancel", "prepare"));
+    }
     match super::step::backward(&steps::ALL, site) {
         Ok(rest) => {
-            say("\nThe old system boots as before.\n");
+            if site.stays {
+                say("\nThe old boot loader is back.\n");
+            } else {
+                say("\nThe old system boots as before.\n");
+            }
             if !rest.is_empty() {
                 say("What could not be undone is said above.\n");
             }

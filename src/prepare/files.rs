@@ -1,8 +1,10 @@
 //! Files and trees, by (open directory, single name), written so that a power
 //! cut leaves the old or the new one.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, PosixFadviseAdvice};
@@ -15,6 +17,7 @@ use super::watch::Watch;
 use crate::error::{OpError, Stop};
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
+use crate::fs::remove::{Halt, Manner, Progress};
 use crate::fs::sys::{self, Kind, Links, Stat};
 use crate::fs::tree::Tree;
 
@@ -210,27 +213,45 @@ pub fn set_mode(disk: &Disk, dir: &Dir, name: &Name, mode: u32) -> Result<()> {
     set.map_err(failed(disk, "set the mode of", dir, Some(name)))
 }
 
-/// Removes a file or a tree. What is mounted in it stops that.
+/// Removes a file or a tree. What is mounted in it, also a directory of the same
+/// file system, stops that, and nothing in it is touched.
 ///
 /// # Errors
 /// Any failure of a system call.
 pub fn remove(disk: &Disk, dir: &Dir, name: &Name, watch: &Watch) -> Result<()> {
     let Some(stat) = disk.stat(dir, name)? else { return Ok(()) };
-    if stat.kind != Kind::Dir {
-        return Ok(disk.remove_file(dir, name)?);
-    }
-    let here = disk.stat_dir(dir)?;
-    if stat.device != here.device {
-        let what = disk.show(dir, Some(name));
-        return Err(Stop::changed(format!(
-            "{what} is a mount point, and would have been emptied. Unmount it first: umount {what}"
-        )));
-    }
-    if let Some(inner) = disk.open(dir, std::slice::from_ref(name))? {
-        for entry in disk.list(&inner)? {
-            watch.pause()?;
-            remove(disk, &inner, &entry, watch)?;
+    // A name has no NUL.
+    let text = CString::new(name.as_bytes()).unwrap_or_default();
+    let halted = |halt: Halt| {
+        let (found, mend) = halt.said();
+        match halt {
+            Halt::Interrupted => Stop::changed("interrupted".to_owned()),
+            Halt::Failed(error) => error.into(),
+            _ => Stop::changed(
+                [Some(found), mend].into_iter().flatten().collect::<Vec<_>>().join(". "),
+            ),
         }
+    };
+    if stat.kind != Kind::Dir {
+        return match disk.remove_file(dir, name) {
+            Err(e) if e.errno() == Errno::EBUSY => {
+                Err(halted(Halt::at("remove", dir.as_fd(), &text)(Errno::EBUSY)))
+            }
+            done => Ok(done?),
+        };
     }
-    Ok(disk.remove_dir(dir, name)?)
+    let mut looks_on = LooksOn(watch);
+    crate::fs::remove::remove(dir.as_fd(), &text, Manner::Respect, &mut looks_on).map_err(halted)
+}
+
+struct LooksOn<'a>(&'a Watch);
+
+impl Progress for LooksOn<'_> {
+    fn may_go_on(&self) -> std::result::Result<(), Halt> {
+        self.0.pause().map_err(|_| Halt::Interrupted)
+    }
+
+    fn removed(&mut self) {
+        self.0.add(1);
+    }
 }

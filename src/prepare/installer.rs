@@ -1,35 +1,43 @@
 //! Runs `switch-to-configuration boot`, shows what it says and logs it.
 //!
-//! It writes into the log itself, and the log is read while it runs: if this
-//! process is killed, the installer goes on to its end. It has a process group of
-//! its own, so that Ctrl-C does not reach it half-way, and inherits the lock.
+//! A process of its own, in a session of its own, starts it, waits for it, and lists
+//! what it left: so that is known also if this process is killed meanwhile, or loses
+//! its terminal. Both write into the log, which is read while the installer runs. The
+//! installer has a process group of its own, so that nothing reaches it half-way, and
+//! inherits the lock.
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::files::{failed, open};
+use super::installation::{self, Known};
 use super::output::say;
 use super::site::Site;
 use super::state::LOG;
 use super::step::Result;
+use super::steps::loader::sync;
 use crate::error::{OpError, Stop};
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::sys;
+use crate::fs::sys::supervisor::{self, Forked};
+use crate::fs::tree::Tree;
 
 const GLANCE: Duration = Duration::from_millis(20);
+/// How often it is noted that the installer runs.
+const TOUCH: Duration = Duration::from_secs(1);
 
 /// Runs it. How it failed comes back; `None` when it says that it did not.
 ///
 /// # Errors
-/// When it cannot be started or its output not be logged.
-pub fn run(site: &Site) -> Result<Option<String>> {
+/// When it cannot be started, its output not be logged, or what it left not listed.
+pub fn run(site: &mut Site) -> Result<Option<String>> {
     let home = site.home()?;
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_APPEND;
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
@@ -37,21 +45,65 @@ pub fn run(site: &Site) -> Result<Option<String>> {
     let wrong = |errno| failed(&site.disk, "write", home, Some(&LOG))(errno);
     let log = nix::fcntl::openat(home, LOG.as_os_str(), flags, mode);
     let log = log.map(File::from).map_err(wrong)?;
-    let second = log.try_clone().map_err(|_| wrong(nix::errno::Errno::EMFILE))?;
+    match supervisor::fork().map_err(|errno| OpError::new("start", "a process", errno))? {
+        Forked::Child => supervise(site, &log),
+        Forked::Parent(pid) => {
+            let home = site.home()?;
+            let mut output = open(&site.disk, home, &LOG)?;
+            let ended = follow(site, pid, &mut output)?;
+            nix::unistd::fsync(&output).map_err(failed(&site.disk, "write", home, Some(&LOG)))?;
+            match installation::known(site)? {
+                Known::Ended(trouble) if ended.success() => Ok(trouble),
+                _ => Err(Stop::changed(format!(
+                    "what the boot loader's installer left could not be listed; {} says why",
+                    site.disk.show(home, Some(&LOG))
+                ))),
+            }
+        }
+    }
+}
+
+/// The process that stays with the installer.
+fn supervise(site: &mut Site, log: &File) -> ! {
+    let done = site.leave(log).and_then(|()| {
+        let trouble = to_the_end(site, log)?;
+        sync(site)?;
+        installation::has_ended(site, trouble)
+    });
+    if let Err(stop) = &done {
+        eprintln!("nixos-lustrate: {stop}");
+    }
+    supervisor::exit(i32::from(done.is_err()))
+}
+
+/// Runs it, and waits for its end; how it failed.
+fn to_the_end(site: &Site, log: &File) -> Result<Option<String>> {
     let shown = format!("/{}/bin/switch-to-configuration", site.state.system);
+    let output = || {
+        let wrong = |_| OpError::new("write", LOG.to_string(), nix::errno::Errno::EMFILE);
+        log.try_clone().map(Stdio::from).map_err(wrong)
+    };
     let mut command = Command::new(&shown);
     command.arg("boot").env_clear().envs(environment(&site.state.system)).process_group(0);
-    command.stdin(Stdio::from(site.lock_to_inherit()?));
-    command.stdout(Stdio::from(log)).stderr(Stdio::from(second));
+    command.stdin(Stdio::from(site.lock_to_inherit()?)).stdout(output()?).stderr(output()?);
     let mut child = match start(site, &mut command)? {
         Ok(child) => child,
         Err(error) => return Ok(Some(format!("{shown} cannot be run: {error}"))),
     };
-    drop(command);
-    let mut log = open(&site.disk, home, &LOG)?;
-    let ended = follow(site, &mut child, &mut log)?;
-    nix::unistd::fsync(&log).map_err(wrong)?;
-    Ok(verdict(ended).map(|how| format!("{shown} boot {how}")))
+    let mut touched = Instant::now();
+    loop {
+        let ended = child.try_wait().map_err(|error| Stop::changed(error.to_string()))?;
+        if let Some(ended) = ended {
+            return Ok(verdict(ended).map(|how| format!("{shown} boot {how}")));
+        }
+        if touched.elapsed() >= TOUCH {
+            touched = Instant::now();
+            // Without it less is known if this process is killed; it must not leave
+            // the installer alone.
+            let _ = installation::goes_on(site);
+        }
+        std::thread::sleep(GLANCE);
+    }
 }
 
 /// Nothing of the old system's environment: what it finds is the closure's.
@@ -87,10 +139,11 @@ fn start(site: &Site, command: &mut Command) -> Result<std::io::Result<Child>> {
 }
 
 /// Shows what is written until it has ended.
-fn follow(site: &Site, child: &mut Child, log: &mut File) -> Result<ExitStatus> {
+fn follow(site: &Site, pid: i32, log: &mut File) -> Result<ExitStatus> {
     let mut told = false;
     loop {
-        let ended = child.try_wait().map_err(|error| Stop::changed(error.to_string()))?;
+        let ended = supervisor::ended(pid);
+        let ended = ended.map_err(|errno| OpError::new("wait for", "the installer", errno))?;
         let mut text = Vec::new();
         if log.read_to_end(&mut text).is_ok() && !text.is_empty() {
             let _ = std::io::stdout().write_all(&text);

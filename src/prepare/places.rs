@@ -15,6 +15,9 @@ use crate::fs::tree::Tree;
 const EFI: Name = Name::literal("efi");
 const EFI_BAK: Name = Name::literal("efi.bak");
 
+/// The places, each with the name of what is saved of it.
+pub const PLACES: [(Name, Name); 2] = [(BOOT, BOOT_BAK), (EFI, EFI_BAK)];
+
 /// What a place is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {

@@ -2,20 +2,26 @@
 //! is new goes, as far as the boot loader's installer did it. What somebody else
 //! changed since, an update of the old system for example, stays.
 
+use std::collections::BTreeSet;
+
 use super::catalog::{self, Catalog};
 use super::files::{From, is_temporary, temporary};
+use super::installation::{self, Known};
+use super::loader::named::Judge;
 use super::places::{Kept, Place};
-use super::saving::{How, Note, list_name};
+use super::saving::{How, Note, list_name, read};
 use super::site::Site;
 use super::step::Result;
 use super::text;
 use super::watch::Unit;
+use crate::fs::name::Name;
+use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
 
 pub(super) mod lists;
 mod put_back;
 
-use lists::{Lists, rank};
+use lists::{Left, Lists, rank};
 use put_back::PutBack;
 
 /// How a damaged file is replaced.
@@ -27,12 +33,20 @@ enum Way {
     InItsPlace,
 }
 
-/// Puts the boot files of a place back. What stays as it is comes back, in
-/// sentences.
+/// What was not put back.
+#[derive(Debug, Default)]
+pub struct Rest {
+    /// In sentences.
+    pub said: Vec<String>,
+    /// Something that was saved was not put back.
+    pub stays: bool,
+}
+
+/// Puts the boot files of a place back; what stays as it is comes back.
 ///
 /// # Errors
 /// Any failure of a system call; or a saved file is missing or damaged.
-pub fn restore(site: &Site, place: &Place, note: &Note) -> Result<Vec<String>> {
+pub fn restore(site: &Site, place: &Place, note: &Note) -> Result<Rest> {
     give_back(site, place, note)?;
     match put_back(site, place, note, Way::Beside) {
         Err(stop) if stop.is_for_space() => put_back(site, place, note, Way::InItsPlace),
@@ -40,42 +54,105 @@ pub fn restore(site: &Site, place: &Place, note: &Note) -> Result<Vec<String>> {
     }
 }
 
-fn put_back(site: &Site, place: &Place, note: &Note, way: Way) -> Result<Vec<String>> {
-    let boot = site.disk.stat(&site.root, &place.name)?;
+/// What was there before, what the installer left, and `now`.
+///
+/// # Errors
+/// When a list is missing or damaged.
+pub(in crate::prepare) fn lists(
+    site: &Site,
+    place: &Place,
+    note: &Note,
+    now: Catalog,
+) -> Result<Lists> {
     let home = site.home()?;
-    let before = match note.how {
-        How::Absent => Catalog::new(),
-        _ => catalog::load(&site.disk, home, &list_name(place, "before"))?,
+    let load = |when| {
+        let name = list_name(place, when);
+        // There is none of a place that was not there.
+        match site.disk.stat(home, &name)? {
+            None if note.how == How::Absent => Ok(Catalog::new()),
+            _ => catalog::load(&site.disk, home, &name),
+        }
     };
+    let before = load("before")?;
+    let known = installation::known(site)?;
+    let left = match &known {
+        Known::NotRun => Left::Nothing,
+        Known::Ended(_) => Left::Listed(load("after")?),
+        Known::Unfinished { .. } => {
+            let judge = Judge::new(site);
+            let mut proven = BTreeSet::new();
+            for (path, item) in &now {
+                let is_old = before.get(path).is_some_and(|old| old.same_content(item));
+                if !is_old
+                    && (known.covers(item)
+                        || is_in_ours(&before, path)
+                        || judge.is_of_nixos(place, path, item)?)
+                {
+                    proven.insert(path.clone());
+                }
+            }
+            Left::Proven(proven)
+        }
+    };
+    Ok(Lists::new(before, left, now))
+}
+
+/// Whether a file is in a directory that only a boot loader of NixOS makes
+/// (nixpkgs, nixos/modules/system/boot/loader), and that was not there before.
+fn is_in_ours(before: &Catalog, path: &[Name]) -> bool {
+    (1..path.len()).any(|length| {
+        let (dir, _) = path.split_at(length);
+        let is_ours = dir.last().is_some_and(|name| {
+            let name = name.as_bytes();
+            matches!(name, b"kernels" | b"nixos") || name.starts_with(b"NixOS-boot")
+        });
+        is_ours && !before.contains_key(dir)
+    })
+}
+
+fn put_back(site: &Site, place: &Place, note: &Note, way: Way) -> Result<Rest> {
+    let boot = site.disk.stat(&site.root, &place.name)?;
     if place.kept == Kept::Missing || boot.is_none() {
-        return Ok(Vec::new());
+        return Ok(Rest::default());
     }
     let dir = site.dir(std::slice::from_ref(&place.name))?;
-    let after = list_name(place, "after");
-    let after =
-        if site.state.notes.listed { Some(catalog::load(&site.disk, home, &after)?) } else { None };
-    let skip = (place.kept == Kept::Mount).then_some(&place.saved);
     site.watch.begin("Comparing the boot files", Unit::Bytes, None);
-    let now = catalog::read(&site.disk, &dir, skip, From::Cache, &site.watch)?;
+    let now = read(site, place, From::Cache)?;
     site.watch.end();
-    let lists = Lists::new(before, after, now);
+    let lists = lists(site, place, note, now)?;
     let saved = note.saved(site)?;
     let put_back = PutBack { site, place, dir: &dir, saved: saved.as_ref(), way };
-    let mut rest = Vec::new();
+    let mut rest = Rest::default();
     if way == Way::InItsPlace {
-        rest = take_away(&put_back, &lists)?;
+        rest.said = take_away(&put_back, &lists)?;
     }
-    let mut old: Vec<_> = lists.before.iter().filter(|(path, _)| !path.is_empty()).collect();
+    // Of a place that was not there nothing was saved.
+    let old = lists.before.iter().filter(|(path, _)| !path.is_empty() && note.how != How::Absent);
+    let mut old: Vec<_> = old.collect();
     old.sort_by_key(|(path, item)| rank(path, item));
     for (path, item) in old {
         let now = lists.now(path, item.vfat);
         let same = now.is_some_and(|(_, now)| now.same_content(item));
         let same_name = now.is_none_or(|(there, _)| there == path.as_slice());
-        if !same && lists.is_of_others(path, now.map(|(_, item)| item)) {
-            rest.push(format!(
-                "{} was changed since by somebody else, and stays",
-                put_back.show(path)
-            ));
+        let at = now.map_or(path.as_slice(), |(there, _)| there);
+        let theirs = lists.is_of_others(at, now.map(|(_, item)| item))
+            || item.kind != Kind::Dir && lists.holds_of_others(at);
+        if !same && theirs {
+            rest.stays = true;
+            rest.said.push(match now {
+                Some(_) if lists.is_unseen() => format!(
+                    "{} stays: nobody saw whether the boot loader's installer changed it, or \
+                     somebody else since",
+                    put_back.show(path)
+                ),
+                None => format!(
+                    "{} was removed since by somebody else, and stays so",
+                    put_back.show(path)
+                ),
+                Some(_) => {
+                    format!("{} was changed since by somebody else, and stays", put_back.show(path))
+                }
+            });
         } else if !same || !same_name {
             put_back.file(path, item, now.map(|(path, _)| path))?;
         } else if now.is_some_and(|(_, now)| !now.same_metadata(item)) {
@@ -83,11 +160,16 @@ fn put_back(site: &Site, place: &Place, note: &Note, way: Way) -> Result<Vec<Str
         }
     }
     if way == Way::Beside {
-        rest.extend(take_away(&put_back, &lists)?);
+        rest.said.extend(take_away(&put_back, &lists)?);
     }
     put_back.times(&lists.before)?;
     if note.how == How::Absent {
         put_back.take_away_place()?;
+    }
+    if note.how == How::Move {
+        let left = left_behind(&put_back, note)?;
+        rest.stays |= !left.is_empty();
+        rest.said.extend(left);
     }
     Ok(rest)
 }
@@ -100,16 +182,40 @@ fn take_away(put_back: &PutBack<'_>, lists: &Lists) -> Result<Vec<String>> {
         if lists.was_there(path, item.vfat) {
             continue;
         }
-        if !path.last().is_some_and(is_temporary) && lists.is_of_others(path, Some(item)) {
-            rest.push(format!(
-                "{} was made since by somebody else, and stays",
-                put_back.show(path)
-            ));
-        } else {
+        if path.last().is_some_and(is_temporary) || !lists.is_of_others(path, Some(item)) {
             put_back.take_away(path, item)?;
+            continue;
         }
+        rest.push(if lists.is_unseen() {
+            format!(
+                "{} stays: nobody saw whether the boot loader's installer made it, or somebody \
+                 else since",
+                put_back.show(path)
+            )
+        } else {
+            format!("{} was made since by somebody else, and stays", put_back.show(path))
+        });
     }
     Ok(rest)
+}
+
+/// What others changed in a directory that has changed places with the old one
+/// since, and is now where that was saved.
+fn left_behind(put_back: &PutBack<'_>, note: &Note) -> Result<Vec<String>> {
+    let (site, Some(saved)) = (put_back.site, put_back.saved) else { return Ok(Vec::new()) };
+    let now = catalog::read(&site.disk, saved, None, From::Cache, &site.watch)?;
+    let nested = |path: &[Name]| put_back.place.nested.iter().any(|n| path.starts_with(n.names()));
+    let lists = lists(site, put_back.place, note, now)?;
+    let theirs = lists.now.iter().filter(|(path, item)| {
+        let is_old = lists.before.get(*path).is_some_and(|old| old.same_content(item));
+        let is_ours = path.is_empty() || is_old || nested(path);
+        !is_ours && item.kind != Kind::Dir && lists.is_of_others(path, Some(item))
+    });
+    let said = |(path, _): (&catalog::Path, &catalog::Item)| {
+        let path = site.show_below(saved, path);
+        format!("{path} was changed since by somebody else; the one from before is in its place")
+    };
+    Ok(theirs.map(said).collect())
 }
 
 /// Moves back what was moved; what has its name now changes places with it.

@@ -1,11 +1,17 @@
 //! How boot files can be saved, and where they are then.
 
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
 use nix::sys::statvfs::fstatvfs;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{self, Catalog};
 use super::files::From;
-use super::places::{Kept, Place, places};
+use super::follow;
+use super::places::{Kept, PLACES, Place, places};
 use super::site::Site;
 use super::state::HOME;
 use super::step::Result;
@@ -13,6 +19,7 @@ use super::text;
 use crate::error::{OpError, Refusal, Stop};
 use crate::fs::disk::Dir;
 use crate::fs::name::{Name, RelPath};
+use crate::fs::remove::Halt;
 use crate::fs::tree::Tree;
 
 /// What a copy leaves free, in bytes.
@@ -44,9 +51,31 @@ pub struct Note {
     pub moved: Vec<(String, u64)>,
     /// What was mounted: the place itself, as the empty path, or in it.
     pub mounted: Vec<String>,
+    /// Something in it was not put back: it stays.
+    #[serde(default)]
+    pub stays: bool,
 }
 
 impl Note {
+    /// What no `prepare` can have noted of a place.
+    #[must_use]
+    pub fn impossible(&self, place: &str) -> Option<String> {
+        let names = PLACES.into_iter().find(|(name, _)| name.to_string() == place);
+        let Some((name, saved)) = names else { return Some(format!("the place '{place}'")) };
+        let at_home = text::path(&self.home).unwrap_or_default();
+        let chosen = [Kept::Directory, Kept::Mount]
+            .iter()
+            .any(|&kept| home_of(&name, &saved, self.how, kept) == at_home);
+        if !chosen {
+            let home = &self.home;
+            return Some(format!("the place '{home}' for saved files"));
+        }
+        let is_name = |name: &str| text::path(name).is_some_and(|path| path.len() == 1);
+        let moved = self.moved.iter().map(|(name, _)| name).find(|name| !is_name(name));
+        let mounted = self.mounted.iter().find(|point| text::path(point).is_none());
+        moved.or(mounted).map(|path| format!("the path '{path}'"))
+    }
+
     /// The directory that holds what was saved, and its name in it.
     ///
     /// # Errors
@@ -86,9 +115,13 @@ pub fn list_name(place: &Place, when: &str) -> Name {
 /// mount point, where nobody would find it again.
 #[must_use]
 pub fn home(place: &Place, how: How) -> Vec<Name> {
-    let saved = vec![place.saved.clone()];
-    match (how, place.kept) {
-        (How::Move, Kept::Mount) => [vec![place.name.clone()], saved].concat(),
+    home_of(&place.name, &place.saved, how, place.kept)
+}
+
+fn home_of(name: &Name, saved: &Name, how: How, kept: Kept) -> Vec<Name> {
+    let saved = vec![saved.clone()];
+    match (how, kept) {
+        (How::Move, Kept::Mount) => [vec![name.clone()], saved].concat(),
         (How::Copy, Kept::Mount) => [HOME.to_vec(), saved].concat(),
         _ => saved,
     }
@@ -206,22 +239,40 @@ pub fn mounted(place: &Place) -> Vec<String> {
     itself.into_iter().chain(nested).collect()
 }
 
-/// File systems with saved boot files that are not mounted: without them, what is
-/// in their place would be taken for the boot files.
+/// File systems that are mounted otherwise than when the boot files were saved:
+/// what is there now would be taken for the boot files, or be emptied with them.
 ///
 /// # Errors
 /// Any failure of a system call.
 pub fn unmounted(site: &Site) -> Result<Vec<Refusal>> {
-    let mut found = Vec::new();
+    let mut refusals = Vec::new();
     for (name, note) in &site.state.notes.saved {
         let places = places(&site.disk, &site.root, &site.mounts)?;
         let place = places.iter().find(|place| place.name.to_string() == *name);
         let there = place.map(mounted).unwrap_or_default();
+        let (base, home) = (text::path(name), text::path(&note.home).and_then(RelPath::new));
+        let base = base.unwrap_or_default();
+        let since = there.iter().filter(|point| !note.mounted.contains(point));
+        let since = since.filter_map(|point| Some([base.clone(), text::path(point)?].concat()));
+        let inside = site.mounts.iter().map(|mount| &mount.point);
+        let inside = inside.filter(|point| home.as_ref().is_some_and(|home| home.covers(point)));
+        let new: BTreeSet<_> = since.chain(inside.map(|point| point.names().to_vec())).collect();
+        for point in new {
+            let Some((dir, at)) = follow::parent(&site.disk, &site.root, &point)? else { continue };
+            let at = CString::new(at.as_bytes()).unwrap_or_default();
+            let (found, mend) = Halt::at("look at", dir.as_fd(), &at)(Errno::EXDEV).said();
+            refusals.push(Refusal::new(
+                found,
+                "It was none when the boot files were saved, and what is mounted there would have \
+                 been taken for them",
+                mend.unwrap_or_default(),
+            ));
+        }
         for point in note.mounted.iter().filter(|point| !there.contains(point)) {
             let root = site.shown.trim_end_matches('/');
             let path = format!("{root}/{name}/{point}");
             let path = path.trim_end_matches('/');
-            found.push(Refusal::new(
+            refusals.push(Refusal::new(
                 format!("{path} was a mount point when the boot files were saved, and is none now"),
                 "Other files would be taken for the boot files",
                 format!(
@@ -230,5 +281,5 @@ pub fn unmounted(site: &Site) -> Result<Vec<Refusal>> {
             ));
         }
     }
-    Ok(found)
+    Ok(refusals)
 }

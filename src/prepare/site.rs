@@ -10,12 +10,13 @@ use super::lock::{self, Lock};
 use super::state::{HOME, LOG, MarkText, STATE, State};
 use super::step::{Ledger, Mark, News, Phase, Result};
 use super::watch::Watch;
-use super::{output, steps};
+use super::{home, output, steps};
 use crate::engine::names::ETC;
 use crate::error::{Error, OpError, Refusal, Stop};
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::mounts::Mount;
 use crate::fs::name::{Name, RelPath};
+use crate::fs::sys::{Kind, supervisor};
 use crate::fs::tree::Tree;
 
 /// What `prepare` was asked for.
@@ -52,9 +53,11 @@ pub struct Site {
     pub etc: u64,
     /// The boot loader's installer did not do what it should.
     pub failed: bool,
+    /// Something was not put back, and what was saved of it stays.
+    pub stays: bool,
     pub(super) home: Option<Dir>,
     pub(super) lock: Option<Lock<File>>,
-    _root_lock: Option<Lock<OwnedFd>>,
+    root_lock: Option<Lock<OwnedFd>>,
 }
 
 /// Whether a command is going to write.
@@ -82,7 +85,7 @@ impl Site {
             Access::Read => None,
             Access::Write => Some(lock::root(&root, &shown)?),
         };
-        let home = disk.open(&root, &HOME).map_err(Refusal::from)?;
+        let home = home::open(&disk, &root)?;
         let found = match &home {
             Some(home) => State::read(&disk, home)?,
             None => None,
@@ -102,9 +105,10 @@ impl Site {
             recorded,
             etc,
             failed: false,
+            stays: false,
             home,
             lock: None,
-            _root_lock: root_lock,
+            root_lock,
         };
         if access == Access::Write && recorded {
             site.take_lock()?;
@@ -125,6 +129,13 @@ impl Site {
             )
         };
         Ok(self.home.as_ref().ok_or_else(gone)?)
+    }
+
+    /// A path below a directory, for a message.
+    #[must_use]
+    pub fn show_below(&self, dir: &Dir, path: &[Name]) -> String {
+        let below = super::text::of_path(path);
+        format!("{}/{below}", self.disk.show(dir, None))
     }
 
     /// Opens a directory below the root.
@@ -168,6 +179,22 @@ impl Site {
         Ok(())
     }
 
+    /// In a process that goes on when this one is killed: the lock of the root is not
+    /// its own, and its output is the log.
+    ///
+    /// # Errors
+    /// Any failure of a system call.
+    pub(super) fn leave(&mut self, log: &File) -> Result<()> {
+        if let Some(lock) = self.root_lock.take() {
+            // Never unlocked: that would unlock it for this process's parent too.
+            supervisor::close_inherited(&**lock);
+        }
+        let left = supervisor::leave_session(log);
+        left.map_err(|errno| OpError::new("leave the session of", "the terminal", errno))?;
+        self.watch = Watch::new();
+        Ok(())
+    }
+
     /// What keeps others away while the boot loader's installer runs, even if
     /// this process is killed: a descriptor for it to inherit.
     ///
@@ -187,10 +214,7 @@ impl Ledger for Site {
 
     fn set_phase(&mut self, phase: Phase) -> Result<()> {
         if self.home.is_none() {
-            let parent = self.dir(&HOME[..2])?;
-            self.disk.make_dir(&parent, &HOME[2], 0o755)?;
-            self.disk.sync(&parent)?;
-            self.home = self.disk.open(&self.root, &HOME)?;
+            self.home = Some(home::make(&self.disk, &self.root)?);
         }
         self.take_lock().map_err(|error| Stop::changed(error.to_string()))?;
         if !self.recorded {
@@ -219,13 +243,18 @@ impl Ledger for Site {
         let home = self.home()?;
         // What the boot loader's installer said when it failed is wanted later.
         let stays = |name: &Name| *name == STATE || (self.failed && *name == LOG);
+        let mut saved = false;
         for name in self.disk.list(home)?.iter().filter(|name| !stays(name)) {
-            self.disk.remove_file(home, name)?;
+            if self.disk.stat(home, name)?.is_some_and(|stat| stat.kind == Kind::Dir) {
+                saved = true; // something in it was not put back
+            } else {
+                self.disk.remove_file(home, name)?;
+            }
         }
         self.disk.sync(home)?;
         self.disk.remove_file(home, &STATE)?;
         let parent = self.dir(&HOME[..2])?;
-        if !self.failed {
+        if !self.failed && !saved {
             self.disk.remove_dir(&parent, &HOME[2])?;
             self.home = None;
         }

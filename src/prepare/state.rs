@@ -6,14 +6,14 @@
 //! `etc` that it was made for: once a lustration has put another `etc` into the
 //! root, it describes a system that is not there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::efi::Variables;
 use super::files::put;
 use super::step::{Mark, Phase, Result};
-use super::{saving, steps};
+use super::{saving, steps, text};
 use crate::engine::names::NIX;
 use crate::error::Refusal;
 use crate::fs::disk::{Dir, Disk};
@@ -99,8 +99,9 @@ pub struct Notes {
     pub efi: Option<Variables>,
     /// `/run/current-system` was made for the boot loader's installer.
     pub current_system: bool,
-    /// The boot loader's installer has ended, and its files are listed.
-    pub listed: bool,
+    /// The systems in a store that were named as what to boot before anything was
+    /// changed.
+    pub named: Option<BTreeSet<String>>,
 }
 
 impl From<Phase> for PhaseText {
@@ -180,7 +181,30 @@ impl State {
                 "Use that version",
             ));
         }
+        if let Some(what) = state.impossible() {
+            return Err(Refusal::new(
+                format!("{shown} names {what}, which nixos-lustrate never chooses"),
+                "What is there would have been removed or changed",
+                "Bring the file back from a backup, or undo by hand what it lists, and remove it",
+            ));
+        }
         Ok(Some(state))
+    }
+
+    /// The first path that no `prepare` can have written.
+    fn impossible(&self) -> Option<String> {
+        let store = [NIX, Name::literal("store")];
+        let system = text::path(&self.system).unwrap_or_default();
+        if !(self.system.is_empty() || system.len() == 3 && system.starts_with(&store)) {
+            let system = &self.system;
+            return Some(format!("the system '{system}'"));
+        }
+        let is_name = |name: &str| text::path(name).is_some_and(|path| path.len() == 1);
+        let mut keys = self.notes.keys.keys();
+        if let Some(key) = keys.find(|key| !(is_name(key) && key.starts_with("ssh_host_"))) {
+            return Some(format!("the host key '{key}'"));
+        }
+        self.notes.saved.iter().find_map(|(name, note)| note.impossible(name))
     }
 
     /// Writes it, onto the disk.

@@ -50,9 +50,14 @@ impl Watch {
         Self { interrupted, terminal, shielded: Cell::new(false), task: Cell::new(None) }
     }
 
-    /// Catches Ctrl-C and `SIGTERM` from here on.
+    /// Catches what asks a program to end from here on: Ctrl-C, `SIGTERM`, and the
+    /// end of a terminal or an SSH session. What is ignored (nohup(1)) stays so.
     pub fn catch(&self) {
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+            if crate::fs::sys::supervisor::is_ignored(signal) {
+                continue;
+            }
             // Without it the signal ends the program, which is safe too.
             let _ = signal_hook::flag::register(signal, Arc::clone(&self.interrupted));
         }

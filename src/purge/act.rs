@@ -8,15 +8,14 @@ use std::os::fd::AsFd;
 use nix::errno::Errno;
 
 use super::facts::{Candidate, Facts, Sort};
-use super::halt::Halt;
 use super::judge::Plan;
-use super::remove::remove;
-use super::watch::{Watch, may_go_on};
+use super::watch::Watch;
 use crate::engine::exchange::{HINDERING, free_dated, noted_flags, undo_note};
 use crate::engine::names::{ETC, FLAGS_NOTE, PURGED};
 use crate::error::OpError;
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
+use crate::fs::remove::{Halt, Manner, Progress, remove};
 use crate::fs::tree::{Moved, Tree};
 
 type Result<T> = std::result::Result<T, Halt>;
@@ -36,7 +35,7 @@ pub(super) fn act(
         note_root_flags(disk, root)?;
     }
     let done = plan.remove.iter().try_for_each(|candidate| {
-        may_go_on()?;
+        watch.may_go_on()?;
         let path = facts.show(&candidate.path);
         log::debug!("Removing {path}");
         watch.begin(path.clone());
@@ -91,7 +90,7 @@ fn one(disk: &Disk, root: &Dir, candidate: &Candidate, watch: &mut Watch) -> Res
 fn tree(dir: &Dir, name: &Name, watch: &mut Watch) -> Result<()> {
     // A name has no NUL.
     let name = CString::new(name.as_bytes()).unwrap_or_default();
-    remove(dir.as_fd(), &name, watch)
+    remove(dir.as_fd(), &name, Manner::Insist, watch)
 }
 
 /// Nothing can be renamed or removed in an immutable root. Flags that hinder are

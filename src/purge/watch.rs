@@ -3,7 +3,7 @@
 use std::io::{Write, stderr};
 use std::time::{Duration, Instant};
 
-use super::halt::Halt;
+use crate::fs::remove::{Halt, Progress};
 use crate::term::console::takes_escapes;
 
 /// A terminal line is written no more often than this.
@@ -23,9 +23,18 @@ pub(super) struct Watch {
     shown: bool,
 }
 
-/// Whether nobody has interrupted it.
-pub(super) fn may_go_on() -> Result<(), Halt> {
-    if crate::fs::sys::removal::interrupted() { Err(Halt::Interrupted) } else { Ok(()) }
+impl Progress for Watch {
+    fn may_go_on(&self) -> Result<(), Halt> {
+        if crate::fs::sys::removal::interrupted() { Err(Halt::Interrupted) } else { Ok(()) }
+    }
+
+    fn removed(&mut self) {
+        self.here += 1;
+        self.total += 1;
+        if self.terminal && self.told.elapsed() >= PAUSE {
+            self.tell();
+        }
+    }
 }
 
 impl Watch {
@@ -43,14 +52,6 @@ impl Watch {
 
     pub(super) fn here(&self) -> u64 {
         self.here
-    }
-
-    pub(super) fn removed(&mut self) {
-        self.here += 1;
-        self.total += 1;
-        if self.terminal && self.told.elapsed() >= PAUSE {
-            self.tell();
-        }
     }
 
     fn tell(&mut self) {

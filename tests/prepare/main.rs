@@ -12,6 +12,7 @@ mod cancel;
 mod circumstances;
 mod installer;
 mod kill;
+mod lose;
 mod machine;
 mod nix;
 mod refusals;

@@ -6,21 +6,12 @@ use crate::engine::intent::Direction;
 use crate::engine::keeplist::BadKeep;
 use crate::engine::names::{ETC, LUSTRATE, MARKER, NIX, NIXOS_ROOT_TMP, OLD_ROOT_TMP};
 use crate::error::Refusal;
-use crate::fs::name::{Name, Shown};
+use crate::fs::name::{Name, Shown, word};
 use crate::fs::sys::Kind;
 
 mod moves;
 
 pub(super) use moves::after;
-
-/// A path as a word of a shell command; mostly it is one as it is.
-pub(crate) fn word(path: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
-    if path.chars().all(plain) {
-        return path.to_owned();
-    }
-    format!("'{}'", path.replace('\'', "'\\''"))
-}
 
 /// What can be judged before anything is decided.
 pub(super) fn before(facts: &Facts, direction: Direction) -> Vec<Refusal> {

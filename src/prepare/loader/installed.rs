@@ -97,30 +97,6 @@ pub fn look(site: &Site, system: &str) -> Result<std::result::Result<String, Str
     Ok(Err(missing.unwrap_or_else(none)))
 }
 
-/// The configuration that names the system at `/SYSTEM`, if any does.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn names(site: &Site, system: &str) -> Result<Option<String>> {
-    for base in bases(site)? {
-        let Some(dir) = site.disk.open(&site.root, &base)? else { continue };
-        for path in configurations(site, &dir)? {
-            let is_image = path.last().is_some_and(|name| name.as_bytes().ends_with(b".efi"));
-            let found = if is_image {
-                image_boots(site, &dir, &path, system)?
-            } else {
-                read(site, &dir, &path, MAX)?.is_some_and(|content| {
-                    entries(&String::from_utf8_lossy(&content)).iter().any(|e| e.boots(system))
-                })
-            };
-            if found {
-                return Ok(Some(format!("/{}", text::of_path(&[base, path].concat()))));
-            }
-        }
-    }
-    Ok(None)
-}
-
 /// A unified kernel image has its command line in it (lanzaboote).
 fn image_boots(site: &Site, base: &Dir, path: &[Name], system: &str) -> Result<bool> {
     let init = format!("init=/{system}/init");

@@ -1,16 +1,26 @@
 //! What a place is compared with when it is put back. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::catalog::{Catalog, Item, Path};
 use crate::fs::name::Name;
 use crate::fs::sys::Kind;
 
+/// What is known of what the boot loader's installer left.
+#[derive(Debug)]
+pub(in crate::prepare) enum Left {
+    /// It has not begun: whatever there is, is not its work.
+    Nothing,
+    /// Nobody saw its end: what is there now and provably its work, or NixOS's.
+    Proven(BTreeSet<Path>),
+    /// Its files.
+    Listed(Catalog),
+}
+
 /// What a place is compared with.
 pub(in crate::prepare) struct Lists {
     pub(in crate::prepare) before: Catalog,
-    /// What the installer left; unknown when it was interrupted.
-    after: Option<Catalog>,
+    left: Left,
     pub(in crate::prepare) now: Catalog,
     /// The path that a file has on vfat, where another case is the same file.
     folded: BTreeMap<Vec<u8>, Path>,
@@ -21,10 +31,10 @@ fn fold(path: &[Name]) -> Vec<u8> {
 }
 
 impl Lists {
-    pub(in crate::prepare) fn new(before: Catalog, after: Option<Catalog>, now: Catalog) -> Self {
+    pub(in crate::prepare) fn new(before: Catalog, left: Left, now: Catalog) -> Self {
         let vfat = now.iter().filter(|(_, item)| item.vfat);
         let folded = vfat.map(|(path, _)| (fold(path), path.clone())).collect();
-        Self { before, after, now, folded }
+        Self { before, left, now, folded }
     }
 
     /// The file that is there now under a path.
@@ -34,9 +44,19 @@ impl Lists {
         found.map(|(path, item)| (path.as_slice(), item))
     }
 
-    /// Whether what is there now is not what the installer left.
+    /// Whether what is there now, and was not before, is not provably what the
+    /// installer left.
     pub(in crate::prepare) fn is_of_others(&self, path: &[Name], now: Option<&Item>) -> bool {
-        let Some(after) = &self.after else { return false };
+        let after = match (&self.left, now) {
+            (Left::Listed(after), _) => after,
+            // Putting back what is missing takes nothing from anybody, and of a
+            // directory only an empty one goes.
+            (_, None) => return false,
+            (Left::Proven(proven), Some(now)) => {
+                return now.kind != Kind::Dir && !proven.contains(path);
+            }
+            (Left::Nothing, Some(_)) => return true,
+        };
         match (after.get(path), now) {
             (Some(left), Some(now)) => !left.same_content(now),
             (None, None) => false,
@@ -45,6 +65,18 @@ impl Lists {
             (Some(left), None) => self.before.get(path).is_none_or(|old| old.same_content(left)),
             _ => true,
         }
+    }
+
+    /// Whether nobody saw the installer end, so that what is not proven may be its.
+    pub(in crate::prepare) fn is_unseen(&self) -> bool {
+        matches!(self.left, Left::Proven(_))
+    }
+
+    /// Whether something of others is in a directory.
+    pub(in crate::prepare) fn holds_of_others(&self, path: &[Name]) -> bool {
+        let inside = self.now.range(path.to_vec()..).take_while(|(at, _)| at.starts_with(path));
+        let mut inside = inside.filter(|(at, _)| at.len() > path.len());
+        inside.any(|(at, item)| self.is_of_others(at, Some(item)))
     }
 
     /// Whether a path was there before.
@@ -93,7 +125,7 @@ mod tests {
         for vfat in [true, false] {
             let before = catalog(&[("EFI/BOOT/BOOTX64.EFI", 1)], vfat);
             let now = catalog(&[("EFI/Boot/bootx64.efi", 2), ("EFI/nixos/k.efi", 3)], vfat);
-            let lists = Lists::new(before, None, now);
+            let lists = Lists::new(before, Left::Proven(BTreeSet::new()), now);
             let old = text::path("EFI/BOOT/BOOTX64.EFI").expect("a path");
             let new = text::path("EFI/Boot/bootx64.efi").expect("a path");
             assert_eq!(lists.now(&old, vfat).is_some(), vfat);
@@ -108,18 +140,33 @@ mod tests {
         let after = catalog(&[("kept", 1), ("replaced", 2)], false);
         let lists = |after| Lists::new(Catalog::new(), after, Catalog::new());
         let path = |text: &str| text::path(text).expect("a path");
-        let known = lists(Some(after));
+        let known = lists(Left::Listed(after));
         assert!(!known.is_of_others(&path("replaced"), Some(&item(2, false))));
         assert!(known.is_of_others(&path("replaced"), Some(&item(3, false))));
         assert!(known.is_of_others(&path("kept"), None), "removed by somebody");
         assert!(known.is_of_others(&path("new"), Some(&item(4, false))));
         assert!(!known.is_of_others(&path("gone"), None), "removed by the installer");
         let before = catalog(&[("kept", 1), ("replaced", 9)], false);
-        let known = Lists::new(before, known.after, Catalog::new());
+        let known = Lists::new(before, known.left, Catalog::new());
         assert!(known.is_of_others(&path("kept"), None));
         assert!(!known.is_of_others(&path("replaced"), None), "it comes back in any case");
-        // Interrupted: whatever there is was the installer's.
-        assert!(!lists(None).is_of_others(&path("new"), Some(&item(4, false))));
+        // Interrupted: only what is proven was the installer's.
+        let proven = lists(Left::Proven(BTreeSet::from([path("new")])));
+        assert!(!proven.is_of_others(&path("new"), Some(&item(4, false))));
+        assert!(proven.is_of_others(&path("other"), Some(&item(4, false))));
+        assert!(!proven.is_of_others(&path("gone"), None), "it comes back");
+        assert!(lists(Left::Nothing).is_of_others(&path("new"), Some(&item(4, false))));
+    }
+
+    #[test]
+    fn a_directory_with_something_of_others_is_known() {
+        let now = catalog(&[("k", 1), ("k/theirs", 2), ("kk", 3)], false);
+        let left = |names: &[(&str, u8)]| Left::Listed(catalog(names, false));
+        let path = text::path("k").expect("a path");
+        let lists = Lists::new(Catalog::new(), left(&[("k", 1)]), now.clone());
+        assert!(lists.holds_of_others(&path));
+        let lists = Lists::new(Catalog::new(), left(&[("k", 1), ("k/theirs", 2)]), now);
+        assert!(!lists.holds_of_others(&path), "kk is not in it");
     }
 
     #[test]

@@ -6,14 +6,12 @@ use crate::error::Stop;
 use crate::fs::name::Name;
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
-use crate::prepare::catalog;
-use crate::prepare::files::From;
-use crate::prepare::loader::{clear, installed};
-use crate::prepare::places::{Kept, places};
-use crate::prepare::saving::{How, list_name};
+use crate::prepare::installation::{self, Known};
+use crate::prepare::loader::{clear, installed, named};
+use crate::prepare::places::places;
+use crate::prepare::saving::{How, Note};
 use crate::prepare::site::Site;
 use crate::prepare::step::{Ledger, Look, Result, Step};
-use crate::prepare::watch::Unit;
 use crate::prepare::{adopt, efi, installer, restore};
 
 /// Its name in the record.
@@ -32,7 +30,8 @@ impl Step<Site> for Loader {
 
     fn look(&self, site: &Site) -> Result<Look> {
         let wanted = site.wish.system.as_ref().map(ToString::to_string).unwrap_or_default();
-        let whole = site.state.notes.listed && !site.state.window && site.mark(NAME).is_some();
+        let ended = installation::known(site)? == Known::Ended(None);
+        let whole = ended && !site.state.window && site.mark(NAME).is_some();
         if whole
             && site.state.system == wanted
             && let Ok(found) = installed::look(site, &wanted)?
@@ -46,10 +45,10 @@ impl Step<Site> for Loader {
         if site.state.notes.efi.is_none() {
             site.state.notes.efi = efi::read(&site.disk, &site.root)?;
         }
+        named::note_others(site)?;
         adopt::adopt(site)?;
         let wanted = site.wish.system.as_ref().map(ToString::to_string).unwrap_or_default();
         site.state.system = wanted;
-        site.state.notes.listed = false;
         site.state.notes.current_system = match site.disk.open(&site.root, &[RUN])? {
             Some(run) => {
                 site.state.notes.current_system || site.disk.stat(&run, &CURRENT)?.is_none()
@@ -63,13 +62,13 @@ impl Step<Site> for Loader {
         // Read by others too, so it is complete before anything begins.
         site.disk.sync(&site.root)?;
         site.window(true)?;
+        installation::begins(site)?;
         if site.wish.clear_esp {
             clear::old_loader(site)?;
         }
         current_system(site, true)?;
         let ended = installer::run(site);
         current_system(site, false)?;
-        sync(site)?;
         let trouble = match ended? {
             Some(how) => Some(how),
             None => installed::look(site, &site.state.system)?.err(),
@@ -78,22 +77,11 @@ impl Step<Site> for Loader {
             site.failed = true;
             return Err(Stop::changed(trouble));
         }
-        for place in places(&site.disk, &site.root, &site.mounts)? {
-            if place.kept == Kept::Missing {
-                continue;
-            }
-            site.watch.begin("Listing the new boot files", Unit::Bytes, None);
-            let dir = site.dir(std::slice::from_ref(&place.name))?;
-            let skip = (place.kept == Kept::Mount).then_some(&place.saved);
-            let after = catalog::read(&site.disk, &dir, skip, From::Cache, &site.watch)?;
-            site.watch.end();
-            catalog::write(&site.disk, site.home()?, &list_name(&place, "after"), &after)?;
-        }
-        site.state.notes.listed = true;
         site.window(false)
     }
 
     fn undo(&self, site: &mut Site) -> Result<Vec<String>> {
+        may_leave(site)?; // before anything that it boots goes
         site.window(true)?;
         current_system(site, false)?;
         let mut rest = Vec::new();
@@ -103,15 +91,15 @@ impl Step<Site> for Loader {
                 continue;
             };
             absent |= note.how == How::Absent;
-            rest.extend(restore::restore(site, &place, &note)?);
+            let left = restore::restore(site, &place, &note)?;
+            rest.extend(left.said);
+            if left.stays {
+                let note = Note { stays: true, ..note };
+                site.state.notes.saved.insert(place.name.to_string(), note);
+            }
         }
         sync(site)?;
-        if let Some(config) = installed::names(site, &site.state.system)? {
-            return Err(Stop::changed(format!(
-                "{config} still names NixOS, so that the marker has to stay. Write the old boot \
-                 loader's configuration anew, for example with update-grub, then try again"
-            )));
-        }
+        may_leave(site)?;
         let now = efi::read(&site.disk, &site.root)?;
         match (&site.state.notes.efi, &now) {
             (Some(before), Some(now)) => rest.extend(efi::changes(before, now)),
@@ -131,8 +119,19 @@ impl Step<Site> for Loader {
     }
 }
 
+/// Stops while a configuration names NixOS: the marker has to stay (P1).
+///
+/// # Errors
+/// [`Stop`] when one does.
+pub fn may_leave(site: &Site) -> Result<()> {
+    named::remains(site)?.map_or(Ok(()), Err)
+}
+
 /// Writes everything that the installer wrote.
-fn sync(site: &Site) -> Result<()> {
+///
+/// # Errors
+/// Any failure of a system call.
+pub fn sync(site: &Site) -> Result<()> {
     site.disk.sync(&site.root)?;
     for place in places(&site.disk, &site.root, &site.mounts)? {
         let base = vec![place.name.clone()];

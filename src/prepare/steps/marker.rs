@@ -14,6 +14,7 @@ use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
 use crate::prepare::aside;
 use crate::prepare::files::{put, temporary};
+use crate::prepare::loader::named;
 use crate::prepare::site::Site;
 use crate::prepare::step::{Look, Result, Step};
 
@@ -85,6 +86,7 @@ impl Step<Site> for Marker {
     }
 
     fn record(&self, site: &mut Site) -> Result<()> {
+        named::note_others(site)?;
         if site.state.notes.marker.is_none() {
             let etc = site.dir(&[ETC])?;
             let there = |name| site.disk.stat(&etc, name).map(|stat| stat.is_some());
@@ -111,6 +113,7 @@ impl Step<Site> for Marker {
     }
 
     fn undo(&self, site: &mut Site) -> Result<Vec<String>> {
+        super::loader::may_leave(site)?;
         let etc = site.dir(&[ETC])?;
         let note = site.state.notes.marker.clone().unwrap_or_default();
         // After a revert the engine keeps the marker; what is not there need not go.

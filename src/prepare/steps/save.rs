@@ -100,7 +100,7 @@ impl Step<Site> for Save {
             let home = text::of_path(&saving::home(&place, how));
             let moved = files.iter().filter_map(entry).collect();
             let mounted = mounted(&place);
-            let note = Note { how, home, inode: 0, moved, mounted };
+            let note = Note { how, home, inode: 0, moved, mounted, stays: false };
             site.state.notes.saved.insert(name, note);
         }
         Ok(())
@@ -135,9 +135,21 @@ impl Step<Site> for Save {
             let (dir, name) = note.place(site)?;
             remove(&site.disk, &dir, &temporary(&name), &site.watch)?;
             let boot = site.disk.stat(&site.root, &place.name)?;
+            if note.stays && note.saved(site)?.is_some() {
+                let shown = site.disk.show(&dir, Some(&name));
+                site.stays = true;
+                rest.push(format!(
+                    "What was not put back of /{} stays in {shown}. When it is not needed any \
+                     more: rm -r {shown}",
+                    place.name
+                ));
+                continue;
+            }
             unlinked(site, &place)?;
             if note.saved(site)?.is_some() {
+                site.watch.begin("Removing what was saved", Unit::Files, None);
                 remove(&site.disk, &dir, &name, &site.watch)?;
+                site.watch.end();
             } else if boot.is_some_and(|boot| boot.inode == note.inode) {
                 rest.push(format!(
                     "/{name} holds what the boot loader of NixOS had in /{}. It can be removed: \

@@ -4,8 +4,8 @@
 use crate::engine::facts::Marker;
 use crate::engine::intent::Direction;
 use crate::engine::names::{ETC, MARKER};
-pub(super) use crate::engine::plan::word;
 use crate::error::Refusal;
+pub(super) use crate::fs::name::word;
 use crate::fs::name::{RelPath, Shown};
 use crate::fs::sys::Kind;
 use crate::purge::facts::{Candidate, Facts, Sort};

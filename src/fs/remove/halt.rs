@@ -1,4 +1,4 @@
-//! Why a purge ends before it is through.
+//! Why a removal ends before it is through.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -6,17 +6,21 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 
-use crate::engine::plan::word;
 use crate::error::OpError;
+use crate::fs::mounts;
 use crate::fs::name::Shown;
+use crate::fs::name::word;
+use crate::fs::sys;
 
 /// Why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Halt {
+pub(crate) enum Halt {
     /// Ctrl-C, or the service was stopped.
     Interrupted,
-    /// A file system is mounted there, since a moment ago.
-    Mounted(String),
+    /// Something is mounted there: the path, and what.
+    Mounted(String, Option<String>),
+    /// There is a subvolume of btrfs that has to be respected.
+    Subvolume(String),
     /// Somebody moved that directory away while it was being emptied.
     Moved(String),
     /// A system call failed.
@@ -25,25 +29,40 @@ pub(super) enum Halt {
 
 impl Halt {
     /// The failure of `op` on `name` in `dir`.
-    pub(super) fn at<'a>(
+    pub(crate) fn at<'a>(
         op: &'static str,
         dir: BorrowedFd<'a>,
         name: &'a CStr,
     ) -> impl FnOnce(Errno) -> Self + 'a {
         move |errno| match errno {
             // What openat2(2) and unlink(2) say of a mount point.
-            Errno::EXDEV | Errno::EBUSY => Self::Mounted(path_of(dir, name)),
+            Errno::EXDEV | Errno::EBUSY => Self::mounted(dir, name),
             errno => Self::Failed(OpError::new(op, path_of(dir, name), errno)),
         }
     }
 
+    /// Something is mounted on `name` in `dir`.
+    pub(super) fn mounted(dir: BorrowedFd<'_>, name: &CStr) -> Self {
+        let mounts = sys::read_proc("/proc/self/mountinfo").unwrap_or_default();
+        let what = mounts::mounted_on(&mounts, &raw_path_of(dir, name));
+        Self::Mounted(path_of(dir, name), what.map(|what| Shown(&what).to_string()))
+    }
+
     /// What was found, and the mend; each a sentence without its full stop.
-    pub(super) fn said(&self) -> (String, Option<String>) {
+    pub(crate) fn said(&self) -> (String, Option<String>) {
         match self {
             Self::Interrupted => ("Interrupted".to_owned(), None),
-            Self::Mounted(path) => (
-                format!("{path} is a mount point, which is not crossed"),
-                Some(format!("Unmount it: umount {}", word(path))),
+            Self::Mounted(path, what) => {
+                let what =
+                    what.as_ref().map(|source| format!(" (of {source})")).unwrap_or_default();
+                (
+                    format!("{path} is a mount point{what}, which is not crossed"),
+                    Some(format!("Unmount it: umount {}", word(path))),
+                )
+            }
+            Self::Subvolume(path) => (
+                format!("{path} is a subvolume that nixos-lustrate did not make"),
+                Some("Move it elsewhere".to_owned()),
             ),
             Self::Moved(path) => (
                 format!("{path} was moved elsewhere while it was being removed"),
@@ -69,6 +88,10 @@ fn mend(errno: Errno) -> Option<&'static str> {
 
 /// The path of `name` in an open directory, as the kernel knows it, for messages.
 pub(super) fn path_of(dir: BorrowedFd<'_>, name: &CStr) -> String {
+    Shown(&raw_path_of(dir, name)).to_string()
+}
+
+fn raw_path_of(dir: BorrowedFd<'_>, name: &CStr) -> Vec<u8> {
     let link = format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd());
     // A path of more than a page has no text.
     let path = std::fs::read_link(link).unwrap_or_else(|_| "…".into());
@@ -79,5 +102,5 @@ pub(super) fn path_of(dir: BorrowedFd<'_>, name: &CStr) -> String {
         }
         path.extend(name.to_bytes());
     }
-    Shown(&path).to_string()
+    path
 }

@@ -13,16 +13,38 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
-use super::halt::{Halt, path_of};
-use super::lock::{clear, insist};
-use super::watch::{self, Watch};
 use crate::fs::sys::Stat;
 use crate::fs::sys::removal::{self, Listed, Reading};
+
+mod flags;
+mod halt;
+
+use flags::{clear, insist};
+pub(crate) use halt::Halt;
+use halt::path_of;
 
 type Result<T> = std::result::Result<T, Halt>;
 
 /// Trees are seldom deeper; the usual limit of open files is 1024.
 const WINDOW: usize = 64;
+
+/// What is done about what protects a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// It goes: flags are cleared, and subvolumes of btrfs removed.
+    Insist,
+    /// It stays, and stops the removal: whoever protected it is asked first.
+    Respect,
+}
+
+/// Who looks on.
+pub(crate) trait Progress {
+    /// Stops it when somebody wants to.
+    fn may_go_on(&self) -> Result<()>;
+
+    /// One more entry is gone.
+    fn removed(&mut self);
+}
 
 /// A directory by its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,25 +88,32 @@ struct Walk<'a> {
     /// The levels above those that are open.
     closed: Vec<Id>,
     open: VecDeque<Level>,
-    watch: &'a mut Watch,
+    manner: Manner,
+    watch: &'a mut dyn Progress,
 }
 
 /// Removes the directory `top` in `base` with all that is in it.
 ///
 /// # Errors
 /// [`Halt`]; it can be repeated.
-pub(super) fn remove(base: BorrowedFd<'_>, top: &CStr, watch: &mut Watch) -> Result<()> {
+pub(crate) fn remove(
+    base: BorrowedFd<'_>,
+    top: &CStr,
+    manner: Manner,
+    watch: &mut dyn Progress,
+) -> Result<()> {
     let (stat, mount) = removal::stat_dir(base).map_err(Halt::at("look at", base, top))?;
     let device = stat.device;
     let (closed, open) = (Vec::new(), VecDeque::new());
-    Walk { base, top, device, mount, closed, open, watch }.run()
+    Walk { base, top, device, mount, closed, open, manner, watch }.run()
 }
 
 impl Walk<'_> {
     fn run(mut self) -> Result<()> {
         self.enter(self.top)?;
-        while let Some(level) = self.open.back_mut() {
-            watch::may_go_on()?;
+        while !self.open.is_empty() {
+            self.watch.may_go_on()?;
+            let Some(level) = self.open.back_mut() else { break };
             match level.entries.next() {
                 Some(Ok((name, Listed::Dir))) => self.enter(&name)?,
                 Some(Ok((name, Listed::Other))) => self.unlink(&name)?,
@@ -102,6 +131,18 @@ impl Walk<'_> {
         self.open.back().map_or(self.base, |level| level.entries.as_fd())
     }
 
+    /// Removes, as the manner is.
+    fn insist(
+        &self,
+        name: &CStr,
+        remove: fn(BorrowedFd<'_>, &CStr) -> nix::Result<()>,
+    ) -> nix::Result<()> {
+        match self.manner {
+            Manner::Insist => insist(self.here(), name, remove),
+            Manner::Respect => remove(self.here(), name),
+        }
+    }
+
     fn count(&mut self) {
         if let Some(level) = self.open.back_mut() {
             level.removed += 1;
@@ -110,7 +151,7 @@ impl Walk<'_> {
     }
 
     fn unlink(&mut self, name: &CStr) -> Result<()> {
-        match insist(self.here(), name, removal::unlink) {
+        match self.insist(name, removal::unlink) {
             Ok(()) => self.count(),
             Err(Errno::ENOENT) => {}
             // The file system did not tell, or somebody has replaced it.
@@ -133,17 +174,20 @@ impl Walk<'_> {
         let failed = Halt::at("look at", here, name);
         let (stat, mount) = removal::stat_dir(&dir).map_err(failed)?;
         if mount != self.mount {
-            return Err(Halt::Mounted(path_of(here, name)));
+            return Err(Halt::mounted(here, name));
         }
         let above = self.open.back().map_or(self.device, |level| level.id.device);
         let id = Id::of(&stat);
         let subvolume = id.is_subvolume(above);
+        if subvolume && self.manner == Manner::Respect {
+            return Err(Halt::Subvolume(path_of(here, name)));
+        }
         if subvolume && self.destroy(name, &dir)? {
             self.count();
             return Ok(());
         }
         let here = self.here();
-        if stat.flags != 0 {
+        if stat.flags != 0 && self.manner == Manner::Insist {
             clear(&dir).map_err(Halt::at("clear the flags of", here, name))?;
         }
         let entries = Reading::new(dir).map_err(Halt::at("read", here, name))?;
@@ -201,7 +245,7 @@ impl Walk<'_> {
             done = insist(here, name, removal::destroy_subvolume);
         }
         if matches!(done, Err(Errno::ENOTTY | Errno::EOPNOTSUPP)) {
-            done = insist(here, name, removal::rmdir);
+            done = self.insist(name, removal::rmdir);
         }
         match done {
             Ok(()) => self.count(),
