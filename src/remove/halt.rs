@@ -53,10 +53,9 @@ impl Halt {
         match self {
             Self::Interrupted => ("Interrupted".to_owned(), None),
             Self::Mounted(path, what) => {
-                let what =
-                    what.as_ref().map(|source| format!(" (of {source})")).unwrap_or_default();
+                let what = what.as_ref().map(|source| format!(" ({source})")).unwrap_or_default();
                 (
-                    format!("{path} is a mount point{what}, which is not crossed"),
+                    format!("{path} is a mount point, which is not crossed{what}"),
                     Some(format!("Unmount it: umount {}", word(path))),
                 )
             }
