@@ -223,7 +223,7 @@ pub fn remove(disk: &Disk, dir: &Dir, name: &Name, watch: &Watch) -> Result<()> 
     // A name has no NUL.
     let text = CString::new(name.as_bytes()).unwrap_or_default();
     let halted = |halt: Halt| {
-        let (found, mend) = halt.said();
+        let (found, mend) = halt.said_with_source();
         match halt {
             Halt::Interrupted => Stop::changed("interrupted".to_owned()),
             Halt::Failed(error) => error.into(),

@@ -260,7 +260,8 @@ pub fn unmounted(site: &Site) -> Result<Vec<Refusal>> {
         for point in new {
             let Some((dir, at)) = follow::parent(&site.disk, &site.root, &point)? else { continue };
             let at = CString::new(at.as_bytes()).unwrap_or_default();
-            let (found, mend) = Halt::at("look at", dir.as_fd(), &at)(Errno::EXDEV).said();
+            let (found, mend) =
+                Halt::at("look at", dir.as_fd(), &at)(Errno::EXDEV).said_with_source();
             refusals.push(Refusal::new(
                 found,
                 "It was none when the boot files were saved, and what is mounted there would have \

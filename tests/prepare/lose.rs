@@ -46,7 +46,7 @@ fn what_is_mounted_in_what_was_saved_is_not_emptied() {
         machine
             .cancel()
             .expect(3)
-            .says(&[&format!("{shown} is a mount point (of "), "/precious])"])
+            .says(&[&format!("{shown} is a mount point, which is not crossed ("), "/precious])"])
             .says(&[&format!("umount {shown}"), "Nothing was touched"]);
         assert_eq!(machine.read("precious/file"), "keep", "{at}");
         mount(&["umount"], &[&point]);
@@ -82,7 +82,7 @@ fn what_is_mounted_in_a_leftover_is_not_emptied() {
     let point = machine.at(&format!("{HOME}/.nixos-lustrate-boot.bak/deep/x"));
     fs::create_dir_all(&point).expect("a directory");
     mount(&["mount", "--bind"], &[&machine.at("precious"), &point]);
-    machine.prepare(&[]).expect(1).says(&["is a mount point (of ", "umount "]);
+    machine.prepare(&[]).expect(1).says(&["is a mount point, which is not crossed (", "umount "]);
     assert_eq!(machine.read("precious/file"), "keep");
     mount(&["umount"], &[&point]);
     machine.prepare(&[]).expect(0);

@@ -123,7 +123,7 @@ const SAMPLES: &[(&str, &[&str], &str)] = &[
     ("src/purge", &["path"], "/old-root"),
     ("src/fs/remove", &["path"], "/old-root"),
     ("src/fs/remove", &["source"], "/dev/vda2"),
-    ("src/fs/remove", &["what"], " (of /dev/vda2)"),
+    ("src/fs/remove", &["found"], "/old-root is a mount point, which is not crossed"),
     ("src/purge", &["marker"], "/etc/NIXOS_LUSTRATE"),
     ("src/purge/judge", &["shown"], "oldroot"),
     ("src/purge/judge/refuse", &["at", "at_root"], ""),

@@ -48,18 +48,23 @@ impl Halt {
         Self::Mounted(path_of(dir, name), what.map(|what| Shown(&what).to_string()))
     }
 
+    /// As [`Self::said`], with what is mounted there.
+    pub(crate) fn said_with_source(&self) -> (String, Option<String>) {
+        let (found, mend) = self.said();
+        match self {
+            Self::Mounted(_, Some(source)) => (format!("{found} ({source})"), mend),
+            _ => (found, mend),
+        }
+    }
+
     /// What was found, and the mend; each a sentence without its full stop.
     pub(crate) fn said(&self) -> (String, Option<String>) {
         match self {
             Self::Interrupted => ("Interrupted".to_owned(), None),
-            Self::Mounted(path, what) => {
-                let what =
-                    what.as_ref().map(|source| format!(" (of {source})")).unwrap_or_default();
-                (
-                    format!("{path} is a mount point{what}, which is not crossed"),
-                    Some(format!("Unmount it: umount {}", word(path))),
-                )
-            }
+            Self::Mounted(path, _) => (
+                format!("{path} is a mount point, which is not crossed"),
+                Some(format!("Unmount it: umount {}", word(path))),
+            ),
             Self::Subvolume(path) => (
                 format!("{path} is a subvolume that nixos-lustrate did not make"),
                 Some("Move it elsewhere".to_owned()),
