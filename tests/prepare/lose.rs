@@ -113,8 +113,10 @@ fn pid(child: &Child) -> Pid {
 
 /// Waits until the installer, and who waits for it, have ended.
 fn settled(machine: &Machine) {
-    let file = fs::File::open(machine.at("nix/var/nixos-lustrate/lock")).expect("the lock");
-    drop(Flock::lock(file, FlockArg::LockExclusive).expect("the lock"));
+    for locked in ["nix/var/nixos-lustrate/lock", ""] {
+        let file = fs::File::open(machine.at(locked)).expect("what is locked");
+        drop(Flock::lock(file, FlockArg::LockExclusive).expect("the lock"));
+    }
     fs::remove_file(machine.at("started")).expect("a mark");
 }
 
