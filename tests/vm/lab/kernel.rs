@@ -1,6 +1,7 @@
 //! Debian's kernel, taken from its package without installing it.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -88,6 +89,13 @@ fn unpack(package: &str, place: &Path) {
     output(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(place));
     fs::remove_file(archive).expect("the package is no longer needed");
     let release = package.trim_start_matches("linux-image-");
+    // Debian 13's package has a merged /usr, and its modules are compressed, which
+    // busybox and the rescue system do not read.
+    if !place.join("lib").exists() {
+        symlink("usr/lib", place.join("lib")).expect("a link to usr/lib");
+    }
+    let compressed = ["-name", "*.ko.xz", "-exec", "xz", "-d", "{}", "+"];
+    output(Command::new("find").arg(place.join("lib/modules").join(release)).args(compressed));
     output(Command::new("depmod").arg("-b").arg(place).arg(release));
 
     let boot = place.join("boot");
