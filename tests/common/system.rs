@@ -261,8 +261,10 @@ fn nix(command: &mut Command, home: &Path) -> Result<String, Skipped> {
 
 /// Whatever is configured, Nix builds for a store elsewhere in a sandbox. What it
 /// says where the machine does not let it make one.
-const NO_SANDBOX: [&str; 3] = [
+const NO_SANDBOX: [&str; 5] = [
     "cannot perform a sandboxed build",
+    "cloning builder process",
+    "creating new namespace",
     "kernel namespaces required for sandboxing",
     "cannot pivot old root directory",
 ];
