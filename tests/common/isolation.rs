@@ -21,12 +21,14 @@ fn namespace() -> PathBuf {
     fs::read_link("/proc/thread-self/ns/mnt").expect("the thread's mount namespace")
 }
 
+/// Short, and the same wherever the checkout is: what the program says is folded,
+/// and has the paths in it. Whoever is not root can go through it, too.
+const BASE: &str = "/run/nixos-lustrate-tests";
+
 /// The directory below which the thread's mounts are: a tmpfs that only this
 /// thread and what it starts can see. Made at the first call.
 pub fn isolated() -> PathBuf {
-    let base = option_env!("CARGO_TARGET_TMPDIR")
-        .map_or_else(|| std::env::temp_dir().join("nixos-lustrate-tests"), PathBuf::from)
-        .join("mnt");
+    let base = PathBuf::from(BASE);
     let known = |made: &Option<HashSet<_>>| made.as_ref().is_some_and(|m| m.contains(&namespace()));
     if known(&MADE.lock().expect("no panic while locked")) {
         return base;

@@ -247,8 +247,27 @@ fn nix(command: &mut Command, home: &Path) -> Result<String, Skipped> {
     }
     // Neither a configuration of this machine nor its home counts.
     command.env("NIX_CONF_DIR", home).env("HOME", home).env_remove("XDG_CACHE_HOME");
-    Ok(run_limited(command, LIMIT).expect(0).out())
+    let ended = run_limited(command, LIMIT);
+    let said = ended.err();
+    let has_none = |line: &&str| NO_SANDBOX.iter().any(|words| line.contains(words));
+    match said.lines().find(has_none) {
+        Some(why) if ended.code != 0 => Err(Skipped::new(format!(
+            "Nix cannot make its sandbox here (in a chroot or a container?): {}",
+            why.trim()
+        ))),
+        _ => Ok(ended.expect(0).out()),
+    }
 }
+
+/// Whatever is configured, Nix builds for a store elsewhere in a sandbox. What it
+/// says where the machine does not let it make one.
+const NO_SANDBOX: [&str; 5] = [
+    "cannot perform a sandboxed build",
+    "cloning builder process",
+    "creating new namespace",
+    "kernel namespaces required for sandboxing",
+    "cannot pivot old root directory",
+];
 
 /// A store path that Nix might have given.
 pub fn store_path(name: &str) -> PathBuf {

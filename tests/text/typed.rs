@@ -38,11 +38,12 @@ const COMMANDS: &[(&str, Runs)] = &[
     ("apt-get install -y git ca-certificates", Nowhere(NETWORK)),
     ("git clone https://github.com/nixos-lustrate/nixos-lustrate", Nowhere(NETWORK)),
     ("cd nixos-lustrate", Nowhere("cargo test is there already")),
-    ("tests/demo", In("tests/run", "heavy=(small demo ")),
-    ("tests/run", In(".ci/run", "tests/run")),
-    ("tests/run quick", In(".ci/run", "tests/run")), // which runs all
-    ("cargo test --test trees", In("tests/run", "cargo test --locked --quiet")),
-    ("cargo test --test check network::", In("tests/run", "cargo test --locked --quiet")),
+    ("tests/demo", In("tests/run", "all=(\"${quick[@]}\" demo ")),
+    ("tests/run", In("tests/run", "usual=(\"${quick[@]}\" demo ")),
+    ("tests/run all", In(".ci/run", "tests/run\" all")),
+    ("tests/run quick", In("tests/run", "all=(\"${quick[@]}\" ")),
+    ("cargo test --test trees", In("tests/run", "cargo test --locked --no-fail-fast")),
+    ("cargo test --test check network::", In("tests/run", "cargo test --locked --no-fail-fast")),
     (
         "MESSAGES=write cargo test --test text",
         Nowhere("writes tests/text/messages.txt, to which the test compares"),

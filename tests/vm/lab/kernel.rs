@@ -1,11 +1,12 @@
 //! Debian's kernel, taken from its package without installing it.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::cache;
-use super::command::{output, run};
+use super::command::{filter, output, run};
 
 const XZ_MAGIC: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
 
@@ -88,21 +89,39 @@ fn unpack(package: &str, place: &Path) {
     output(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(place));
     fs::remove_file(archive).expect("the package is no longer needed");
     let release = package.trim_start_matches("linux-image-");
+    // Debian 13's package has a merged /usr, and its modules are compressed, which
+    // busybox and the rescue system do not read.
+    if !place.join("lib").exists() {
+        symlink("usr/lib", place.join("lib")).expect("a link to usr/lib");
+    }
+    let compressed = ["-name", "*.ko.xz", "-exec", "xz", "-d", "{}", "+"];
+    output(Command::new("find").arg(place.join("lib/modules").join(release)).args(compressed));
     output(Command::new("depmod").arg("-b").arg(place).arg(release));
 
     let boot = place.join("boot");
     let whole = place.join("vmlinuz");
     fs::rename(boot.join(format!("vmlinuz-{release}")), &whole).expect("vmlinuz");
     let vmlinuz = fs::read(whole).expect("vmlinuz");
-    let start = vmlinuz
-        .windows(XZ_MAGIC.len())
-        .position(|window| window == XZ_MAGIC)
-        .expect("vmlinuz holds an xz stream");
-    let packed = place.join("vmlinux.xz");
-    fs::write(&packed, &vmlinuz[start..]).expect("the stream can be written");
-    let unpacked = output(Command::new("xz").args(["-dc", "--single-stream"]).arg(&packed));
+    let unpacked = decompressed(payload(&vmlinuz).expect("a header that says where the kernel is"));
     assert!(unpacked.starts_with(b"\x7fELF"), "vmlinuz holds no ELF file");
     fs::write(place.join("vmlinux"), unpacked).expect("vmlinux can be written");
-    fs::remove_file(packed).expect("the stream is no longer needed");
     fs::remove_dir_all(boot).expect("boot is no longer needed");
+}
+
+/// The compressed kernel in a vmlinuz (Documentation/arch/x86/boot.rst).
+fn payload(vmlinuz: &[u8]) -> Option<&[u8]> {
+    let number = |at: usize| {
+        let bytes = vmlinuz.get(at..at + 4)?.try_into().ok()?;
+        usize::try_from(u32::from_le_bytes(bytes)).ok()
+    };
+    let setup = (usize::from(*vmlinuz.get(0x1f1)?) + 1) * 512;
+    let start = setup + number(0x248)?;
+    vmlinuz.get(start..start + number(0x24c)?)
+}
+
+/// Of Debian 12 it is xz, of Debian 13 zstd; each with its size in 4 bytes behind.
+fn decompressed(payload: &[u8]) -> Vec<u8> {
+    let stream = &payload[..payload.len() - 4];
+    let program = if stream.starts_with(&XZ_MAGIC) { "xz" } else { "zstd" };
+    filter(program, &["-dc", "-q"], stream.to_vec())
 }

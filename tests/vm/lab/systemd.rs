@@ -25,6 +25,10 @@ const PROGRAMS: [&str; 13] = [
     "/bin/kmod",
 ];
 
+/// What newer versions have, or load by name.
+const NEWER: [&str; 2] =
+    ["/lib/systemd/systemd-executor", "/usr/lib/x86_64-linux-gnu/libkmod.so.2"];
+
 const UNITS: [&str; 35] = [
     "basic.target",
     "emergency.target",
@@ -120,6 +124,9 @@ fn base(kernel: &Kernel) -> Vec<u8> {
         archive.directory(directory);
     }
     install(&mut archive, &PROGRAMS);
+    let newer: Vec<&str> =
+        NEWER.into_iter().filter(|path| std::path::Path::new(path).exists()).collect();
+    install(&mut archive, &newer);
     archive.file("usr/bin/busybox", 0o755, std::fs::read(BUSYBOX).expect("busybox-static"));
     archive.link("init", "usr/lib/systemd/systemd");
     archive.link("usr/lib/systemd/systemd-udevd", "../../bin/udevadm");

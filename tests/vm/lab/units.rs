@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use super::closure::closure;
+use super::command::run;
 use super::cpio::Archive;
 use super::layout::Layout;
 use super::module::Module;
@@ -51,12 +52,14 @@ pub fn overlay(stage1: &Stage1) -> Vec<u8> {
 }
 
 /// The mounts as `SYSTEMD_SYSROOT_FSTAB` names them: `/sysroot` is put before
-/// the mount points by systemd, and before the sources of bind mounts by NixOS.
+/// the mount points by systemd; before the sources of bind mounts it is put by
+/// NixOS where systemd does not do that, as that of Debian 12, but of Debian 13.
 fn fstab(layout: &Layout) -> String {
     let mut text = String::new();
+    let prefix = if systemd() > 252 { "" } else { "/sysroot" };
     for mount in layout.mounts() {
         let device = match mount.kind {
-            "none" => format!("/sysroot{}", mount.device),
+            "none" => format!("{prefix}{}", mount.device),
             _ => mount.device.to_owned(),
         };
         let (point, kind, options) = (mount.point, mount.kind, mount.options);
@@ -113,4 +116,11 @@ fn ours(archive: &mut Archive, stage1: &Stage1) {
         requires(archive, &name, NAME);
     }
     archive.file(&format!("{SYSTEM}/{NAME}.d/overrides.conf"), 0o644, drop_in);
+}
+
+/// The number of this machine's systemd.
+fn systemd() -> u32 {
+    let version = run("dpkg-query", &["-W", "-f", "${Version}", "systemd"]);
+    let number = version.split(|c: char| !c.is_ascii_digit()).next();
+    number.and_then(|number| number.parse().ok()).expect("systemd has a number")
 }
