@@ -12,7 +12,7 @@ mod common;
 #[path = "table/grid.rs"]
 #[allow(dead_code, reason = "shared with the other benchmark")]
 mod grid;
-#[path = "../tests/vm/lab/mod.rs"]
+#[path = "../tests/common/lab/mod.rs"]
 mod lab;
 #[path = "table/stats.rs"]
 #[allow(dead_code, reason = "as above")]

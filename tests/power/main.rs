@@ -23,7 +23,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-#[path = "../vm/lab/mod.rs"]
+#[path = "../common/lab/mod.rs"]
 mod lab;
 
 #[allow(dead_code, reason = "shared with the killed commands")]

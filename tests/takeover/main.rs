@@ -13,7 +13,7 @@ mod common;
 mod computer;
 mod debian;
 mod golden;
-#[path = "../vm/lab/mod.rs"]
+#[path = "../common/lab/mod.rs"]
 mod lab;
 mod loader;
 mod rescue;

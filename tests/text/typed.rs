@@ -89,7 +89,7 @@ const COMMANDS: &[(&str, Runs)] = &[
     ("nixos-lustrate prepare --dry-run", In("tests/prepare/refusals.rs", "--dry-run")),
     ("nixos-lustrate prepare", In("tests/prepare/machine.rs", "\"prepare\"")),
     ("nixos-lustrate cancel", In("tests/prepare/machine.rs", "\"cancel\"")),
-    ("reboot", In("tests/vm/lab/machine.rs", "qemu-system-x86_64")),
+    ("reboot", In("tests/common/lab/machine.rs", "qemu-system-x86_64")),
     ("nixos-lustrate status", Here),
     ("nixos-lustrate purge", In("tests/purge/terminal.rs", "asking(")),
     ("mount /dev/sda1 /mnt", Here),

@@ -8,5 +8,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/lab/mod.rs"]
 mod lab;
 mod scenarios;

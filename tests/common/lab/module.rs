@@ -61,7 +61,7 @@ impl<'a> Module<'a> {
                 .args(["--arg", "guard", &self.options.guard.to_string()])
                 .args(["--arg", "everyBoot", &self.options.every_boot.to_string()])
                 .args(["--arg", "mountPoints", &format!("[{points} ]")])
-                .arg(source.join("tests/vm/lab/wiring.nix")),
+                .arg(source.join("tests/common/lab/wiring.nix")),
         );
         unquote(&String::from_utf8(printed).expect("JSON is UTF-8"))
     }

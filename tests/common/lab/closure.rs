@@ -53,7 +53,7 @@ fn build(place: &Path) {
     for applet in run(BUSYBOX, &["--list"]).lines().filter(|applet| *applet != "busybox") {
         symlink("busybox", bin.join(applet)).expect("a link to an applet");
     }
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vm/lab");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/lab");
     let built = output(
         Command::new("nix-build")
             .arg("--store")
