@@ -107,6 +107,8 @@ pub struct Facts {
     pub root: Stat,
     /// Its inode flags, with those noted by an interrupted run.
     pub root_flags: u32,
+    /// Names in it that differ in case only are the same.
+    pub folds_case: bool,
     /// Its entries, sorted.
     pub entries: Vec<Entry>,
     /// The entries of the staging directory, sorted; `None` when there is none.
@@ -123,12 +125,14 @@ pub struct Facts {
     pub journal: Journal,
     /// What is to be reverted is finished: the old population is in `/old-root`.
     pub finished: bool,
+    /// What is to be reverted holds a system.
+    pub system: bool,
     /// An older `/old-root`, when there is one to make room.
     pub older: Option<Older>,
     /// `init=` is there below the root; `None` when it does not matter.
     pub init_found: Option<bool>,
     /// Flags of nested keepers and their directories, from an earlier intent's
-    /// keepers.
+    /// keepers, of `etc`, and of the old population's home.
     pub keeper_flags: Vec<Flagged>,
     /// `boot.bak` of the old population.
     pub boot_bak: Option<u64>,

@@ -5,9 +5,12 @@
 //! also after a power cut (I5). With this content and no staging directory,
 //! only its own removal is missing.
 
+use nix::errno::Errno;
+
 use super::{Exchange, Population, Result, rename};
 use crate::engine::intent::Direction;
-use crate::engine::names::{ETC, MARKER, NIXOS, PART, SAVED_MARKER};
+use crate::engine::names::{ETC, MARKER, MARKER_PART, NIXOS, PART, SAVED_MARKER};
+use crate::error::Stop;
 use crate::fs::name::Name;
 use crate::fs::tree::Tree;
 
@@ -109,7 +112,10 @@ pub(super) fn arm<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir, need: Need) ->
             // One of ours for the other way: nothing of the user's.
             tree.remove_file(meta, &PART)?;
             tree.make_file(meta, &PART, content(direction))?;
-            return Ok(tree.replace((meta, &PART), (etc, &MARKER))?);
+            return match tree.replace((meta, &PART), (etc, &MARKER)) {
+                Err(error) if error.errno() == Errno::EXDEV => make_in(tree, etc, direction),
+                done => Ok(done?),
+            };
         }
         (Need::InProgress(direction), None) => direction,
     };
@@ -126,8 +132,30 @@ pub(super) fn arm<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir, need: Need) ->
         tree.replace((meta, &PART), (etc, &MARKER))?;
         return Ok(());
     }
-    rename(tree, (meta, &ours), (etc, &MARKER))?;
-    Ok(())
+    match rename(tree, (meta, &ours), (etc, &MARKER)) {
+        // NixOS's is a subvolume, or has files of one project only: made in it, then.
+        Err(Stop::Op(error)) if error.errno() == Errno::EXDEV => make_in(tree, etc, direction),
+        done => done.map(drop),
+    }
+}
+
+/// Makes the marker in an `etc` that nothing can be moved into.
+fn make_in<T: Tree>(tree: &T, etc: &T::Dir, direction: Direction) -> Result<()> {
+    let mut at = 0;
+    let part = loop {
+        let name = MARKER_PART.numbered(at);
+        match tree.read(etc, &name, LONGEST_MARKER)? {
+            // The power went before it had its name.
+            Some(there) if there.is_empty() || is_in_progress(&there) => {
+                tree.remove_file(etc, &name)?;
+                break name;
+            }
+            None if tree.stat(etc, &name)?.is_none() => break name,
+            _ => at += 1,
+        }
+    };
+    tree.make_file(etc, &part, content(direction))?;
+    Ok(tree.replace((etc, &part), (etc, &MARKER))?)
 }
 
 /// An in-progress marker in `.lustrate`, under a name that no marker that was
@@ -135,7 +163,7 @@ pub(super) fn arm<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir, need: Need) ->
 fn marker_aside<T: Tree>(tree: &T, meta: &T::Dir, direction: Direction) -> Result<Name> {
     let mut at = 0;
     loop {
-        let name = numbered(&SAVED_MARKER, at);
+        let name = SAVED_MARKER.numbered(at);
         match tree.read(meta, &name, MAX_MARKER)? {
             Some(marker) if marker == content(direction) => return Ok(name),
             Some(marker) if is_in_progress(&marker) => tree.remove_file(meta, &name)?,
@@ -180,12 +208,4 @@ pub(super) fn disarm<T: Tree>(
 pub(super) fn holds_in_progress<T: Tree>(tree: &T, etc: &T::Dir) -> Result<bool> {
     let content = tree.read(etc, &MARKER, MAX_MARKER)?;
     Ok(content.is_some_and(|content| is_in_progress(&content)))
-}
-
-/// `BASE` itself, then `BASE-1` and so on.
-pub(super) fn numbered(base: &Name, at: u32) -> Name {
-    match at {
-        0 => base.clone(),
-        at => base.with_suffix(&format!("-{at}")),
-    }
 }
