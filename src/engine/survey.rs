@@ -19,7 +19,7 @@ mod keeps;
 pub(crate) use journal::is_nixos_root;
 pub use journal::older_came_back;
 
-use journal::journal;
+use journal::{Age, journal};
 use keeps::{keeper_flags, keeps};
 
 /// What a few system calls tell: whether there is anything to do.
@@ -128,9 +128,14 @@ pub fn survey<T: Tree>(
     // In its last steps a revert has moved `.lustrate`.
     let closing = if begun || finished { None } else { closing(tree, root)? };
     let mut incoming = closing.map_or(Ok(None), |name| tree.open(root, &[name]))?;
+    let age = match look.marker {
+        _ if !finished => Age::InProgress,
+        Marker::InProgress(Direction::Lustrate) => Age::Fresh,
+        _ => Age::Old,
+    };
     let journal = match (&old_home, &incoming) {
-        (Some(home), _) if begun => journal(tree, home, environment.uid, finished)?,
-        (_, Some(home)) => journal(tree, home, environment.uid, finished)?,
+        (Some(home), _) if begun => journal(tree, home, environment.uid, age)?,
+        (_, Some(home)) => journal(tree, home, environment.uid, age)?,
         _ => Journal::None,
     };
     if let (Journal::Good(intent), Some(home), false) = (&journal, &old_home, finished) {

@@ -10,7 +10,7 @@
 use std::ffi::{CStr, CString, OsStr};
 use std::mem::MaybeUninit;
 use std::num::NonZeroU64;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::NixPath;
@@ -334,10 +334,6 @@ pub(crate) fn rename(
         Onto::Exchange => libc::RENAME_EXCHANGE,
         Onto::Replace => 0,
     };
-    // Without a flag the older call does, where renameat2 is missing.
-    if flags == 0 {
-        return nix::fcntl::renameat(from, old.as_os_str(), to, new.as_os_str());
-    }
     let (from, to) = (from.as_fd().as_raw_fd(), to.as_fd().as_raw_fd());
     let done = old.as_os_str().with_nix_path(|old| {
         new.as_os_str().with_nix_path(|new| {
@@ -348,7 +344,15 @@ pub(crate) fn rename(
             Errno::result(call(old, new))
         })
     });
-    done??.map(drop)
+    match done?? {
+        // Without a flag the older call does.
+        Err(Errno::ENOSYS) if onto == Onto::Replace => {
+            // SAFETY: live descriptors, which the caller borrows.
+            let (from, to) = unsafe { (BorrowedFd::borrow_raw(from), BorrowedFd::borrow_raw(to)) };
+            nix::fcntl::renameat(from, old.as_os_str(), to, new.as_os_str())
+        }
+        done => done.map(drop),
+    }
 }
 
 /// Gives `to` the extended attributes of `from` (ACLs, labels), and no others:

@@ -1,10 +1,10 @@
 //! The beginning of an exchange, from whatever state the root is in: the
 //! staging directory with the intent in it, and a home for both populations.
 
-use super::flags::{Change, HINDERING, change_flags, is_holder, remove_note, write_note};
-use super::marker::{Need, arm};
+use super::flags::{Change, HINDERING, change_flags, is_etc, is_holder, remove_note, write_note};
+use super::marker::arm_nixos;
 use super::{Boot, Done, Exchange, Result, rename};
-use crate::engine::intent::{Direction, Flagged, Intent};
+use crate::engine::intent::{Direction, Intent};
 use crate::engine::names::{
     ETC, INTENT, LEFT, LUSTRATE, NEW, OLD_ROOT, OLD_ROOT_TMP, PART, RECORD,
 };
@@ -74,11 +74,10 @@ fn reopen<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent) -> Result<T::Di
     write_intent(tree, &meta, intent)?;
     tree.sync(root)?;
     // From here a boot finds work: the marker first, then the staging directory.
-    let of_etc = |flagged: &&Flagged| flagged.path.as_ref().is_some_and(|p| *p.names() == [ETC]);
-    let of_etc: Vec<_> = intent.flags.iter().filter(of_etc).cloned().collect();
+    let of_etc: Vec<_> = intent.flags.iter().filter(|f| is_etc(f)).cloned().collect();
     change_flags(tree, &[root], &of_etc, Change::Clear)?;
     if let Some(etc) = tree.open(root, &[ETC])? {
-        arm(tree, &meta, &etc, Need::InProgress(Direction::Revert))?;
+        arm_nixos(tree, &meta, &etc)?;
     }
     change_flags(tree, &[root], &intent.flags, Change::Clear)?;
     rename(tree, (root, &OLD_ROOT), (root, &OLD_ROOT_TMP))?;

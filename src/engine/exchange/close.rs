@@ -30,6 +30,7 @@ impl<T: Tree> Exchange<'_, T> {
         if let Some(etc) = self.tree.open(&self.staging, &[ETC])? {
             disarm(self.tree, &self.meta, &etc, Direction::Lustrate)?;
         }
+        self.change_flags(Change::RestoreEtc)?;
         self.put_upper_marker_aside()?;
         self.tree.remove_dir(&self.meta, &NEW)?;
         self.write_record()?;
@@ -41,6 +42,7 @@ impl<T: Tree> Exchange<'_, T> {
         if let Some(etc) = self.tree.open(&self.incoming, &[ETC])? {
             disarm(self.tree, &self.meta, &etc, Direction::Revert)?;
         }
+        self.change_flags(Change::RestoreEtc)?;
         self.put_upper_marker_aside()?;
         // The old root that came back as an entry, or is going to have its name again.
         let rotated = self.intent.rotated.clone().unwrap_or(OLD_ROOT);
@@ -189,7 +191,7 @@ fn clean_up<T: Tree>(tree: &T, root: &T::Dir, flags: &[Flagged]) -> Result<()> {
         remove_note(tree, &etc)?;
         tree.remove_file(&etc, &MARKER)?;
     }
-    Ok(())
+    change_flags(tree, &[root], flags, Change::RestoreEtc)
 }
 
 /// The `.lustrate` of an exchange of which only the in-progress marker is left:

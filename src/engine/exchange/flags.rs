@@ -6,7 +6,7 @@
 
 use super::{Exchange, Result};
 use crate::engine::intent::Flagged;
-use crate::engine::names::{BOOT, BOOT_BAK, FLAGS_NOTE, FLAGS_PART, OLD_ROOT, OLD_ROOT_TMP};
+use crate::engine::names::{BOOT, BOOT_BAK, ETC, FLAGS_NOTE, FLAGS_PART, OLD_ROOT, OLD_ROOT_TMP};
 use crate::engine::time::is_dated;
 use crate::fs::name::{Name, RelPath};
 use crate::fs::sys::{APPEND, IMMUTABLE, PROJECT};
@@ -21,6 +21,8 @@ pub(super) enum Change {
     Clear,
     /// Sets those of files and directories that have their names again.
     Restore,
+    /// Sets those of an `etc`, once the marker is out of it.
+    RestoreEtc,
     /// Sets those of the root and of old roots, after the commit.
     RestoreHolders,
 }
@@ -28,7 +30,9 @@ pub(super) enum Change {
 impl<T: Tree> Exchange<'_, T> {
     pub(super) fn change_flags(&self, change: Change) -> Result<()> {
         let bases = [self.root, &self.staging, &self.incoming];
-        change_flags(self.tree, &bases, &self.intent.flags, change)
+        // The marker is in the root's `etc` until the end.
+        let from = usize::from(change == Change::RestoreEtc);
+        change_flags(self.tree, &bases[from..], &self.intent.flags, change)
     }
 }
 
@@ -40,7 +44,12 @@ pub(super) fn change_flags<T: Tree>(
     change: Change,
 ) -> Result<()> {
     for flagged in flags {
-        if change != Change::Clear && is_holder(flagged) != (change == Change::RestoreHolders) {
+        let due = match flagged {
+            flagged if is_holder(flagged) => Change::RestoreHolders,
+            flagged if is_etc(flagged) => Change::RestoreEtc,
+            _ => Change::Restore,
+        };
+        if change != Change::Clear && change != due {
             continue;
         }
         let Some(path) = &flagged.path else {
@@ -72,6 +81,11 @@ pub(super) fn change_flags<T: Tree>(
 /// Whether it is the root, or an old root.
 pub(super) fn is_holder(flagged: &Flagged) -> bool {
     flagged.path.as_ref().is_none_or(|path| path.is_entry() && is_old_root(path.entry()))
+}
+
+/// Whether it is an `etc` itself.
+pub(super) fn is_etc(flagged: &Flagged) -> bool {
+    flagged.path.as_ref().is_some_and(|path| *path.names() == [ETC])
 }
 
 /// The names that a file may have: an exchange gives others to old roots and to `boot`.

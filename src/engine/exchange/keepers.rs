@@ -15,7 +15,10 @@ impl<T: Tree> Exchange<'_, T> {
             let keeper = self.intent.keepers[at].clone();
             // Neighbours in the sorted list mostly share their directories.
             let pair = match open.take() {
-                Some((parents, pair)) if parents == keeper.parents() => Ok(Some(pair)),
+                // Each entry of the root may be somewhere else.
+                Some((parents, pair)) if !keeper.is_entry() && parents == keeper.parents() => {
+                    Ok(Some(pair))
+                }
                 _ => self.open_pair(&keeper, out, coming),
             };
             let collected = pair.and_then(|pair| {

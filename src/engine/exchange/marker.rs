@@ -65,6 +65,9 @@ impl<T: Tree> Exchange<'_, T> {
             direction => Need::InProgress(direction),
         };
         match self.tree.open(self.root, &[ETC])? {
+            Some(etc) if self.intent.direction == Direction::Revert && leaves => {
+                arm_nixos(self.tree, &self.meta, &etc)
+            }
             Some(etc) => arm(self.tree, &self.meta, &etc, need),
             None => Ok(()),
         }
@@ -156,6 +159,16 @@ fn make_in<T: Tree>(tree: &T, etc: &T::Dir, direction: Direction) -> Result<()> 
     };
     tree.make_file(etc, &part, content(direction))?;
     Ok(tree.replace((etc, &part), (etc, &MARKER))?)
+}
+
+/// The same for a revert of the `etc` that NixOS leaves. One that takes no marker, a
+/// read-only subvolume, does not keep the old system from coming back: then only the
+/// staging directory tells.
+pub(super) fn arm_nixos<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir) -> Result<()> {
+    match arm(tree, meta, etc, Need::InProgress(Direction::Revert)) {
+        Err(Stop::Op(error)) if matches!(error.errno(), Errno::EROFS | Errno::EPERM) => Ok(()),
+        done => done,
+    }
 }
 
 /// An in-progress marker in `.lustrate`, under a name that no marker that was

@@ -93,18 +93,17 @@ impl Rename<'_> {
         if stat.mount != facts.root.mount || (in_root && facts.is_mount_point(name)) {
             return Some(Hindrance::Mount);
         }
+        let old_root = self.role == Role::OldRoot;
+        if *read_only && !old_root {
+            return Some(Hindrance::ReadOnly);
+        }
         if in_root && self.mounts_below(facts).next().is_some() {
             return Some(Hindrance::Below);
         }
-        if self.role == Role::OldRoot {
-            return (facts.finished && stat.device != facts.root.device)
-                .then_some(Hindrance::Subvolume);
+        if old_root && facts.finished && stat.device != facts.root.device {
+            return Some(Hindrance::Subvolume);
         }
-        match (*read_only, special && stat.flags != 0) {
-            (true, _) => Some(Hindrance::ReadOnly),
-            (_, true) => Some(Hindrance::Stuck),
-            _ => None,
-        }
+        (special && stat.flags != 0).then_some(Hindrance::Stuck)
     }
 }
 

@@ -9,13 +9,19 @@ use crate::fs::name::Name;
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
 
+/// How long ago it was written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Age {
+    /// What it says holds.
+    InProgress,
+    /// The exchange is over but for its last step: some flags are cleared still.
+    Fresh,
+    /// Months may have passed.
+    Old,
+}
+
 /// The intent, or else the record, in a staging directory or old root.
-pub(super) fn journal<T: Tree>(
-    tree: &T,
-    home: &T::Dir,
-    uid: u32,
-    finished: bool,
-) -> Result<Journal> {
+pub(super) fn journal<T: Tree>(tree: &T, home: &T::Dir, uid: u32, age: Age) -> Result<Journal> {
     let Some(meta) = tree.open(home, &[LUSTRATE])? else {
         if tree.stat(home, &LUSTRATE)?.is_none() {
             return Ok(Journal::None);
@@ -23,6 +29,7 @@ pub(super) fn journal<T: Tree>(
         let path = tree.show(home, Some(&LUSTRATE));
         return Ok(Journal::Bad(format!("{path} is no directory")));
     };
+    let finished = age != Age::InProgress;
     let order = if finished { [RECORD, INTENT] } else { [INTENT, RECORD] };
     for name in order {
         let Some(stat) = tree.stat(&meta, &name)? else { continue };
@@ -41,7 +48,10 @@ pub(super) fn journal<T: Tree>(
             // Months later a finished one may have been copied, or restored from a
             // backup; what counts is what is there now.
             Ok(mut record) if finished => {
-                record.flags = begun(tree, &meta, anchor)?;
+                if age == Age::Old {
+                    record.flags.clear();
+                }
+                record.flags.extend(begun(tree, &meta, anchor)?);
                 Ok(Journal::Good(Box::new(record)))
             }
             Ok(intent) if intent.anchor != anchor => {
