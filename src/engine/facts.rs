@@ -4,6 +4,7 @@
 
 use crate::engine::intent::{Direction, Flagged, Intent};
 use crate::engine::keeplist::BadKeep;
+use crate::engine::names::{OLD_ROOT, OLD_ROOT_TMP};
 use crate::engine::time::Timestamp;
 use crate::error::OpError;
 use crate::fs::mounts::Mount;
@@ -145,6 +146,12 @@ impl Facts {
     #[must_use]
     pub fn entry(&self, name: &Name) -> Option<&Entry> {
         find(&self.entries, name)
+    }
+
+    /// The name of the old population's home now.
+    #[must_use]
+    pub fn home(&self) -> Name {
+        if self.finished { OLD_ROOT } else { OLD_ROOT_TMP }
     }
 
     /// The entry of that name in the staging directory.

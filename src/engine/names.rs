@@ -15,6 +15,8 @@ pub const BOOT_BAK: Name = Name::literal("boot.bak");
 pub const MARKER: Name = Name::literal("NIXOS_LUSTRATE");
 /// The same, not complete yet.
 pub const MARKER_PART: Name = Name::literal("NIXOS_LUSTRATE.part");
+/// The one that asked for a lustration, in an old `etc` that nothing can leave.
+pub const MARKER_SAVED: Name = Name::literal("NIXOS_LUSTRATE.saved");
 /// What tells `nixos-enter` and `nixos-rebuild` that a root holds NixOS.
 pub const NIXOS: Name = Name::literal("NIXOS");
 /// In `etc`: the flags of an immutable root, until the intent holds them.

@@ -188,7 +188,9 @@ impl<'a> Draft<'a> {
         intent.boot_bak = facts.boot_bak;
         let all = std::mem::take(&mut intent.old);
         let gone: Vec<Name> = all.into_iter().filter(|n| facts.staged(n).is_none()).collect();
-        intent.old = facts.staged.iter().flatten().map(|entry| entry.name.clone()).collect();
+        // By hand somebody may have put there another of what was kept.
+        let staged = facts.staged.iter().flatten().map(|entry| &entry.name);
+        intent.old = staged.filter(|name| intent.pin(name).is_none()).cloned().collect();
         for name in gone {
             self.warn(format!("'{name}' is no longer in /old-root, and does not come back"));
         }

@@ -165,7 +165,14 @@ pub fn survey<T: Tree>(
     // Directories that something enters, or that get another name.
     let holder = old_home.as_ref().filter(|_| finished || journal == Journal::None);
     let holder_name = if finished { OLD_ROOT } else { OLD_ROOT_TMP };
-    for (name, dir, mask) in [(ETC, etc.as_ref(), PROJECT), (holder_name, holder, HINDERING)] {
+    let old_etc = match &old_home {
+        Some(home) if finished => tree.open(home, &[ETC])?,
+        _ => None,
+    };
+    // An immutable one is no reason to go back on the way back.
+    let mask = if finished { HINDERING } else { PROJECT };
+    let etcs = [etc.as_ref(), old_etc.as_ref()].map(|etc| (ETC, etc, mask));
+    for (name, dir, mask) in etcs.into_iter().chain([(holder_name, holder, HINDERING)]) {
         let Some(dir) = dir else { continue };
         let flags = tree.flags(dir, None)? & mask;
         if flags != 0 {

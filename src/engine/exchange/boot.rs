@@ -9,6 +9,12 @@ use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
 
 impl<T: Tree> Exchange<'_, T> {
+    /// Whether the two have changed places already.
+    pub(super) fn has_old_boot(&self) -> Result<bool> {
+        let boot = self.tree.stat(self.root, &BOOT)?;
+        Ok(boot.is_some_and(|boot| self.intent.boot_bak == Some(boot.inode)))
+    }
+
     pub(super) fn exchange_boot(&mut self, coming: Population) -> Result<()> {
         let Some(old) = self.intent.boot_bak.filter(|_| self.boot == Boot::Exchange) else {
             return Ok(());

@@ -73,6 +73,9 @@ impl<T: Tree> Exchange<'_, T> {
         let leaves = self.etc()?.root == Some(out);
         while let Some(step) = next(self.etc()?, out, coming) {
             if let Err(stop) = self.step(step, out, coming) {
+                if self.whose_etc(Place::Root)? != Some(out) {
+                    return Err(stop);
+                }
                 self.tolerated(stop)?;
                 self.give_way(&ETC)?;
                 if self.whose_etc(Place::Root)? == Some(out) {

@@ -57,20 +57,20 @@ pub(super) fn change_flags<T: Tree>(
             set(tree, bases[0], None, flagged.flags, change)?;
             continue;
         };
-        'bases: for base in bases {
-            let opened = match path.parents() {
-                [] => None,
-                parents => match tree.open(base, parents)? {
-                    None => continue,
-                    opened => opened,
-                },
-            };
-            let dir = opened.as_ref().unwrap_or(base);
-            for name in names(tree, dir, path)? {
-                let found = tree.stat(dir, &name)?;
+        'found: for base in bases {
+            for path in places(tree, base, path)? {
+                let opened = match path.parents() {
+                    [] => None,
+                    parents => match tree.open(base, parents)? {
+                        None => continue,
+                        opened => opened,
+                    },
+                };
+                let dir = opened.as_ref().unwrap_or(base);
+                let found = tree.stat(dir, path.last())?;
                 if found.is_some_and(|stat| stat.inode == flagged.inode) {
-                    set(tree, dir, Some(&name), flagged.flags, change)?;
-                    break 'bases;
+                    set(tree, dir, Some(path.last()), flagged.flags, change)?;
+                    break 'found;
                 }
             }
         }
@@ -88,18 +88,19 @@ pub(super) fn is_etc(flagged: &Flagged) -> bool {
     flagged.path.as_ref().is_some_and(|path| *path.names() == [ETC])
 }
 
-/// The names that a file may have: an exchange gives others to old roots and to `boot`.
-fn names<T: Tree>(tree: &T, dir: &T::Dir, path: &RelPath) -> Result<Vec<Name>> {
-    let name = path.last();
-    Ok(match path.is_entry() {
-        true if is_old_root(name) => {
-            let mut names = tree.list(dir)?;
-            names.retain(is_old_root);
-            names
-        }
-        true if [BOOT, BOOT_BAK].contains(name) => vec![BOOT, BOOT_BAK],
-        _ => vec![name.clone()],
-    })
+/// Where a file may be: an exchange gives other names to old roots and to `boot`.
+fn places<T: Tree>(tree: &T, base: &T::Dir, path: &RelPath) -> Result<Vec<RelPath>> {
+    let entry = path.entry();
+    let mut names = vec![entry.clone()];
+    if path.is_entry() && is_old_root(entry) {
+        names = tree.list(base)?;
+        names.retain(is_old_root);
+    } else if [BOOT, BOOT_BAK].contains(entry) {
+        names = vec![BOOT, BOOT_BAK];
+    }
+    let below = path.names().get(1..).unwrap_or_default();
+    let path = |name| RelPath::new([&[name], below].concat());
+    Ok(names.into_iter().filter_map(path).collect())
 }
 
 fn is_old_root(name: &Name) -> bool {
@@ -114,7 +115,7 @@ fn set<T: Tree>(
     change: Change,
 ) -> Result<()> {
     let now = tree.flags(dir, name)?;
-    let new = if change == Change::Clear { now & !HINDERING } else { now | flags };
+    let new = if change == Change::Clear { now & !(flags & HINDERING) } else { now | flags };
     if now != new {
         tree.set_flags(dir, name, new)?;
     }

@@ -2,7 +2,7 @@
 //! out to the same place in the one that comes in (I1: never copied).
 
 use super::{Exchange, Population, Result};
-use crate::engine::names::{COPIES, ETC};
+use crate::engine::names::{BOOT_BAK, COPIES, ETC};
 use crate::error::Stop;
 use crate::fs::name::{Name, RelPath};
 use crate::fs::tree::{Moved, Stat, Tree};
@@ -13,6 +13,9 @@ impl<T: Tree> Exchange<'_, T> {
         let mut open: Option<(Vec<Name>, Pair<T::Dir>)> = None;
         for at in 0..self.intent.keepers.len() {
             let keeper = self.intent.keepers[at].clone();
+            if coming == Population::Old && *keeper.entry() == BOOT_BAK && self.has_old_boot()? {
+                continue; // that name means another directory by now
+            }
             // Neighbours in the sorted list mostly share their directories.
             let pair = match open.take() {
                 // Each entry of the root may be somewhere else.

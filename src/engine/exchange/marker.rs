@@ -9,10 +9,10 @@ use nix::errno::Errno;
 
 use super::{Exchange, Population, Result, rename};
 use crate::engine::intent::Direction;
-use crate::engine::names::{ETC, MARKER, MARKER_PART, NIXOS, PART, SAVED_MARKER};
+use crate::engine::names::{ETC, MARKER, MARKER_PART, MARKER_SAVED, NIXOS, PART, SAVED_MARKER};
 use crate::error::Stop;
 use crate::fs::name::Name;
-use crate::fs::tree::Tree;
+use crate::fs::tree::{Moved, Tree};
 
 /// The content of the in-progress marker.
 fn content(direction: Direction) -> &'static [u8] {
@@ -123,8 +123,21 @@ pub(super) fn arm<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir, need: Need) ->
         (Need::InProgress(direction), None) => direction,
     };
     let ours = marker_aside(tree, meta, direction)?;
-    if there.is_some() && tree.exchange((etc, &MARKER), (meta, &ours))? {
-        return Ok(());
+    let exchanged = match there {
+        Some(_) => tree.exchange((etc, &MARKER), (meta, &ours)),
+        None => Ok(false),
+    };
+    match exchanged {
+        Ok(true) => return Ok(()),
+        Err(error) if error.errno() == Errno::EXDEV => {
+            // It stays in this directory, where no boot looks for it.
+            let mut at = 0;
+            while tree.rename((etc, &MARKER), (etc, &MARKER_SAVED.numbered(at)))? == Moved::Taken {
+                at += 1;
+            }
+            return make_in(tree, etc, direction);
+        }
+        exchanged => drop(exchanged?),
     }
     if there.is_some() {
         // Without RENAME_EXCHANGE ours makes room first: the one that was

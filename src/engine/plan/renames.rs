@@ -195,6 +195,15 @@ pub(super) fn refusals(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
                     word(&path)
                 ),
             ),
+            // Without it nothing else should move.
+            Hindrance::ReadOnly if rename.place == Place::Home && *name == ETC => {
+                let path = facts.show(&format!("{}/{ETC}", facts.home()));
+                Refusal::new(
+                    format!("{path} is a read-only subvolume"),
+                    "It could not be moved into the root",
+                    format!("Make it writable: btrfs property set {} ro false", word(&path)),
+                )
+            }
             Hindrance::Stuck if lustrates => Refusal::new(
                 format!("{path} is immutable, and is neither a file nor a directory"),
                 format!("It could not be moved: {}", Errno::EPERM.desc()),
