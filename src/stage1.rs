@@ -156,10 +156,11 @@ pub fn revert(root: Option<&OsStr>, boot: Boot) -> Result<(), Error> {
 }
 
 fn bring_back(root: Option<&OsStr>, boot: Boot, init: Option<Vec<u8>>) -> Result<Outcome, Error> {
-    let root = Root::open(root)?;
+    let mut root = Root::open(root)?;
     root.may_change("revert")?;
     let _lock = root.lock()?;
-    let environment = root.environment(View::Mounted, init)?;
+    let mut environment = root.environment(View::Mounted, init)?;
+    root.leave_mounts(&mut environment)?;
     let announce = |plan: &Plan| log::info!("{}", report::beginning(plan, &root.shown));
     let outcome = exchange::revert(&root.disk, &root.dir, environment, boot, announce);
     let outcome = outcome.map_err(|error| root.judged(error, Direction::Revert))?;

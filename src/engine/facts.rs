@@ -4,6 +4,7 @@
 
 use crate::engine::intent::{Direction, Flagged, Intent};
 use crate::engine::keeplist::BadKeep;
+use crate::engine::names::{OLD_ROOT, OLD_ROOT_TMP};
 use crate::engine::time::Timestamp;
 use crate::error::OpError;
 use crate::fs::mounts::Mount;
@@ -107,6 +108,8 @@ pub struct Facts {
     pub root: Stat,
     /// Its inode flags, with those noted by an interrupted run.
     pub root_flags: u32,
+    /// Names in it that differ in case only are the same.
+    pub folds_case: bool,
     /// Its entries, sorted.
     pub entries: Vec<Entry>,
     /// The entries of the staging directory, sorted; `None` when there is none.
@@ -123,12 +126,14 @@ pub struct Facts {
     pub journal: Journal,
     /// What is to be reverted is finished: the old population is in `/old-root`.
     pub finished: bool,
+    /// What is to be reverted holds a system.
+    pub system: bool,
     /// An older `/old-root`, when there is one to make room.
     pub older: Option<Older>,
     /// `init=` is there below the root; `None` when it does not matter.
     pub init_found: Option<bool>,
     /// Flags of nested keepers and their directories, from an earlier intent's
-    /// keepers.
+    /// keepers, of `etc`, and of the old population's home.
     pub keeper_flags: Vec<Flagged>,
     /// `boot.bak` of the old population.
     pub boot_bak: Option<u64>,
@@ -141,6 +146,12 @@ impl Facts {
     #[must_use]
     pub fn entry(&self, name: &Name) -> Option<&Entry> {
         find(&self.entries, name)
+    }
+
+    /// The name of the old population's home now.
+    #[must_use]
+    pub fn home(&self) -> Name {
+        if self.finished { OLD_ROOT } else { OLD_ROOT_TMP }
     }
 
     /// The entry of that name in the staging directory.

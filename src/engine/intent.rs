@@ -10,6 +10,7 @@
 //! stands as `\xHH`. An unknown key is an error: a newer version that adds
 //! one also raises the version.
 
+use crate::engine::names::NIXOS_ROOT_TMP;
 use crate::engine::time::Timestamp;
 use crate::fs::name::{Name, RelPath};
 
@@ -99,6 +100,12 @@ pub struct Intent {
     pub copies: Vec<Name>,
     /// The entries of the old population that move, in order.
     pub old: Vec<Name>,
+    /// What gave way to an entry of the old population that came back, and the
+    /// name that it has in the root meanwhile.
+    pub aside: Vec<(Name, Name)>,
+    /// The home of the new population while a revert is in progress, when
+    /// somebody else has `nixos-root.tmp`.
+    pub incoming: Option<Name>,
     /// In the record of a revert: the `/old-root` that is in the root again,
     /// by its inode number and the time of its lustration.
     pub older: Option<(u64, Timestamp)>,
@@ -120,6 +127,12 @@ impl Intent {
     pub fn pin(&self, name: &Name) -> Option<Pin> {
         let at = self.pinned.binary_search_by(|(pinned, _)| pinned.cmp(name)).ok()?;
         self.pinned.get(at).map(|(_, pin)| *pin)
+    }
+
+    /// The name of the new population's home while a revert is in progress.
+    #[must_use]
+    pub fn incoming(&self) -> Name {
+        self.incoming.clone().unwrap_or(NIXOS_ROOT_TMP)
     }
 
     /// The flags of the root itself, if it has any that hinder.
@@ -153,6 +166,10 @@ impl Intent {
         }
         self.copies.iter().for_each(|n| text.line("copy", &[n.as_bytes()]));
         self.old.iter().for_each(|n| text.line("old", &[n.as_bytes()]));
+        for (name, dated) in &self.aside {
+            text.line("aside", &[name.as_bytes(), dated.as_bytes()]);
+        }
+        self.incoming.iter().for_each(|n| text.line("incoming", &[n.as_bytes()]));
         if let Some((inode, time)) = self.older {
             text.line("older", &[inode.to_string().as_bytes(), time.0.to_string().as_bytes()]);
         }

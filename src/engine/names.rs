@@ -13,10 +13,16 @@ pub const BOOT_BAK: Name = Name::literal("boot.bak");
 
 /// The marker, in `etc` or in the upper directory of NixOS's etc overlay.
 pub const MARKER: Name = Name::literal("NIXOS_LUSTRATE");
+/// The same, not complete yet.
+pub const MARKER_PART: Name = Name::literal("NIXOS_LUSTRATE.part");
+/// The one that asked for a lustration, in an old `etc` that nothing can leave.
+pub const MARKER_SAVED: Name = Name::literal("NIXOS_LUSTRATE.saved");
 /// What tells `nixos-enter` and `nixos-rebuild` that a root holds NixOS.
 pub const NIXOS: Name = Name::literal("NIXOS");
 /// In `etc`: the flags of an immutable root, until the intent holds them.
 pub const FLAGS_NOTE: Name = Name::literal("NIXOS_LUSTRATE.flags");
+/// The same, not complete yet.
+pub const FLAGS_PART: Name = Name::literal("NIXOS_LUSTRATE.flags.part");
 /// The directory of NixOS's etc overlay (nixpkgs, nixos/modules/system/etc).
 pub const RW_ETC: Name = Name::literal(".rw-etc");
 /// The writable layer in it.
@@ -48,10 +54,22 @@ pub const PART: Name = Name::literal("part");
 pub const NEW: Name = Name::literal("new");
 /// In [`LUSTRATE`]: what an interrupted stock lustration had copied back.
 pub const COPIES: Name = Name::literal("copies");
+/// In [`LUSTRATE`]: what of the old population could not go back to the root.
+pub const LEFT: Name = Name::literal("left");
 /// In [`LUSTRATE`]: the marker that asked for the lustration, put aside.
 pub const SAVED_MARKER: Name = Name::literal("marker");
 /// In [`LUSTRATE`]: the one from the etc overlay.
 pub const UPPER_MARKER: Name = Name::literal("marker-upper");
+
+/// Whether `name` is `base`, or one of those that [`Name::numbered`] makes of it.
+#[must_use]
+pub fn is_numbered(name: &Name, base: &Name) -> bool {
+    match name.as_bytes().strip_prefix(base.as_bytes()) {
+        Some([]) => true,
+        Some([b'-', digits @ ..]) => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
 
 /// Whether `name` may be moved at all, whatever an intent says (I2).
 #[must_use]

@@ -1,19 +1,20 @@
 //! The judgement: from the facts about a root to what is going to happen, or
 //! to the reasons to refuse. Pure; `plan` shows it and `run` carries it out.
 
-use crate::engine::facts::{Entry, Facts, Journal};
+use crate::engine::facts::{Entry, Facts, Journal, Older};
 use crate::engine::intent::{Direction, Flagged, Intent, Pin};
 use crate::engine::names::is_reserved;
 use crate::engine::names::{
     BOOT, BOOT_BAK, ETC, LUSTRATE, NIX, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP,
 };
-use crate::engine::time::is_dated;
+use crate::engine::time::{Timestamp, is_dated};
 use crate::error::Refusal;
-use crate::fs::name::{Name, RelPath};
+use crate::fs::name::Name;
 use crate::fs::sys::Kind;
 
 mod keep;
 mod refuse;
+mod renames;
 
 pub use keep::{How, Kept};
 
@@ -47,6 +48,7 @@ pub fn plan(facts: &Facts, direction: Direction) -> Result<Plan, Vec<Refusal>> {
             Err(bad) => refusals.push(refuse::keep_list(facts, bad)),
         },
     }
+    draft.choose_homes();
     draft.pin_what_cannot_move();
     draft.choose_old();
     draft.note_flags();
@@ -81,6 +83,8 @@ impl<'a> Draft<'a> {
             flags: Vec::new(),
             copies: Vec::new(),
             old: Vec::new(),
+            aside: Vec::new(),
+            incoming: None,
             older: None,
             warnings: Vec::new(),
             finished: None,
@@ -106,16 +110,28 @@ impl<'a> Draft<'a> {
         self.plan.warnings.push(warning);
     }
 
+    /// Names for what is going to be made: nobody has them, and none comes twice.
+    fn choose_homes(&mut self) {
+        let facts = self.facts;
+        let intent = &mut self.plan.intent;
+        if self.plan.resumes {
+            return;
+        }
+        let taken = |name: &Name| facts.entry(name).is_some() || facts.staged(name).is_some();
+        let home = (0..).map(|at| NIXOS_ROOT_TMP.numbered(at)).find(|name| !taken(name));
+        intent.incoming = home.filter(|name| *name != NIXOS_ROOT_TMP);
+        // Old roots are told apart by their times, also where a clock stands still.
+        if let Some(Older { time }) = facts.older {
+            intent.started = intent.started.max(Timestamp(time.0.saturating_add(1)));
+        }
+    }
+
     /// `nix`, `boot`, and older roots of ours.
     fn pin_protected(&mut self) {
         if let Some(older) = self.facts.older {
             let taken = |name: &Name| self.facts.entry(name).is_some();
             let dated = older.time.dated(&OLD_ROOT);
-            let mut names = (0..).map(|at| match at {
-                0 => dated.clone(),
-                at => dated.with_suffix(&format!("-{at}")),
-            });
-            self.plan.intent.rotated = names.find(|name| !taken(name));
+            self.plan.intent.rotated = (0..).map(|at| dated.numbered(at)).find(|name| !taken(name));
         }
         let facts = self.facts;
         // One that the stock function had buried is an entry like any other.
@@ -141,6 +157,8 @@ impl<'a> Draft<'a> {
             intent.started = journal.started;
             intent.boot_id.clone_from(&journal.boot_id);
             intent.warnings.clone_from(&journal.warnings);
+            intent.incoming.clone_from(&journal.incoming);
+            intent.aside.clone_from(&journal.aside);
         }
         intent.etc = journal.etc;
         intent.boot_bak = journal.boot_bak;
@@ -167,28 +185,12 @@ impl<'a> Draft<'a> {
         intent.etc = facts.staged(&ETC).map(|e| e.stat.inode);
         intent.boot_bak = facts.boot_bak;
         let all = std::mem::take(&mut intent.old);
-        let (old, gone): (Vec<Name>, Vec<Name>) =
-            all.into_iter().partition(|name| facts.staged(name).is_some());
-        intent.old = old;
+        let gone: Vec<Name> = all.into_iter().filter(|n| facts.staged(n).is_none()).collect();
+        // By hand somebody may have put there another of what was kept.
+        let staged = facts.staged.iter().flatten().map(|entry| &entry.name);
+        intent.old = staged.filter(|name| intent.pin(name).is_none()).cloned().collect();
         for name in gone {
             self.warn(format!("'{name}' is no longer in /old-root, and does not come back"));
-        }
-    }
-
-    /// Entries that are other file systems, or subvolumes that cannot move.
-    fn pin_what_cannot_move(&mut self) {
-        let facts = self.facts;
-        for Entry { name, stat, read_only, .. } in &facts.entries {
-            let mount = stat.mount != facts.root.mount || facts.is_mount_point(name);
-            let (pin, what) = match (mount, read_only) {
-                (true, _) => (Pin::Mount, "mount point"),
-                (_, true) => (Pin::ReadOnly, "read-only subvolume"),
-                _ => continue,
-            };
-            if self.plan.intent.pin(name).is_none() {
-                self.pin(name, pin);
-                self.warn(format!("{} is a {what} and is left in place", facts.show(name)));
-            }
         }
     }
 
@@ -232,32 +234,6 @@ impl<'a> Draft<'a> {
             intent.boot_bak = None;
         }
     }
-
-    /// The flags that are cleared for the exchange.
-    fn note_flags(&mut self) {
-        let facts = self.facts;
-        let intent = &mut self.plan.intent;
-        let places = facts.entries.iter().chain(facts.staged.iter().flatten());
-        for entry in places.chain(&facts.incoming) {
-            // Flags are rare, and come first: the rest is a search for each entry.
-            let moves = || intent.moves(&entry.name) || intent.pin(&entry.name).is_none();
-            if entry.stat.flags != 0 && !is_reserved(&entry.name) && moves() {
-                add_flags(&mut intent.flags, entry_flags(entry));
-            }
-        }
-        for flagged in &facts.keeper_flags {
-            add_flags(&mut intent.flags, flagged.clone());
-        }
-        if facts.root_flags != 0 {
-            let (inode, flags) = (facts.root.inode, facts.root_flags);
-            add_flags(&mut intent.flags, Flagged { path: None, inode, flags });
-        }
-    }
-}
-
-fn entry_flags(entry: &Entry) -> Flagged {
-    let (path, stat) = (RelPath::from(entry.name.clone()), entry.stat);
-    Flagged { path: Some(path), inode: stat.inode, flags: stat.flags }
 }
 
 /// Adds flags; those that an earlier run has cleared meanwhile stay noted.

@@ -129,6 +129,18 @@ impl Root {
         Ok(View::Bare)
     }
 
+    /// What is mounted below a root must not keep its old system from coming back:
+    /// this process sees the bare file system from here on. What is mounted stays,
+    /// for all others, on its directory, wherever that goes.
+    pub(crate) fn leave_mounts(&mut self, environment: &mut Environment) -> Result<(), Error> {
+        if !environment.mounts.is_empty() {
+            let points = environment.mounts.iter().map(|mount| &mount.point);
+            self.dir = Disk::leave_mounts(&self.dir, points).map_err(Refusal::from)?;
+            environment.mounts.retain(|mount| mount.point.is_entry());
+        }
+        Ok(())
+    }
+
     /// An error of an exchange: a refusal while nothing has been changed, and
     /// else the two ways on (I7).
     pub(crate) fn judged(&self, error: Error, direction: Direction) -> Error {

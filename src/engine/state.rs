@@ -2,9 +2,9 @@
 
 use crate::engine::facts::{Environment, Journal, Marker, Wishes};
 use crate::engine::intent::{Direction, Intent};
-use crate::engine::names::{LUSTRATE, NIXOS_ROOT, OLD_ROOT, OLD_ROOT_TMP, RECORD};
+use crate::engine::names::{LUSTRATE, OLD_ROOT, OLD_ROOT_TMP, RECORD};
 use crate::engine::osrelease::system_name;
-use crate::engine::survey::{look, older_came_back, survey};
+use crate::engine::survey::{is_nixos_root, look, older_came_back, survey};
 use crate::engine::time::{Timestamp, is_dated};
 use crate::error::{Error, Refusal};
 use crate::fs::name::Name;
@@ -92,15 +92,16 @@ pub fn status<T: Tree>(tree: &T, root: &T::Dir, environment: Environment) -> Res
     let mut holders = Vec::new();
     for entry in &facts.entries {
         let name = &entry.name;
-        let may_hold = [OLD_ROOT, NIXOS_ROOT, OLD_ROOT_TMP].contains(name)
+        let may_hold = [OLD_ROOT, OLD_ROOT_TMP].contains(name)
             || is_dated(name, &OLD_ROOT)
-            || is_dated(name, &NIXOS_ROOT);
+            || is_nixos_root(name);
         if may_hold && entry.stat.kind == Kind::Dir {
             holders.extend(holder(tree, root, name).map_err(unread)?);
         }
     }
     let in_progress = !facts.finished;
-    let holds = |base: &Name| holders.iter().any(|h| h.name == *base);
+    let old_root = facts.system && holders.iter().any(|h| h.name == OLD_ROOT);
+    let nixos_root = holders.iter().any(|h| is_nixos_root(&h.name));
     let came_back = older_came_back(tree, root).map_err(unread)?;
     let state = match (&facts.marker, &facts.journal) {
         (_, Journal::Good(intent)) if in_progress => State::InProgress(intent.direction),
@@ -111,8 +112,8 @@ pub fn status<T: Tree>(tree: &T, root: &T::Dir, environment: Environment) -> Res
         (Marker::InProgress(_), _) => State::Unfinished,
         (Marker::Asks | Marker::NoFile, _) => State::Scheduled,
         (Marker::None, _) if came_back => State::Reverted,
-        (Marker::None, _) if holds(&OLD_ROOT) => State::Done,
-        (Marker::None, _) if holds(&NIXOS_ROOT) => State::Reverted,
+        (Marker::None, _) if old_root => State::Done,
+        (Marker::None, _) if nixos_root => State::Reverted,
         (Marker::None, _) => State::None,
     };
     let (intent, trouble) = match facts.journal {
@@ -136,7 +137,7 @@ fn holder<T: Tree>(
     let Some(dir) = tree.open(root, std::slice::from_ref(name))? else { return Ok(None) };
     let record = match tree.open(&dir, &[LUSTRATE])? {
         Some(meta) => tree.read(&meta, &RECORD, crate::engine::exchange::MAX_INTENT)?,
-        None if *name == NIXOS_ROOT => return Ok(None), // somebody else's
+        None if is_nixos_root(name) => return Ok(None), // somebody else's
         None => None,
     };
     let finished = record.and_then(|text| crate::engine::intent::parse(&text).ok()?.finished);

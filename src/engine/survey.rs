@@ -2,24 +2,24 @@
 
 use crate::engine::exchange::{self, HINDERING, direction_of};
 use crate::engine::facts::{Entry, Environment, Facts, Journal, Marker, Older, Result, Wishes};
-use crate::engine::intent::Direction;
+use crate::engine::intent::{Direction, Flagged};
 use crate::engine::names::{
-    BOOT_BAK, ETC, LUSTRATE, MARKER, NEW, NIX, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP,
-    RW_ETC, UPPER,
+    BOOT_BAK, ETC, LUSTRATE, MARKER, NEW, NIX, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP, RW_ETC,
+    UPPER,
 };
 use crate::engine::time::Timestamp;
-use crate::error::{OpError, Stop};
 use crate::fs::name::{Name, RelPath};
-use crate::fs::sys::{Kind, Stat};
+use crate::fs::sys::{CASEFOLD, Kind, PROJECT, Stat};
 use crate::fs::tree::Tree;
 use crate::fs::walk::{Found, Last, resolve};
 
 mod journal;
 mod keeps;
 
+pub(crate) use journal::is_nixos_root;
 pub use journal::older_came_back;
 
-use journal::journal;
+use journal::{Age, journal};
 use keeps::{keeper_flags, keeps};
 
 /// What a few system calls tell: whether there is anything to do.
@@ -55,9 +55,7 @@ pub fn look<T: Tree>(tree: &T, root: &T::Dir) -> Result<Look> {
 /// What the file system answers.
 pub fn look_in<T: Tree>(tree: &T, root: &T::Dir, etc: Option<&T::Dir>) -> Result<Look> {
     let staging = tree.stat(root, &OLD_ROOT_TMP)?.is_some_and(|s| s.kind == Kind::Dir);
-    let closing = !staging
-        && tree.stat(root, &NIXOS_ROOT_TMP)?.is_some_and(|s| s.kind == Kind::Dir)
-        && tree.open(root, &[NIXOS_ROOT_TMP, LUSTRATE])?.is_some();
+    let closing = !staging && closing(tree, root)?.is_some();
     let marker = match etc {
         Some(etc) => marker_in(tree, etc)?,
         None => marker_through_link(tree, root)?,
@@ -67,6 +65,20 @@ pub fn look_in<T: Tree>(tree: &T, root: &T::Dir, etc: Option<&T::Dir>) -> Result
         (marker, _) => marker,
     };
     Ok(Look { staging, closing, marker })
+}
+
+/// The home of the new population, by the `.lustrate` that a revert in its last
+/// steps has put there. Somebody else may have the first of the names.
+fn closing<T: Tree>(tree: &T, root: &T::Dir) -> Result<Option<Name>> {
+    let mut at = 0;
+    loop {
+        let name = NIXOS_ROOT_TMP.numbered(at);
+        let Some(stat) = tree.stat(root, &name)? else { return Ok(None) };
+        if stat.kind == Kind::Dir && tree.open(root, &[name.clone(), LUSTRATE])?.is_some() {
+            return Ok(Some(name));
+        }
+        at += 1;
+    }
 }
 
 fn marker_in<T: Tree>(tree: &T, etc: &T::Dir) -> Result<Marker> {
@@ -107,39 +119,67 @@ pub fn survey<T: Tree>(
     direction: Direction,
 ) -> Result<Facts> {
     let staging = tree.open(root, &[OLD_ROOT_TMP])?;
-    let incoming = match &staging {
-        Some(staging) => match tree.open(root, &[NIXOS_ROOT_TMP])? {
-            None => tree.open(staging, &[LUSTRATE, NEW])?,
-            incoming => incoming,
-        },
-        None if look.closing => tree.open(root, &[NIXOS_ROOT_TMP])?,
-        None => None,
-    };
     let finished = !look.in_progress() && direction == Direction::Revert;
     let old_home = if finished { tree.open(root, &[OLD_ROOT])? } else { staging };
-    let journal_home = match (&old_home, &incoming) {
-        (Some(home), _) if tree.stat(home, &LUSTRATE)?.is_some() => Some(home),
-        (_, incoming) => incoming.as_ref(),
+    let begun = match &old_home {
+        Some(home) => tree.stat(home, &LUSTRATE)?.is_some(),
+        None => false,
     };
-    let journal = match journal_home {
-        Some(home) => journal(tree, home, environment.uid, finished)?,
-        None => Journal::None,
+    // In its last steps a revert has moved `.lustrate`.
+    let closing = if begun || finished { None } else { closing(tree, root)? };
+    let mut incoming = closing.map_or(Ok(None), |name| tree.open(root, &[name]))?;
+    let age = match look.marker {
+        _ if !finished => Age::InProgress,
+        Marker::InProgress(Direction::Lustrate) => Age::Fresh,
+        _ => Age::Old,
     };
+    let journal = match (&old_home, &incoming) {
+        (Some(home), _) if begun => journal(tree, home, environment.uid, age)?,
+        (_, Some(home)) => journal(tree, home, environment.uid, age)?,
+        _ => Journal::None,
+    };
+    if let (Journal::Good(intent), Some(home), false) = (&journal, &old_home, finished) {
+        let home = match tree.open(root, &[intent.incoming()])? {
+            None => tree.open(home, &[LUSTRATE, NEW])?,
+            home => home,
+        };
+        incoming = home.or(incoming);
+    }
     let here = tree.stat_dir(root)?;
     let entries = entries(tree, root, &here)?;
     let etc = tree.open(root, &[ETC])?;
-    let noted = etc.as_ref().map(|etc| exchange::noted_flags(tree, etc)).transpose();
-    let noted = noted.map_err(reading)?.flatten().unwrap_or(0);
+    let noted = match &etc {
+        Some(etc) => exchange::note(tree, etc)?.1.unwrap_or(0),
+        None => 0,
+    };
     let keeps = match &journal {
         Journal::None if !finished => keeps(tree, root, old_home.as_ref(), wishes)?,
         _ => Ok(Vec::new()),
     };
-    let keeper_flags = match &journal {
+    let mut keeper_flags = match &journal {
         Journal::Good(intent) if finished => {
             keeper_flags(tree, [Some(root), old_home.as_ref()], intent)?
         }
         _ => Vec::new(),
     };
+    // Directories that something enters, or that get another name.
+    let holder = old_home.as_ref().filter(|_| finished || journal == Journal::None);
+    let holder_name = if finished { OLD_ROOT } else { OLD_ROOT_TMP };
+    let old_etc = match &old_home {
+        Some(home) if finished => tree.open(home, &[ETC])?,
+        _ => None,
+    };
+    // An immutable one is no reason to go back on the way back.
+    let mask = if finished { HINDERING } else { PROJECT };
+    let etcs = [etc.as_ref(), old_etc.as_ref()].map(|etc| (ETC, etc, mask));
+    for (name, dir, mask) in etcs.into_iter().chain([(holder_name, holder, HINDERING)]) {
+        let Some(dir) = dir else { continue };
+        let flags = tree.flags(dir, None)? & mask;
+        if flags != 0 {
+            let (path, inode) = (Some(RelPath::from(name)), tree.stat_dir(dir)?.inode);
+            keeper_flags.push(Flagged { path, inode, flags });
+        }
+    }
     let boot_bak = match &old_home {
         Some(home) => tree.stat(home, &BOOT_BAK)?,
         None => None,
@@ -158,9 +198,16 @@ pub fn survey<T: Tree>(
         _ => None,
     };
     let older = older.map(|(_, time)| Older { time });
+    let root_flags = tree.flags(root, None)?;
+    let system = match &old_home {
+        Some(home) if finished => holds_system(tree, home)?,
+        _ => true,
+    };
     Ok(Facts {
         always: wishes.always,
-        root_flags: (tree.flags(root, None)? | noted) & HINDERING,
+        root_flags: (root_flags | noted) & HINDERING,
+        folds_case: root_flags & CASEFOLD != 0,
+        system,
         root: here,
         staged,
         incoming: match &incoming {
@@ -182,11 +229,19 @@ pub fn survey<T: Tree>(
     })
 }
 
-fn reading(stop: Stop) -> OpError {
-    match stop {
-        Stop::Op(error) => error,
-        Stop::Root(trouble) => OpError::new("read", trouble.to_string(), nix::errno::Errno::EIO),
+/// Whether a directory is an old root: what any system has, or can be started by.
+fn holds_system<T: Tree>(tree: &T, home: &T::Dir) -> Result<bool> {
+    if tree.open(home, &[ETC])?.is_some() {
+        return Ok(true);
     }
+    for init in ["sbin/init", "init", "usr/lib/systemd/systemd", "bin/sh"] {
+        let path = RelPath::parse(init.as_bytes()).ok();
+        let found = path.map(|path| resolve(tree, home, &path, Last::Keep)).transpose()?;
+        if !matches!(found, None | Some(Found::Missing | Found::Loop)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn entry_stat(entries: &[Entry], name: &Name) -> Option<Stat> {
@@ -203,9 +258,7 @@ fn entries<T: Tree>(tree: &T, dir: &T::Dir, here: &Stat) -> Result<Vec<Entry>> {
             && stat.device != here.device
             && stat.mount == here.mount
             && tree.is_read_only(dir, &name)?;
-        let may_be_ours = [NIXOS_ROOT, NIXOS_ROOT_TMP].contains(&name)
-            || crate::engine::time::is_dated(&name, &NIXOS_ROOT);
-        let ours = may_be_ours && tree.open(dir, &[name.clone(), LUSTRATE])?.is_some();
+        let ours = is_nixos_root(&name) && tree.open(dir, &[name.clone(), LUSTRATE])?.is_some();
         entries.push(Entry { name, stat, read_only, ours });
     }
     Ok(entries)

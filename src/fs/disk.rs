@@ -67,6 +67,19 @@ impl Disk {
         Ok(Dir { fd, path: b"/".to_vec() })
     }
 
+    /// Opens a root anew, without what is mounted at these paths below it.
+    ///
+    /// # Errors
+    /// Any failure of unshare(2), mount(2) or openat(2).
+    pub(crate) fn leave_mounts<'a>(
+        root: &Dir,
+        paths: impl Iterator<Item = &'a RelPath>,
+    ) -> Result<Dir> {
+        let left = sys::leave_mounts(OsStr::from_bytes(&root.path), paths);
+        let fd = left.map_err(failed("leave the mounts of", &root.path))?;
+        Ok(Dir { fd, path: root.path.clone() })
+    }
+
     fn change<T>(&self, done: sys::Result<T>) -> sys::Result<T> {
         if done.is_ok() {
             self.touched.set(true);
@@ -206,8 +219,8 @@ impl Tree for Disk {
         nix::unistd::fchown(to, Some(like.uid.into()), Some(like.gid.into()))
             .and_then(|()| nix::sys::stat::fchmod(to, Mode::from_bits_truncate(like.mode)))
             .map_err(to.failed("set owner and mode of", None))?;
-        let missing =
-            sys::copy_xattrs(from, to).map_err(to.failed("copy the attributes to", None))?;
+        let all = |errno: Errno| vec![format!("* ({})", errno.desc())];
+        let missing = sys::copy_xattrs(from, to).unwrap_or_else(all);
         self.set_times(to, &like)?;
         Ok(missing)
     }
@@ -271,8 +284,11 @@ impl Tree for Disk {
     }
 
     fn flags(&self, dir: &Dir, name: Option<&Name>) -> Result<u32> {
-        let opened = open_for_flags(dir, name).and_then(|fd| sys::inode_flags(&fd));
-        match opened {
+        let read = match name {
+            Some(name) => open_for_flags(dir, name).and_then(|fd| sys::inode_flags(&fd)),
+            None => sys::inode_flags(dir),
+        };
+        match read {
             // No such flags here: not a regular file or directory, or vfat.
             Err(Errno::ENOTTY | Errno::EOPNOTSUPP | Errno::ENXIO) => Ok(0),
             flags => flags.map_err(dir.failed("read the flags of", name)),
@@ -280,7 +296,10 @@ impl Tree for Disk {
     }
 
     fn set_flags(&self, dir: &Dir, name: Option<&Name>, flags: u32) -> Result<()> {
-        let set = open_for_flags(dir, name).and_then(|fd| sys::set_flags(&fd, flags));
+        let set = match name {
+            Some(name) => open_for_flags(dir, name).and_then(|fd| sys::set_flags(&fd, flags)),
+            None => sys::set_flags(dir, flags),
+        };
         self.change(set).map_err(dir.failed("set the flags of", name))
     }
 
@@ -305,7 +324,6 @@ fn between(op: &'static str, a: (&Dir, &Name), b: (&Dir, &Name), errno: Errno) -
     OpError::new(op, format!("{}' to '{}", Shown(&a), Shown(&b)), errno)
 }
 
-fn open_for_flags(dir: &Dir, name: Option<&Name>) -> sys::Result<OwnedFd> {
-    let path = name.map_or(&b"."[..], Name::as_bytes);
-    sys::open_beneath(dir, path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Links::Refuse)
+fn open_for_flags(dir: &Dir, name: &Name) -> sys::Result<OwnedFd> {
+    sys::open_beneath(dir, name.as_bytes(), OFlag::O_RDONLY | OFlag::O_NONBLOCK, Links::Refuse)
 }

@@ -71,6 +71,15 @@ impl Name {
         Self(Cow::Owned([&self.0[..room], suffix.as_bytes()].concat()))
     }
 
+    /// The name itself, then with `-1` behind it, and so on.
+    #[must_use]
+    pub fn numbered(&self, at: u32) -> Self {
+        match at {
+            0 => self.clone(),
+            at => self.with_suffix(&format!("-{at}")),
+        }
+    }
+
     /// The bytes of the name.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -90,7 +90,7 @@ pub trait Tree {
     fn make_link(&self, dir: &Self::Dir, name: &Name, target: &[u8], like: &Stat) -> Result<()>;
 
     /// Gives `to` the owner, mode, extended attributes and times of `from`; the
-    /// names of attributes that could not be set come back.
+    /// names of attributes that could not be read or set come back.
     ///
     /// # Errors
     /// Any failure of the system calls for the rest.

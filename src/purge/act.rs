@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use super::facts::{Candidate, Facts, Sort};
 use super::judge::Plan;
 use super::watch::Watch;
-use crate::engine::exchange::{HINDERING, free_dated, noted_flags, undo_note};
-use crate::engine::names::{ETC, FLAGS_NOTE, PURGED};
+use crate::engine::exchange::{HINDERING, free_dated, note, undo_note, write_note};
+use crate::engine::names::{ETC, PURGED};
 use crate::error::OpError;
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
@@ -107,13 +107,8 @@ fn note_root_flags(disk: &Disk, root: &Dir) -> Result<()> {
         return Err(Halt::Failed(OpError::new("change the immutable", path, Errno::EPERM)));
     }
     keeping_times(disk, root, |etc| {
-        let noted = noted_flags(disk, etc).map_err(stopped(disk, etc))?.unwrap_or(0);
-        if noted & locks == locks {
-            return Ok(());
-        }
-        let note = format!("{}\n", noted | locks);
-        disk.remove_file(etc, &FLAGS_NOTE).map_err(Halt::Failed)?;
-        disk.make_file(etc, &FLAGS_NOTE, note.as_bytes()).map_err(Halt::Failed)
+        let noted = note(disk, etc).map_err(Halt::Failed)?.1.unwrap_or(0);
+        write_note(disk, root, etc, noted | locks).map_err(stopped(disk, etc))
     })?;
     disk.set_flags(root, None, flags & !locks).map_err(Halt::Failed)
 }

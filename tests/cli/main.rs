@@ -18,6 +18,7 @@ mod json;
 mod logging;
 #[cfg(feature = "full")]
 mod manual;
+mod meanwhile;
 mod overlay;
 mod privileges;
 mod refusals;

@@ -23,6 +23,26 @@ pub enum Content {
 pub struct Inode {
     pub content: Content,
     pub flags: u32,
+    pub project: u32,
+    /// The subvolume that it is in; 0 is that of the root.
+    pub volume: usize,
+    /// It is the top of a subvolume.
+    pub top: bool,
+    /// A subvolume that cannot be changed.
+    pub read_only: bool,
+    /// A directory that takes no more directories.
+    pub full: bool,
+}
+
+impl Inode {
+    fn new(content: Content) -> Self {
+        let (flags, project, volume) = (0, 0, 0);
+        Self { content, flags, project, volume, top: false, read_only: false, full: false }
+    }
+
+    pub fn is_dir(&self) -> bool {
+        matches!(self.content, Content::Dir(_))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -39,7 +59,7 @@ pub const ROOT: usize = 0;
 
 impl Memory {
     pub fn new() -> Self {
-        let root = Inode { content: Content::Dir(BTreeMap::new()), flags: 0 };
+        let root = Inode::new(Content::Dir(BTreeMap::new()));
         Self {
             inodes: RefCell::new(vec![root]),
             left: Cell::new(usize::MAX),
@@ -76,13 +96,15 @@ impl Memory {
         }
     }
 
-    fn link(&self, dir: usize, name: &Name, inode: usize) {
+    /// Puts an inode there, without any rule.
+    pub fn link(&self, dir: usize, name: &Name, inode: usize) {
         if let Content::Dir(entries) = &mut self.inodes.borrow_mut()[dir].content {
             entries.insert(name.clone(), inode);
         }
     }
 
-    fn unlink(&self, dir: usize, name: &Name) {
+    /// Takes a name away, without any rule.
+    pub fn unlink(&self, dir: usize, name: &Name) {
         if let Content::Dir(entries) = &mut self.inodes.borrow_mut()[dir].content {
             entries.remove(name);
         }
@@ -100,13 +122,56 @@ impl Memory {
     /// Adds a file, as whoever makes the tree does.
     pub fn add(&self, dir: usize, name: &Name, content: Content) -> usize {
         let inode = self.inodes.borrow().len();
-        self.inodes.borrow_mut().push(Inode { content, flags: 0 });
+        let Inode { volume, flags, project, .. } = self.inodes.borrow()[dir];
+        let mut made = Inode { volume, ..Inode::new(content) };
+        if flags & PROJECT != 0 {
+            made.project = project;
+            made.flags = if made.is_dir() { PROJECT } else { 0 };
+        }
+        self.inodes.borrow_mut().push(made);
         self.link(dir, name, inode);
         inode
     }
 
     pub fn flag(&self, inode: usize, flags: u32) {
         self.inodes.borrow_mut()[inode].flags |= flags;
+    }
+
+    pub fn change_inode(&self, inode: usize, change: impl FnOnce(&mut Inode)) {
+        change(&mut self.inodes.borrow_mut()[inode]);
+    }
+
+    /// Makes a directory a subvolume, with all that is in it.
+    pub fn make_subvolume(&self, dir: usize) {
+        let mut todo = vec![dir];
+        while let Some(at) = todo.pop() {
+            let inner = self.inode(at).top && at != dir;
+            if !inner {
+                self.change_inode(at, |inode| inode.volume = dir);
+                if let Content::Dir(entries) = &self.inode(at).content {
+                    todo.extend(entries.values());
+                }
+            }
+        }
+        self.change_inode(dir, |inode| inode.top = true);
+    }
+
+    /// Why an inode cannot go from one directory to another.
+    pub fn hinders(&self, from: usize, to: usize, inode: usize) -> Option<Errno> {
+        let inodes = self.inodes.borrow();
+        let (from_dir, to_dir, moved) = (&inodes[from], &inodes[to], &inodes[inode]);
+        let read_only = |dir: &Inode| inodes[dir.volume].read_only;
+        if read_only(from_dir) || read_only(to_dir) || (moved.read_only && from != to) {
+            Some(Errno::EROFS)
+        } else if from_dir.volume != to_dir.volume && !moved.top {
+            Some(Errno::EXDEV)
+        } else if to_dir.full && moved.is_dir() && from != to {
+            Some(Errno::EMLINK)
+        } else if to_dir.flags & PROJECT != 0 && to_dir.project != moved.project {
+            Some(Errno::EXDEV)
+        } else {
+            None
+        }
     }
 
     pub fn inode(&self, inode: usize) -> Inode {
@@ -118,8 +183,16 @@ impl Memory {
     }
 
     fn may_change(&self, inode: usize) -> Result<()> {
-        let flags = self.inodes.borrow()[inode].flags;
-        if flags & (IMMUTABLE | APPEND) == 0 { Ok(()) } else { Err(fail(Errno::EPERM)) }
+        let inodes = self.inodes.borrow();
+        let Inode { flags, volume, top, .. } = inodes[inode];
+        if inodes[volume].read_only && !top {
+            return Err(fail(Errno::EROFS));
+        }
+        if flags & (IMMUTABLE | APPEND) == 0 {
+            Ok(())
+        } else {
+            Err(OpError::new("change the immutable", format!("inode {inode}"), Errno::EPERM))
+        }
     }
 
     /// Every path and its inode.
@@ -177,7 +250,7 @@ impl Tree for Memory {
             uid: 0,
             gid: 0,
             inode: *dir as u64,
-            device: (1, 1),
+            device: (1, u32::try_from(inode.volume).unwrap()),
             mount: std::num::NonZeroU64::new(1),
             flags: inode.flags & !PROJECT,
             accessed: (0, 0),
@@ -200,8 +273,10 @@ impl Tree for Memory {
         })
     }
 
-    fn is_read_only(&self, _: &usize, _: &Name) -> Result<bool> {
-        Ok(false)
+    fn is_read_only(&self, dir: &usize, name: &Name) -> Result<bool> {
+        let inode = self.lookup(*dir, name).ok_or_else(|| fail(Errno::ENOENT))?;
+        let inodes = self.inodes.borrow();
+        Ok(inodes[inodes[inode].volume].read_only)
     }
 
     fn read_link(&self, dir: &usize, name: &Name) -> Result<Vec<u8>> {
@@ -249,6 +324,9 @@ impl Tree for Memory {
         for touched in [*from.0, *to.0, inode] {
             self.may_change(touched)?;
         }
+        if let Some(errno) = self.hinders(*from.0, *to.0, inode) {
+            return Err(OpError::new("rename", format!("{from:?} to {to:?}"), errno));
+        }
         self.change()?;
         self.unlink(*from.0, from.1);
         self.link(*to.0, to.1, inode);
@@ -257,6 +335,9 @@ impl Tree for Memory {
 
     fn replace(&self, from: (&usize, &Name), to: (&usize, &Name)) -> Result<()> {
         let inode = self.lookup(*from.0, from.1).ok_or_else(|| fail(Errno::ENOENT))?;
+        if let Some(errno) = self.hinders(*from.0, *to.0, inode) {
+            return Err(OpError::new("rename", format!("{from:?} to {to:?}"), errno));
+        }
         self.change()?;
         self.unlink(*from.0, from.1);
         self.link(*to.0, to.1, inode);
@@ -272,6 +353,10 @@ impl Tree for Memory {
         let (first, second) = (inode(a)?, inode(b)?);
         for touched in [*a.0, *b.0, first, second] {
             self.may_change(touched)?;
+        }
+        let hindered = self.hinders(*a.0, *b.0, first).or(self.hinders(*b.0, *a.0, second));
+        if let Some(errno) = hindered {
+            return Err(OpError::new("exchange", format!("{a:?} and {b:?}"), errno));
         }
         self.change()?;
         self.link(*a.0, a.1, second);

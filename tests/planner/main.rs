@@ -117,6 +117,8 @@ fn facts(case: &Case) -> Facts {
         always: false,
         root: stat(Kind::Dir, 2),
         root_flags: 0,
+        folds_case: false,
+        system: true,
         entries,
         staged: None,
         incoming: Vec::new(),

@@ -89,7 +89,8 @@ impl Prediction {
         let becomes = self.plan["old_root_becomes"].as_str().map(str::to_owned);
         assert_eq!(becomes, record.rotated.as_ref().map(ToString::to_string));
         let warnings = self.names("warnings");
-        assert_eq!(record.warnings, warnings, "warnings");
+        // What was noticed on the way comes after them.
+        assert!(record.warnings.starts_with(&warnings), "{:?}", record.warnings);
         let said = ran.err();
         let unsaid = warnings.iter().take(5).filter(|w| !said.contains(&format!("warning: {w}\n")));
         assert_none("predicted, and not said", &unsaid.cloned().collect::<Vec<_>>());

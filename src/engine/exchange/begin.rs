@@ -1,12 +1,12 @@
 //! The beginning of an exchange, from whatever state the root is in: the
 //! staging directory with the intent in it, and a home for both populations.
 
-use super::flags::HINDERING;
-use super::marker::{Need, arm};
+use super::flags::{Change, HINDERING, change_flags, is_etc, is_holder, remove_note, write_note};
+use super::marker::arm_nixos;
 use super::{Boot, Done, Exchange, Result, rename};
 use crate::engine::intent::{Direction, Intent};
 use crate::engine::names::{
-    ETC, FLAGS_NOTE, INTENT, LUSTRATE, NEW, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP, PART,
+    ETC, INTENT, LEFT, LUSTRATE, NEW, OLD_ROOT, OLD_ROOT_TMP, PART, RECORD,
 };
 use crate::error::Stop;
 use crate::fs::name::Name;
@@ -22,8 +22,9 @@ pub fn begin<'a, T: Tree>(
     mut intent: Intent,
     boot: Boot,
 ) -> Result<Exchange<'a, T>> {
+    let home = intent.incoming();
     let in_progress = tree.open(root, &[OLD_ROOT_TMP])?.is_some()
-        || tree.open(root, &[NIXOS_ROOT_TMP, LUSTRATE])?.is_some();
+        || tree.open(root, &[home.clone(), LUSTRATE])?.is_some();
     let meta = if !in_progress && intent.direction == Direction::Revert {
         reopen(tree, root, &mut intent)?
     } else {
@@ -40,19 +41,19 @@ pub fn begin<'a, T: Tree>(
     // A revert in progress shows in the name of the new population's home.
     match intent.direction {
         Direction::Lustrate => {
-            if rename(tree, (root, &NIXOS_ROOT_TMP), (&meta, &NEW))? == Moved::Missing {
+            if rename(tree, (root, &home), (&meta, &NEW))? == Moved::Missing {
                 tree.make_dir(&meta, &NEW, 0o755)?;
             }
         }
         Direction::Revert => {
-            if rename(tree, (&meta, &NEW), (root, &NIXOS_ROOT_TMP))? == Moved::Missing {
-                tree.make_dir(root, &NIXOS_ROOT_TMP, 0o755)?;
+            if rename(tree, (&meta, &NEW), (root, &home))? == Moved::Missing {
+                tree.make_dir(root, &home, 0o755)?;
             }
         }
     }
     let incoming = match intent.direction {
         Direction::Lustrate => open(tree, &meta, &NEW)?,
-        Direction::Revert => open(tree, root, &NIXOS_ROOT_TMP)?,
+        Direction::Revert => open(tree, root, &home)?,
     };
     let staging = open(tree, root, &OLD_ROOT_TMP)?;
     let staged = tree.list(&staging)?;
@@ -63,44 +64,58 @@ pub fn begin<'a, T: Tree>(
 /// Makes a finished lustration one in progress, to revert it.
 fn reopen<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent) -> Result<T::Dir> {
     let old_root = open(tree, root, &OLD_ROOT)?;
+    if tree.stat(&old_root, &LUSTRATE)?.is_none() {
+        // The stock function's: there is no place yet to note its flags in.
+        unlock(tree, &old_root)?;
+    }
     tree.make_dir(&old_root, &LUSTRATE, 0o700)?;
     let meta = open(tree, &old_root, &LUSTRATE)?;
+    unlock(tree, &meta)?;
     write_intent(tree, &meta, intent)?;
     tree.sync(root)?;
     // From here a boot finds work: the marker first, then the staging directory.
+    let of_etc: Vec<_> = intent.flags.iter().filter(|f| is_etc(f)).cloned().collect();
+    change_flags(tree, &[root], &of_etc, Change::Clear)?;
     if let Some(etc) = tree.open(root, &[ETC])? {
-        arm(tree, &meta, &etc, Need::InProgress(Direction::Revert))?;
+        arm_nixos(tree, &meta, &etc)?;
     }
-    clear_root_flags(tree, root, intent)?;
+    change_flags(tree, &[root], &intent.flags, Change::Clear)?;
     rename(tree, (root, &OLD_ROOT), (root, &OLD_ROOT_TMP))?;
     Ok(meta)
 }
 
 /// Makes the staging directory, or completes the one that is there.
 fn stage<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent) -> Result<T::Dir> {
+    let home = intent.incoming();
     if tree.stat(root, &OLD_ROOT_TMP)?.is_none() {
         note_root_flags(tree, root, intent)?;
         clear_root_flags(tree, root, intent)?;
-        tree.make_dir(root, &OLD_ROOT_TMP, 0o755)?;
+        // What a revert had to leave there comes with it.
+        let left = tree.open(root, &[home.clone(), LUSTRATE])?;
+        let left = left.map(|meta| rename(tree, (&meta, &LEFT), (root, &OLD_ROOT_TMP)));
+        if left.transpose()?.is_none_or(|moved| moved == Moved::Missing) {
+            tree.make_dir(root, &OLD_ROOT_TMP, 0o755)?;
+        }
     }
     let staging = open(tree, root, &OLD_ROOT_TMP)?;
     // The last steps of a revert, backwards.
-    if let Some(incoming) = tree.open(root, &[NIXOS_ROOT_TMP])? {
+    if let Some(incoming) = tree.open(root, &[home])? {
         rename(tree, (&incoming, &LUSTRATE), (&staging, &LUSTRATE))?;
     }
     tree.make_dir(&staging, &LUSTRATE, 0o700)?;
     let meta = open(tree, &staging, &LUSTRATE)?;
     write_intent(tree, &meta, intent)?;
     tree.sync(root)?;
-    clear_root_flags(tree, root, intent)?;
-    if let Some(etc) = tree.open(root, &[ETC])? {
-        tree.remove_file(&etc, &FLAGS_NOTE)?;
+    let holders: Vec<_> = intent.flags.iter().filter(|f| is_holder(f)).cloned().collect();
+    change_flags(tree, &[root], &holders, Change::Clear)?;
+    if let Some(etc) = tree.open(root, &[ETC])?.filter(|_| intent.root_flags().is_some()) {
+        remove_note(tree, &etc)?;
     }
     Ok(meta)
 }
 
 /// The intent is on the disk, whole, before anything moves.
-fn write_intent<T: Tree>(tree: &T, meta: &T::Dir, intent: &mut Intent) -> Result<()> {
+pub(super) fn write_intent<T: Tree>(tree: &T, meta: &T::Dir, intent: &mut Intent) -> Result<()> {
     intent.anchor = tree.stat_dir(meta)?.inode;
     let text = intent.to_text();
     if tree.read(meta, &INTENT, text.len())?.as_ref() != Some(&text) {
@@ -112,24 +127,29 @@ fn write_intent<T: Tree>(tree: &T, meta: &T::Dir, intent: &mut Intent) -> Result
 }
 
 /// An immutable root can hold no staging directory and so no intent: until it
-/// can, its flags are noted in `etc`.
+/// does, a note in `etc` has the flags.
 fn note_root_flags<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<()> {
-    let Some(flags) = intent.root_flags() else { return Ok(()) };
-    let Some(etc) = tree.open(root, &[ETC])? else { return Ok(()) };
-    let note = format!("{flags}\n");
-    if tree.read(&etc, &FLAGS_NOTE, note.len())?.as_deref() != Some(note.as_bytes()) {
-        tree.remove_file(&etc, &FLAGS_NOTE)?;
-        tree.make_file(&etc, &FLAGS_NOTE, note.as_bytes())?;
-        tree.sync(root)?;
+    match (intent.root_flags(), tree.open(root, &[ETC])?) {
+        (Some(flags), Some(etc)) => write_note(tree, root, &etc, flags),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn clear_root_flags<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<()> {
-    if intent.root_flags().is_some() {
-        let now = tree.flags(root, None)?;
-        if now & HINDERING != 0 {
-            tree.set_flags(root, None, now & !HINDERING)?;
+    let root_flags: Vec<_> = intent.flags.iter().filter(|f| f.path.is_none()).cloned().collect();
+    change_flags(tree, &[root], &root_flags, Change::Clear)
+}
+
+/// Clears the flags of a directory of ours, and of the notes in it.
+fn unlock<T: Tree>(tree: &T, meta: &T::Dir) -> Result<()> {
+    let now = tree.flags(meta, None)?;
+    if now & HINDERING != 0 {
+        tree.set_flags(meta, None, now & !HINDERING)?;
+    }
+    for name in [RECORD, INTENT, PART] {
+        if tree.stat(meta, &name)?.is_some_and(|stat| stat.flags != 0) {
+            let now = tree.flags(meta, Some(&name))?;
+            tree.set_flags(meta, Some(&name), now & !HINDERING)?;
         }
     }
     Ok(())

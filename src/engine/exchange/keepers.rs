@@ -2,7 +2,7 @@
 //! out to the same place in the one that comes in (I1: never copied).
 
 use super::{Exchange, Population, Result};
-use crate::engine::names::{COPIES, ETC};
+use crate::engine::names::{BOOT_BAK, COPIES, ETC};
 use crate::error::Stop;
 use crate::fs::name::{Name, RelPath};
 use crate::fs::tree::{Moved, Stat, Tree};
@@ -13,14 +13,26 @@ impl<T: Tree> Exchange<'_, T> {
         let mut open: Option<(Vec<Name>, Pair<T::Dir>)> = None;
         for at in 0..self.intent.keepers.len() {
             let keeper = self.intent.keepers[at].clone();
+            if coming == Population::Old && *keeper.entry() == BOOT_BAK && self.has_old_boot()? {
+                continue; // that name means another directory by now
+            }
             // Neighbours in the sorted list mostly share their directories.
             let pair = match open.take() {
-                Some((parents, pair)) if parents == keeper.parents() => Some(pair),
-                _ => self.open_pair(&keeper, out, coming)?,
+                // Each entry of the root may be somewhere else.
+                Some((parents, pair)) if !keeper.is_entry() && parents == keeper.parents() => {
+                    Ok(Some(pair))
+                }
+                _ => self.open_pair(&keeper, out, coming),
             };
-            if let Some(pair) = pair {
-                self.collect_one(&keeper, &pair, coming)?;
-                open = Some((keeper.parents().to_vec(), pair));
+            let collected = pair.and_then(|pair| {
+                if let Some(pair) = pair {
+                    open = Some((keeper.parents().to_vec(), pair));
+                }
+                open.as_ref().map_or(Ok(()), |(_, pair)| self.collect_one(&keeper, pair))
+            });
+            if let Err(stop) = collected {
+                let why = self.tolerated(stop)?;
+                self.not_back(&keeper, &why);
             }
         }
         if coming == Population::New {
@@ -61,39 +73,19 @@ impl<T: Tree> Exchange<'_, T> {
             None => None,
         };
         let Some(to) = to else {
-            self.note(format!(
-                "'{keeper}' could not go back to its place, which is gone; it stays in the new root"
-            ));
+            self.not_back(keeper, "its place is gone");
             return Ok(None);
         };
         let times = self.tree.stat_dir(&to)?;
         Ok(Some(Pair { from, to, times }))
     }
 
-    fn collect_one(
-        &mut self,
-        keeper: &RelPath,
-        pair: &Pair<T::Dir>,
-        coming: Population,
-    ) -> Result<()> {
+    fn collect_one(&mut self, keeper: &RelPath, pair: &Pair<T::Dir>) -> Result<()> {
         let name = keeper.last();
-        match self.tree.rename((&pair.from, name), (&pair.to, name))? {
-            Moved::Done => {
-                self.done.keepers += 1;
-                // The new parents have the times of the originals.
-                self.tree.set_times(&pair.to, &pair.times)?;
-            }
-            Moved::Missing => {}
-            Moved::Taken if coming == Population::Old => {
-                let place = self.tree.show(&pair.to, Some(name));
-                self.note(format!(
-                    "'{keeper}' could not go back to '{place}', where there is another; \
-                     it stays with what NixOS wrote"
-                ));
-            }
-            Moved::Taken => {
-                self.rename((&pair.from, name), (&pair.to, name))?;
-            }
+        if self.rename((&pair.from, name), (&pair.to, name))? == Moved::Done {
+            self.done.keepers += 1;
+            // The new parents have the times of the originals.
+            self.tree.set_times(&pair.to, &pair.times)?;
         }
         Ok(())
     }

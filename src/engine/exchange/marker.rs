@@ -5,11 +5,14 @@
 //! also after a power cut (I5). With this content and no staging directory,
 //! only its own removal is missing.
 
+use nix::errno::Errno;
+
 use super::{Exchange, Population, Result, rename};
 use crate::engine::intent::Direction;
-use crate::engine::names::{ETC, MARKER, NIXOS, PART, SAVED_MARKER};
+use crate::engine::names::{ETC, MARKER, MARKER_PART, MARKER_SAVED, NIXOS, PART, SAVED_MARKER};
+use crate::error::Stop;
 use crate::fs::name::Name;
-use crate::fs::tree::Tree;
+use crate::fs::tree::{Moved, Tree};
 
 /// The content of the in-progress marker.
 fn content(direction: Direction) -> &'static [u8] {
@@ -62,6 +65,9 @@ impl<T: Tree> Exchange<'_, T> {
             direction => Need::InProgress(direction),
         };
         match self.tree.open(self.root, &[ETC])? {
+            Some(etc) if self.intent.direction == Direction::Revert && leaves => {
+                arm_nixos(self.tree, &self.meta, &etc)
+            }
             Some(etc) => arm(self.tree, &self.meta, &etc, need),
             None => Ok(()),
         }
@@ -109,13 +115,29 @@ pub(super) fn arm<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir, need: Need) ->
             // One of ours for the other way: nothing of the user's.
             tree.remove_file(meta, &PART)?;
             tree.make_file(meta, &PART, content(direction))?;
-            return Ok(tree.replace((meta, &PART), (etc, &MARKER))?);
+            return match tree.replace((meta, &PART), (etc, &MARKER)) {
+                Err(error) if error.errno() == Errno::EXDEV => make_in(tree, etc, direction),
+                done => Ok(done?),
+            };
         }
         (Need::InProgress(direction), None) => direction,
     };
     let ours = marker_aside(tree, meta, direction)?;
-    if there.is_some() && tree.exchange((etc, &MARKER), (meta, &ours))? {
-        return Ok(());
+    let exchanged = match there {
+        Some(_) => tree.exchange((etc, &MARKER), (meta, &ours)),
+        None => Ok(false),
+    };
+    match exchanged {
+        Ok(true) => return Ok(()),
+        Err(error) if error.errno() == Errno::EXDEV => {
+            // It stays in this directory, where no boot looks for it.
+            let mut at = 0;
+            while tree.rename((etc, &MARKER), (etc, &MARKER_SAVED.numbered(at)))? == Moved::Taken {
+                at += 1;
+            }
+            return make_in(tree, etc, direction);
+        }
+        exchanged => drop(exchanged?),
     }
     if there.is_some() {
         // Without RENAME_EXCHANGE ours makes room first: the one that was
@@ -126,8 +148,40 @@ pub(super) fn arm<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir, need: Need) ->
         tree.replace((meta, &PART), (etc, &MARKER))?;
         return Ok(());
     }
-    rename(tree, (meta, &ours), (etc, &MARKER))?;
-    Ok(())
+    match rename(tree, (meta, &ours), (etc, &MARKER)) {
+        // NixOS's is a subvolume, or has files of one project only: made in it, then.
+        Err(Stop::Op(error)) if error.errno() == Errno::EXDEV => make_in(tree, etc, direction),
+        done => done.map(drop),
+    }
+}
+
+/// Makes the marker in an `etc` that nothing can be moved into.
+fn make_in<T: Tree>(tree: &T, etc: &T::Dir, direction: Direction) -> Result<()> {
+    let mut at = 0;
+    let part = loop {
+        let name = MARKER_PART.numbered(at);
+        match tree.read(etc, &name, LONGEST_MARKER)? {
+            // The power went before it had its name.
+            Some(there) if there.is_empty() || is_in_progress(&there) => {
+                tree.remove_file(etc, &name)?;
+                break name;
+            }
+            None if tree.stat(etc, &name)?.is_none() => break name,
+            _ => at += 1,
+        }
+    };
+    tree.make_file(etc, &part, content(direction))?;
+    Ok(tree.replace((etc, &part), (etc, &MARKER))?)
+}
+
+/// The same for a revert of the `etc` that NixOS leaves. One that takes no marker, a
+/// read-only subvolume, does not keep the old system from coming back: then only the
+/// staging directory tells.
+pub(super) fn arm_nixos<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir) -> Result<()> {
+    match arm(tree, meta, etc, Need::InProgress(Direction::Revert)) {
+        Err(Stop::Op(error)) if matches!(error.errno(), Errno::EROFS | Errno::EPERM) => Ok(()),
+        done => done,
+    }
 }
 
 /// An in-progress marker in `.lustrate`, under a name that no marker that was
@@ -135,7 +189,7 @@ pub(super) fn arm<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir, need: Need) ->
 fn marker_aside<T: Tree>(tree: &T, meta: &T::Dir, direction: Direction) -> Result<Name> {
     let mut at = 0;
     loop {
-        let name = numbered(&SAVED_MARKER, at);
+        let name = SAVED_MARKER.numbered(at);
         match tree.read(meta, &name, MAX_MARKER)? {
             Some(marker) if marker == content(direction) => return Ok(name),
             Some(marker) if is_in_progress(&marker) => tree.remove_file(meta, &name)?,
@@ -180,12 +234,4 @@ pub(super) fn disarm<T: Tree>(
 pub(super) fn holds_in_progress<T: Tree>(tree: &T, etc: &T::Dir) -> Result<bool> {
     let content = tree.read(etc, &MARKER, MAX_MARKER)?;
     Ok(content.is_some_and(|content| is_in_progress(&content)))
-}
-
-/// `BASE` itself, then `BASE-1` and so on.
-pub(super) fn numbered(base: &Name, at: u32) -> Name {
-    match at {
-        0 => base.clone(),
-        at => base.with_suffix(&format!("-{at}")),
-    }
 }

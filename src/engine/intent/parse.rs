@@ -1,8 +1,7 @@
 //! Reading an intent back, trusting nothing in it.
 
 use super::{Direction, Flagged, Intent, MAGIC, Pin, VERSION, direction_word};
-use crate::engine::names::OLD_ROOT;
-use crate::engine::names::is_reserved;
+use crate::engine::names::{NIXOS_ROOT_TMP, OLD_ROOT, is_numbered, is_reserved};
 use crate::engine::time::{Timestamp, is_dated};
 use crate::fs::name::{Name, RelPath};
 
@@ -70,6 +69,8 @@ struct Draft {
     flags: Vec<Flagged>,
     copies: Vec<Name>,
     old: Vec<Name>,
+    aside: Vec<(Name, Name)>,
+    incoming: Option<Name>,
     older: Option<(u64, Timestamp)>,
     warnings: Vec<String>,
     finished: Option<Timestamp>,
@@ -112,6 +113,16 @@ impl Draft {
             }
             (b"copy", None, ..) => self.copies.push(Name::new(&value).ok()?),
             (b"old", None, ..) => self.old.push(Name::new(&value).ok()?),
+            (b"aside", Some(dated), None, _) => {
+                let (name, dated) = (Name::new(&value).ok()?, Name::new(&unescape(dated)?).ok()?);
+                let moves = !is_reserved(&name) && !is_reserved(&dated);
+                self.aside.push(moves.then_some((name, dated))?);
+            }
+            (b"incoming", None, ..) => {
+                let name =
+                    Name::new(&value).ok().filter(|name| is_numbered(name, &NIXOS_ROOT_TMP))?;
+                once(&mut self.incoming, name)?;
+            }
             (b"older", Some(time), None, _) => {
                 once(&mut self.older, (number(&value)?, Timestamp(number(time)?)))?;
             }
@@ -147,6 +158,8 @@ impl Draft {
             flags: self.flags,
             copies: self.copies,
             old: self.old,
+            aside: self.aside,
+            incoming: self.incoming,
             older: self.older,
             warnings: self.warnings,
             finished: self.finished,
@@ -224,7 +237,8 @@ mod tests {
             flags in vec((prop::option::of(nested()), any::<u64>(), any::<u32>()), 0..3),
             (copies, old) in (vec(name(), 0..3), btree_set(name(), 0..9)),
             (warnings, finished) in (vec("(?s).{1,9}", 0..3), any::<Option<u64>>()),
-            older in any::<Option<(u64, u64)>>(),
+            (older, aside, incoming) in
+                (any::<Option<(u64, u64)>>(), vec((name(), any::<u64>()), 0..2), any::<Option<u32>>()),
         ) -> Intent {
             let flags = flags.into_iter();
             Intent {
@@ -236,6 +250,8 @@ mod tests {
                 flags: flags.map(|(path, inode, flags)| Flagged { path, inode, flags }).collect(),
                 old: old.into_iter().collect(),
                 warnings,
+                aside: aside.into_iter().map(|(n, t)| (n.clone(), Timestamp(t).dated(&n))).collect(),
+                incoming: incoming.map(|at| NIXOS_ROOT_TMP.numbered(at)),
                 older: older.map(|(inode, time)| (inode, Timestamp(time))),
                 finished: finished.map(Timestamp),
             }
@@ -287,6 +303,7 @@ mod tests {
     #[test]
     fn a_path_that_leads_elsewhere_is_refused() {
         let old = ["old ..", "old a/b", "old \\x2e", "rotated nix", "rotated old-root"];
+        let old = old.into_iter().chain(["incoming nix", "incoming nixos-root.tmp-x"]);
         for line in ["keeper ../x", "keeper a//b", "keeper /a/b"].into_iter().chain(old) {
             let text = format!("nixos-lustrate-intent 1\n{line}\nend 2\n");
             assert_eq!(parse(text.as_bytes()), Err(BadIntent::Line(2)), "{line}");

@@ -4,9 +4,9 @@
 use crate::engine::facts::{Facts, Journal, Marker};
 use crate::engine::intent::Direction;
 use crate::engine::keeplist::BadKeep;
-use crate::engine::names::{ETC, LUSTRATE, MARKER, NIX, NIXOS_ROOT_TMP, OLD_ROOT_TMP};
+use crate::engine::names::{ETC, LUSTRATE, MARKER, NIX, OLD_ROOT, OLD_ROOT_TMP};
 use crate::error::Refusal;
-use crate::fs::name::{Name, Shown, word};
+use crate::fs::name::{Shown, word};
 use crate::fs::sys::Kind;
 
 mod moves;
@@ -15,20 +15,20 @@ pub(super) use moves::after;
 
 /// What can be judged before anything is decided.
 pub(super) fn before(facts: &Facts, direction: Direction) -> Vec<Refusal> {
-    let checks = [
-        read_only(facts),
-        journal(facts),
-        in_the_way(facts, &OLD_ROOT_TMP),
-        in_the_way(facts, &NIXOS_ROOT_TMP),
-        our_name(facts),
-        etc(facts, direction),
-        marker(facts, direction),
-    ];
-    let mut refusals: Vec<Refusal> = checks.into_iter().flatten().collect();
-    if direction == Direction::Lustrate {
-        refusals.extend([nix(facts), init(facts)].into_iter().flatten());
-    }
-    refusals
+    let mut refusals = vec![read_only(facts), journal(facts), in_the_way(facts)];
+    // Whatever NixOS or its users did, the old system comes back (I4).
+    refusals.extend(match direction {
+        Direction::Lustrate => vec![
+            our_name(facts),
+            folds_case(facts),
+            etc(facts),
+            marker(facts),
+            nix(facts),
+            init(facts),
+        ],
+        Direction::Revert => vec![no_system(facts)],
+    });
+    refusals.into_iter().flatten().collect()
 }
 
 fn read_only(facts: &Facts) -> Option<Refusal> {
@@ -51,25 +51,42 @@ fn journal(facts: &Facts) -> Option<Refusal> {
     ))
 }
 
-/// A file with one of the names that an exchange needs for a directory.
-fn in_the_way(facts: &Facts, name: &Name) -> Option<Refusal> {
-    let entry = facts.entry(name)?;
-    let fresh = facts.journal == Journal::None && facts.staged.is_none();
-    let foreign = *name == NIXOS_ROOT_TMP && !entry.ours && (facts.finished || fresh);
-    if entry.stat.kind == Kind::Dir && !foreign {
-        return None;
-    }
-    let path = facts.show(name);
-    let found = if foreign && entry.stat.kind == Kind::Dir {
-        format!("{path} is there, and nixos-lustrate did not make it")
-    } else {
-        format!("{path} is there and is no directory")
-    };
+/// A file with the name that an exchange needs for a directory.
+fn in_the_way(facts: &Facts) -> Option<Refusal> {
+    let entry = facts.entry(&OLD_ROOT_TMP).filter(|entry| entry.stat.kind != Kind::Dir)?;
+    let path = facts.show(&entry.name);
     Some(Refusal::new(
-        found,
+        format!("{path} is there and is no directory"),
         "That name is needed while files are being moved",
         format!("Rename it: mv {} {}", word(&path), word(&format!("{path}.saved"))),
     ))
+}
+
+/// In such a directory two of the names that an exchange gives may be one.
+fn folds_case(facts: &Facts) -> Option<Refusal> {
+    facts.folds_case.then(|| {
+        Refusal::new(
+            format!("{} is a case-insensitive directory", facts.environment.root),
+            "Entries that differ in case only could not be told apart",
+            "Copy the system to a root directory without that flag: lsattr -d shows it (F)",
+        )
+    })
+}
+
+/// Some directory of that name: nothing in it could be started.
+fn no_system(facts: &Facts) -> Option<Refusal> {
+    let gone = match &facts.journal {
+        Journal::Good(journal) => journal.moves(&ETC) && facts.staged(&ETC).is_none(),
+        _ => !facts.system,
+    };
+    (facts.finished && gone && !facts.is_mount_point(&OLD_ROOT)).then(|| {
+        let path = facts.show(&OLD_ROOT);
+        Refusal::new(
+            format!("{path}/{ETC} is missing: there is no system in {path}"),
+            "A root that nothing can be started from would have been left",
+            "Bring it back from a backup first",
+        )
+    })
 }
 
 fn our_name(facts: &Facts) -> Option<Refusal> {
@@ -82,11 +99,11 @@ fn our_name(facts: &Facts) -> Option<Refusal> {
     ))
 }
 
-fn etc(facts: &Facts, direction: Direction) -> Option<Refusal> {
+fn etc(facts: &Facts) -> Option<Refusal> {
     let entry = facts.entry(&ETC)?;
     let path = facts.show(&ETC);
     let stays = "A boot could not see that files are being moved, and would go on with half a root";
-    if direction == Direction::Lustrate && entry.stat.kind != Kind::Dir {
+    if entry.stat.kind != Kind::Dir {
         let what = if entry.stat.kind == Kind::Link { "a symbolic link" } else { "no directory" };
         let (etc, new) = (word(&path), word(&format!("{path}.new")));
         let mend = format!(
@@ -129,8 +146,8 @@ fn etc(facts: &Facts, direction: Direction) -> Option<Refusal> {
     })
 }
 
-fn marker(facts: &Facts, direction: Direction) -> Option<Refusal> {
-    if facts.marker != Marker::NoFile || direction == Direction::Revert {
+fn marker(facts: &Facts) -> Option<Refusal> {
+    if facts.marker != Marker::NoFile {
         return None;
     }
     let marker = format!("{}/{MARKER}", facts.show(&ETC));

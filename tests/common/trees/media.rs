@@ -19,6 +19,32 @@ pub const CASES: &[Case] = &[
             let _ = root.flags("", CASEFOLD);
             super::typical::typical(root, keep);
         },
+        expect: Expect::Refuses(&["is a case-insensitive directory"]),
+        ..Case::TYPICAL
+    },
+    Case {
+        name: "projects-on-every-directory",
+        on: &[Fs::Xfs],
+        seal: |root| root.project_everywhere("", 42),
+        ..Case::TYPICAL
+    },
+    // More than 64 KiB of names cannot be listed; any owner can bring that about.
+    Case {
+        name: "attributes-beyond-the-limit",
+        on: &[Fs::Xfs, Fs::Btrfs],
+        keep: b"srv/www/kept\n",
+        build: |root| {
+            root.file("srv/www/kept", "");
+            for n in 0..300 {
+                root.xattr("srv/www", &format!("user.{n:0240}"), b"");
+            }
+            Ok(())
+        },
+        expect: Expect::Lustrates(Outcome {
+            keepers: &[b"srv/www/kept"],
+            warnings: &["could not be set on 'srv/www'"],
+            ..Outcome::NOTHING_KEPT
+        }),
         ..Case::TYPICAL
     },
     // Renames into a directory of another project are EXDEV.

@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::common::image::Fs;
-use crate::common::manifest::{Kind, Manifest, PROJECT_INHERIT};
+use crate::common::manifest::{Kind, Manifest, PROJECT_INHERIT, join};
 use crate::common::skip::Skipped;
 use crate::common::sys;
 
@@ -146,6 +146,16 @@ impl Root<'_> {
         value[12..16].copy_from_slice(&id.to_ne_bytes());
         sys::set_extended_flags(&file, value).map_err(cannot)?;
         self.flags(path, PROJECT_INHERIT)
+    }
+
+    /// The same of each directory below a path, and of that.
+    pub fn project_everywhere(&self, below: &str, id: u32) -> Built {
+        for (path, node) in &Manifest::hashing_up_to(self.at(below), 0).nodes {
+            if node.kind == Kind::Directory {
+                self.project(join(below.as_bytes(), path), id)?;
+            }
+        }
+        Ok(())
     }
 
     pub fn subvolume(&self, path: impl AsRef<[u8]>) {
