@@ -188,7 +188,11 @@ impl Memory {
         if inodes[volume].read_only && !top {
             return Err(fail(Errno::EROFS));
         }
-        if flags & (IMMUTABLE | APPEND) == 0 { Ok(()) } else { Err(OpError::new("change the immutable", format!("inode {inode}"), Errno::EPERM)) }
+        if flags & (IMMUTABLE | APPEND) == 0 {
+            Ok(())
+        } else {
+            Err(OpError::new("change the immutable", format!("inode {inode}"), Errno::EPERM))
+        }
     }
 
     /// Every path and its inode.
