@@ -30,9 +30,16 @@ impl<T: Tree> Exchange<'_, T> {
                 }
                 open.as_ref().map_or(Ok(()), |(_, pair)| self.collect_one(&keeper, pair))
             });
-            if let Err(stop) = collected {
-                let why = self.tolerated(stop)?;
-                self.not_back(&keeper, &why);
+            match collected {
+                // A revert that is turned round had left it here.
+                Err(Stop::Root(_)) if coming == Population::New => {
+                    self.note(format!("'{keeper}' is there; the other one stays in the old root"));
+                }
+                Err(stop) => {
+                    let why = self.tolerated(stop)?;
+                    self.not_back(&keeper, &why);
+                }
+                Ok(()) => {}
             }
         }
         if coming == Population::New {

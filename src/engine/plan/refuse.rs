@@ -90,7 +90,7 @@ fn no_system(facts: &Facts) -> Option<Refusal> {
 }
 
 fn our_name(facts: &Facts) -> Option<Refusal> {
-    facts.entry(&LUSTRATE)?;
+    facts.entry(&LUSTRATE).filter(|_| facts.journal == Journal::None)?;
     let path = facts.show(&LUSTRATE);
     Some(Refusal::new(
         format!("{path} is there"),
@@ -103,7 +103,9 @@ fn etc(facts: &Facts) -> Option<Refusal> {
     let entry = facts.entry(&ETC)?;
     let path = facts.show(&ETC);
     let stays = "A boot could not see that files are being moved, and would go on with half a root";
-    if entry.stat.kind != Kind::Dir {
+    // Turned round, a revert gives NixOS its own again, whatever it is.
+    let fresh = facts.journal == Journal::None;
+    if fresh && entry.stat.kind != Kind::Dir {
         let what = if entry.stat.kind == Kind::Link { "a symbolic link" } else { "no directory" };
         let (etc, new) = (word(&path), word(&format!("{path}.new")));
         let mend = format!(
@@ -112,7 +114,7 @@ fn etc(facts: &Facts) -> Option<Refusal> {
         );
         return Some(Refusal::new(format!("{path} is {what}"), stays, mend));
     }
-    if entry.stat.device != facts.root.device && entry.stat.mount == facts.root.mount {
+    if fresh && entry.stat.device != facts.root.device && entry.stat.mount == facts.root.mount {
         let [etc, new, old] = ["", ".new", ".old"].map(|end| word(&format!("{path}{end}")));
         let mend = format!(
             "Make it a plain directory: \
@@ -132,7 +134,7 @@ fn etc(facts: &Facts) -> Option<Refusal> {
             format!("Unmount it first: umount {}", word(&path)),
         ));
     }
-    if entry.stat.flags != 0 {
+    if fresh && entry.stat.flags != 0 {
         let found = format!("{path} is immutable or append-only");
         return Some(Refusal::new(found, stays, format!("Clear that: chattr -ia {}", word(&path))));
     }

@@ -1,7 +1,7 @@
 //! The reasons to refuse that show once it is decided what moves (I6).
 
 use super::word;
-use crate::engine::facts::{Entry, Facts};
+use crate::engine::facts::{Entry, Facts, Journal};
 use crate::engine::intent::{Direction, Intent, Pin};
 use crate::engine::names::{ETC, LUSTRATE, OLD_ROOT_TMP};
 use crate::engine::plan::renames;
@@ -24,9 +24,10 @@ pub(in crate::engine::plan) fn after(facts: &Facts, intent: &Intent) -> Vec<Refu
 fn second(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
     let pinned = |e: &&Entry| intent.pin(&e.name).is_some();
     let protected = |e: &&Entry| intent.pin(&e.name) == Some(Pin::Protected);
-    let staged = || facts.staged.iter().flatten();
     // What the stock function had moved does not come, but it has to be able to.
-    let coming = staged().filter(protected).chain(facts.incoming.iter().filter(pinned));
+    let stock = facts.journal == Journal::None;
+    let staged = facts.staged.iter().flatten().filter(|_| stock);
+    let coming = staged.filter(protected).chain(facts.incoming.iter().filter(pinned));
     let taken = |e: &&Entry| e.name != ETC && e.name != LUSTRATE && facts.entry(&e.name).is_some();
     coming
         .filter(taken)
