@@ -1,5 +1,10 @@
 # boot.initrd.lustrate: what a user can say.
-{ lib, pkgs, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   inherit (lib) literalExpression mkOption types;
 in
@@ -53,7 +58,22 @@ in
         Paths, relative to the root, that a lustration leaves where they are, in
         addition to those that the marker lists. They are never copied. A path
         that does not exist is a warning at boot.
+
+        What {option}`fileSystems` and {option}`swapDevices` rest on in the root is
+        kept besides: sources of bind mounts, loop files, layers of overlays, swap
+        files.
       '';
+    };
+
+    rests = mkOption {
+      type = types.listOf types.str;
+      default = (import ./keep.nix).rests {
+        fileSystems = lib.attrValues config.fileSystems;
+        inherit (config) swapDevices;
+      };
+      internal = true;
+      readOnly = true;
+      description = "What file systems and swap files rest on in the root.";
     };
 
     guard = mkOption {

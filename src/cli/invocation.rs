@@ -107,6 +107,8 @@ mod tests {
             "run --root /mnt --keep etc/nixos --keep=/home/ --always -v",
             "run --root=/mnt --no-guard --system-id=mine -q",
             "run --system-id",
+            "run --complete",
+            "plan --complete",
             "plan --keep a/../b",
             "plan --root /x -v",
             "status --root /x",

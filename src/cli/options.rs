@@ -39,6 +39,8 @@ pub struct Options {
     pub keep: Vec<RelPath>,
     /// `--always`.
     pub always: bool,
+    /// `--complete`.
+    pub complete: bool,
     /// `--keep-boot`.
     pub boot: Boot,
     /// `--system-id`: the `ID=` of the system that this initrd boots, for the
@@ -57,6 +59,7 @@ impl Default for Options {
             root: None,
             keep: Vec::new(),
             always: false,
+            complete: false,
             boot: Boot::Exchange,
             guard: Some(SYSTEM_ID.to_owned()),
             form: Form::Text,
@@ -80,6 +83,7 @@ nixos-lustrate revert [--root DIR] [--keep-boot]     bring the old system back
   --root DIR      the root file system (default: /sysroot in an initrd, or /)
   --keep PATH     keep PATH too, as if it were in /etc/NIXOS_LUSTRATE
   --always        run without a marker; only --keep is kept
+  --complete      take up a stock lustration that stopped while it copied keepers
   --keep-boot     leave /boot and /boot.bak where they are
   --system-id ID  the ID= in os-release that the guard accepts (default: nixos)
   --no-guard      do not ask to whom a root without a marker belongs
@@ -111,6 +115,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, E
             Long("root") => options.root = Some(parser.value().map_err(|e| usage(&e))?),
             Long("keep") => options.keep.push(keep(&parser.value().map_err(|e| usage(&e))?)?),
             Long("always") => options.always = true,
+            Long("complete") => options.complete = true,
             Long("keep-boot") => options.boot = Boot::Keep,
             Long("no-guard") => options.guard = None,
             Long("system-id") => {
@@ -138,6 +143,7 @@ impl Options {
         let given = [
             ("--keep", !self.keep.is_empty(), takes_keep),
             ("--always", self.always, takes_keep),
+            ("--complete", self.complete, self.command == Command::Run),
             ("--keep-boot", self.boot == Boot::Keep, self.command == Command::Revert),
             ("--no-guard", self.guard.is_none(), self.command == Command::Run),
             ("--system-id", self.guard.as_deref() != Some(SYSTEM_ID), self.command == Command::Run),

@@ -24,8 +24,8 @@ mod flags;
 mod keepers;
 mod marker;
 
-pub use begin::begin;
-pub use close::{MAX_INTENT, ended, finish, free_dated, identity, noted_flags, undo_note};
+pub use begin::{From, begin};
+pub use close::{MAX_INTENT, ended, finish, free_dated, identity, noted_flags, withdraw};
 pub use flags::HINDERING;
 pub use marker::{LONGEST_MARKER, MAX_MARKER, direction_of};
 

@@ -12,7 +12,8 @@ use super::halt::Halt;
 use super::judge::Plan;
 use super::remove::remove;
 use super::watch::{Watch, may_go_on};
-use crate::engine::exchange::{HINDERING, free_dated, noted_flags, undo_note};
+use crate::engine::exchange::{HINDERING, free_dated, noted_flags, withdraw};
+use crate::engine::facts::Staging;
 use crate::engine::names::{ETC, FLAGS_NOTE, PURGED};
 use crate::error::OpError;
 use crate::fs::disk::{Dir, Disk};
@@ -47,8 +48,9 @@ pub(super) fn act(
         Ok(())
     });
     // Also those that an interrupted purge has left cleared.
-    let set =
-        keeping_times(disk, root, |_| undo_note(disk, root).map(drop).map_err(stopped(disk, root)));
+    let set = keeping_times(disk, root, |_| {
+        withdraw(disk, root, Staging::None).map(drop).map_err(stopped(disk, root))
+    });
     done.and(set)
 }
 

@@ -10,6 +10,7 @@ mod again;
 mod circumstances;
 mod cmdline;
 mod cost;
+mod evidence;
 mod guard;
 #[cfg(feature = "full")]
 mod json;

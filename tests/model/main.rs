@@ -131,12 +131,16 @@ fn random_root(random: &mut Random) -> Memory {
 fn interrupt_stock(tree: &Memory, random: &mut Random) {
     use nixos_lustrate::fs::tree::Tree;
     let staging = tree.add(ROOT, &name("old-root.tmp"), Content::Dir(BTreeMap::new()));
-    for entry in tree.list(&ROOT).unwrap() {
+    let mut entries = tree.list(&ROOT).unwrap();
+    // `etc` first or not at all: what stage 1 makes comes after it.
+    entries.sort_by_key(|entry| *entry != name("etc"));
+    for entry in entries {
         let stays = ["nix", "boot", "old-root.tmp"].contains(&entry.to_string().as_str());
         let flagged = tree.stat(&ROOT, &entry).unwrap().unwrap().flags != 0;
         if !stays && !flagged && tree.inode(ROOT).flags == 0 && random.one_in(2) {
             tree.rename((&ROOT, &entry), (&staging, &entry)).unwrap();
-            if random.one_in(4) {
+            // Stage 1 makes directories; before that, what was moved is gone.
+            if random.one_in(4) && tree.stat(&staging, &name("etc")).unwrap().is_some() {
                 tree.add(ROOT, &entry, Content::Dir(BTreeMap::new()));
             }
         }
@@ -290,7 +294,11 @@ fn interrupt(start: &Memory, command: Command, random: &mut Random, tried: &mut 
                 let other = if last == command { &way_back } else { &goal };
                 let start = without_drafts(without(&picture(start, known), &ASIDE));
                 let other = without_drafts(without(other, &ASIDE));
-                let idle = refused || matches!(ended, Ok(Outcome::Nothing | Outcome::Finished(_)));
+                let idle = refused
+                    || matches!(
+                        ended,
+                        Ok(Outcome::Nothing | Outcome::Finished(_) | Outcome::Withdrawn)
+                    );
                 assert!(
                     idle && (found == other || found == start),
                     "{command:?} cut at {cut}, {turns:?}, {last:?}:\n{}{ended:?}",

@@ -1,6 +1,7 @@
 //! The beginning of an exchange, from whatever state the root is in: the
 //! staging directory with the intent in it, and a home for both populations.
 
+use super::close::remove_leftover;
 use super::flags::HINDERING;
 use super::marker::{Need, arm};
 use super::{Boot, Done, Exchange, Result, rename};
@@ -12,6 +13,15 @@ use crate::error::Stop;
 use crate::fs::name::Name;
 use crate::fs::tree::{Moved, Tree};
 
+/// What an exchange begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// A finished lustration, to revert it.
+    Finished,
+    /// A root that is whole, or an exchange in progress.
+    Anywhere,
+}
+
 /// Begins an exchange, or takes up one in progress, whichever way it went.
 ///
 /// # Errors
@@ -21,13 +31,11 @@ pub fn begin<'a, T: Tree>(
     root: &'a T::Dir,
     mut intent: Intent,
     boot: Boot,
+    from: From,
 ) -> Result<Exchange<'a, T>> {
-    let in_progress = tree.open(root, &[OLD_ROOT_TMP])?.is_some()
-        || tree.open(root, &[NIXOS_ROOT_TMP, LUSTRATE])?.is_some();
-    let meta = if !in_progress && intent.direction == Direction::Revert {
-        reopen(tree, root, &mut intent)?
-    } else {
-        stage(tree, root, &mut intent)?
+    let meta = match from {
+        From::Finished => reopen(tree, root, &mut intent)?,
+        From::Anywhere => stage(tree, root, &mut intent)?,
     };
     // An older old root makes room; also when the stock function had buried
     // another one, which a revert brings back under that name.
@@ -72,6 +80,9 @@ fn reopen<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent) -> Result<T::Di
         arm(tree, &meta, &etc, Need::InProgress(Direction::Revert))?;
     }
     clear_root_flags(tree, root, intent)?;
+    if tree.stat(root, &OLD_ROOT_TMP)?.is_some() {
+        remove_leftover(tree, root)?;
+    }
     rename(tree, (root, &OLD_ROOT), (root, &OLD_ROOT_TMP))?;
     Ok(meta)
 }

@@ -3,6 +3,7 @@
 
 use super::marker::{disarm, holds_in_progress, numbered};
 use super::{Exchange, Population, Result, rename};
+use crate::engine::facts::Staging;
 use crate::engine::intent::{self, Direction, Intent};
 use crate::engine::names::{
     ETC, FLAGS_NOTE, INTENT, LUSTRATE, MARKER, NEW, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT,
@@ -223,15 +224,21 @@ pub fn finish<T: Tree>(tree: &T, root: &T::Dir, meta: &T::Dir) -> Result<()> {
     Ok(tree.remove_file(meta, &INTENT)?)
 }
 
-/// Sets the flags of an immutable root again that are noted in `etc`; `false`
-/// when there is no note.
+/// Takes back what a run has left that did not get to its intent: the staging
+/// directory, and the flags of an immutable root, which are noted in `etc`.
+/// `false` when there is nothing of it.
 ///
 /// # Errors
 /// [`Stop`]; it can be repeated.
-pub fn undo_note<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
-    let Some(etc) = tree.open(root, &[ETC])? else { return Ok(false) };
+pub fn withdraw<T: Tree>(tree: &T, root: &T::Dir, staging: Staging) -> Result<bool> {
+    // A run clears them first: with them, it is not ours.
+    let left = staging == Staging::Empty && tree.flags(root, None)? & super::HINDERING == 0;
+    if left {
+        remove_leftover(tree, root)?;
+    }
+    let Some(etc) = tree.open(root, &[ETC])? else { return Ok(left) };
     if tree.stat(&etc, &FLAGS_NOTE)?.is_none() {
-        return Ok(false);
+        return Ok(left);
     }
     if let Some(flags) = noted_flags(tree, &etc)? {
         let now = tree.flags(root, None)?;
@@ -239,6 +246,19 @@ pub fn undo_note<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
     }
     tree.remove_file(&etc, &FLAGS_NOTE)?;
     Ok(true)
+}
+
+/// Removes a staging directory in which there is no intent, and nothing moved.
+pub(super) fn remove_leftover<T: Tree>(tree: &T, root: &T::Dir) -> Result<()> {
+    if let Some(meta) = tree.open(root, &[OLD_ROOT_TMP, LUSTRATE])? {
+        for name in tree.list(&meta)? {
+            tree.remove_file(&meta, &name)?;
+        }
+    }
+    if let Some(staging) = tree.open(root, &[OLD_ROOT_TMP])? {
+        tree.remove_dir(&staging, &LUSTRATE)?;
+    }
+    Ok(tree.remove_dir(root, &OLD_ROOT_TMP)?)
 }
 
 /// The flags of the root that are noted in `etc`.

@@ -1,13 +1,14 @@
 //! The reasons to refuse, each with what was found, what would have happened,
 //! and the mend (I6).
 
-use crate::engine::facts::{Facts, Journal, Marker};
+use crate::engine::facts::{Facts, Journal, Marker, Staging};
 use crate::engine::intent::Direction;
 use crate::engine::keeplist::BadKeep;
 use crate::engine::names::{ETC, LUSTRATE, MARKER, NIX, NIXOS_ROOT_TMP, OLD_ROOT_TMP};
 use crate::error::Refusal;
 use crate::fs::name::{Name, Shown};
 use crate::fs::sys::Kind;
+use crate::fs::walk::Found;
 
 mod moves;
 
@@ -35,7 +36,7 @@ pub(super) fn before(facts: &Facts, direction: Direction) -> Vec<Refusal> {
     ];
     let mut refusals: Vec<Refusal> = checks.into_iter().flatten().collect();
     if direction == Direction::Lustrate {
-        refusals.extend([nix(facts), init(facts)].into_iter().flatten());
+        refusals.extend([nix(facts), init(facts), used(facts)].into_iter().flatten());
     }
     refusals
 }
@@ -64,7 +65,11 @@ fn journal(facts: &Facts) -> Option<Refusal> {
 fn in_the_way(facts: &Facts, name: &Name) -> Option<Refusal> {
     let entry = facts.entry(name)?;
     let fresh = facts.journal == Journal::None && facts.staged.is_none();
-    let foreign = *name == NIXOS_ROOT_TMP && !entry.ours && (facts.finished || fresh);
+    let foreign = if *name == OLD_ROOT_TMP {
+        facts.staging == Staging::Foreign
+    } else {
+        !entry.ours && (facts.finished || fresh)
+    };
     if entry.stat.kind == Kind::Dir && !foreign {
         return None;
     }
@@ -158,13 +163,41 @@ fn nix(facts: &Facts) -> Option<Refusal> {
             "No system would have been left to boot",
             "Install Nix and build the NixOS system first, or give the right --root",
         )),
-        Some(entry) if entry.stat.kind != Kind::Dir => Some(Refusal::new(
+        Some(entry) if entry.stat.kind != Kind::Dir && !leads(facts) => Some(Refusal::new(
             format!("{path} is no directory"),
-            "What it leads to would have moved to /old-root, and no system been left to boot",
+            "No system would have been left to boot",
             format!("Make {path} a directory that holds the store"),
         )),
         Some(_) => None,
     }
+}
+
+/// Whether `nix` is a link that leads somewhere; when an exchange goes on, that may
+/// be on its way.
+fn leads(facts: &Facts) -> bool {
+    let link = facts.entry(&NIX).is_some_and(|e| e.stat.kind == Kind::Link);
+    let nix = facts.rests.iter().find(|rest| rest.point.is_entry() && *rest.point.entry() == NIX);
+    let found = nix.and_then(|rest| rest.source.as_ref()).map(|keep| &keep.found);
+    let nowhere = matches!(found, None | Some(Found::Missing | Found::Loop));
+    link && (!nowhere || matches!(facts.journal, Journal::Good(_)))
+}
+
+/// NixOS has used a root on which a stock lustration was interrupted.
+fn used(facts: &Facts) -> Option<Refusal> {
+    (facts.staging == Staging::Used).then(|| {
+        let root = &facts.environment.root;
+        Refusal::new(
+            format!(
+                "a lustration of {root} by other means was interrupted, and NixOS has used it since"
+            ),
+            "What it has written would have been exchanged for old copies",
+            format!(
+                "Copy by hand what is missing: nixos-lustrate status lists it. \
+                 Or go back: nixos-lustrate revert --root {}",
+                word(root)
+            ),
+        )
+    })
 }
 
 fn init(facts: &Facts) -> Option<Refusal> {

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::word;
-use crate::engine::facts::{Entry, Facts, Journal};
+use crate::engine::facts::{Entry, Facts, Inodes, Journal};
 use crate::engine::intent::{Direction, Intent, Pin};
 use crate::engine::names::{ETC, LUSTRATE, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP};
 use crate::error::Refusal;
@@ -131,19 +131,41 @@ fn older_flagged(facts: &Facts, intent: &Intent) -> Option<Refusal> {
     ))
 }
 
+/// On an overlay a rename may copy, or fail, and what a file is known by may not last.
 fn overlay(facts: &Facts, intent: &Intent) -> Option<Refusal> {
+    let redirects = facts.environment.overlay_redirects?;
+    let root = &facts.environment.root;
+    let found = |what: &str| format!("{root} is an overlay file system {what}");
     let moved = |e: &&Entry| e.stat.kind == Kind::Dir && intent.pin(&e.name).is_none();
     let entry = facts.entries.iter().find(moved)?;
-    (facts.environment.overlay_redirects == Some(false)).then(|| {
-        Refusal::new(
-            format!("{} is an overlay file system without redirect_dir=on", facts.environment.root),
+    let itself = "or mount the upper file system itself";
+    if !redirects {
+        return Some(Refusal::new(
+            found("without redirect_dir=on"),
             format!(
                 "Directories of its lower layers, like {}, cannot be moved",
                 facts.show(&entry.name)
             ),
-            "Mount the root with redirect_dir=on, or mount the upper file system itself",
-        )
-    })
+            format!("Mount the root with redirect_dir=on, {itself}"),
+        ));
+    }
+    if facts.journal != Journal::None {
+        return None;
+    }
+    if facts.inodes == Inodes::Fleeting {
+        return Some(Refusal::new(
+            found("whose inode numbers do not last"),
+            "Which file is of which system could not be told after a restart",
+            format!("Mount the root with xino=on, {itself}"),
+        ));
+    }
+    let keeper = intent.keepers.first()?;
+    let path = facts.show(keeper);
+    Some(Refusal::new(
+        found(&format!("and {path} is to be kept")),
+        "That would have copied it from a lower layer, or failed",
+        format!("Keep the whole of {}, {itself}", facts.show(keeper.entry())),
+    ))
 }
 
 fn swaps(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
