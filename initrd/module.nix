@@ -10,6 +10,7 @@ in
 {
   imports = [
     ./options.nix
+    ./rests.nix
     ./checks.nix
     ./systemd.nix
     ./scripted.nix

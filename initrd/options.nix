@@ -1,10 +1,5 @@
 # boot.initrd.lustrate: what a user can say.
-{
-  config,
-  lib,
-  pkgs,
-  ...
-}:
+{ lib, pkgs, ... }:
 let
   inherit (lib) literalExpression mkOption types;
 in
@@ -63,17 +58,6 @@ in
         kept besides: sources of bind mounts, loop files, layers of overlays, swap
         files.
       '';
-    };
-
-    rests = mkOption {
-      type = types.listOf types.str;
-      default = (import ./keep.nix).rests {
-        fileSystems = lib.attrValues config.fileSystems;
-        inherit (config) swapDevices;
-      };
-      internal = true;
-      readOnly = true;
-      description = "What file systems and swap files rest on in the root.";
     };
 
     guard = mkOption {

@@ -198,7 +198,11 @@ impl<T: Tree> Exchange<'_, T> {
 }
 
 /// Renames; what has the new name already is a conflict.
-fn rename<T: Tree>(tree: &T, from: (&T::Dir, &Name), to: (&T::Dir, &Name)) -> Result<Moved> {
+pub(crate) fn rename<T: Tree>(
+    tree: &T,
+    from: (&T::Dir, &Name),
+    to: (&T::Dir, &Name),
+) -> Result<Moved> {
     match tree.rename(from, to)? {
         Moved::Taken => Err(Stop::Root(Box::new(Trouble::Conflict {
             from: tree.show(from.0, Some(from.1)),

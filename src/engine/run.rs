@@ -7,7 +7,7 @@ use crate::engine::names::{LUSTRATE, MARKER, OLD_ROOT, OLD_ROOT_TMP};
 use crate::engine::plan::{Plan, plan};
 use crate::engine::survey::{Look, asked_here, look, older_came_back, survey};
 use crate::error::{Error, OpError, Refusal, Stop};
-use crate::fs::tree::{Moved, Tree};
+use crate::fs::tree::Tree;
 
 /// What a command did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,10 +67,7 @@ fn complete<T: Tree>(
     }
     let direction = Direction::Lustrate;
     judge_looked(tree, root, looked, environment.clone(), wishes, direction)?;
-    let moved = tree.rename((root, &OLD_ROOT), (root, &OLD_ROOT_TMP)).map_err(Stop::from)?;
-    if moved != Moved::Done {
-        return Err(Stop::changed(format!("'{OLD_ROOT_TMP}' is there")).into());
-    }
+    exchange::rename(tree, (root, &OLD_ROOT), (root, &OLD_ROOT_TMP))?;
     tree.sync(root).map_err(Stop::from)?;
     let looked = look(tree, root).map_err(unread)?;
     let plan = judge_looked(tree, root, looked, environment, wishes, direction)?;

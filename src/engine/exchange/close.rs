@@ -231,11 +231,7 @@ pub fn finish<T: Tree>(tree: &T, root: &T::Dir, meta: &T::Dir) -> Result<()> {
 /// # Errors
 /// [`Stop`]; it can be repeated.
 pub fn withdraw<T: Tree>(tree: &T, root: &T::Dir, staging: Staging) -> Result<bool> {
-    // A run clears them first: with them, it is not ours.
-    let left = staging == Staging::Empty && tree.flags(root, None)? & super::HINDERING == 0;
-    if left {
-        remove_leftover(tree, root)?;
-    }
+    let left = staging == Staging::Empty && remove_leftover(tree, root)?;
     let Some(etc) = tree.open(root, &[ETC])? else { return Ok(left) };
     if tree.stat(&etc, &FLAGS_NOTE)?.is_none() {
         return Ok(left);
@@ -249,16 +245,21 @@ pub fn withdraw<T: Tree>(tree: &T, root: &T::Dir, staging: Staging) -> Result<bo
 }
 
 /// Removes a staging directory in which there is no intent, and nothing moved.
-pub(super) fn remove_leftover<T: Tree>(tree: &T, root: &T::Dir) -> Result<()> {
-    if let Some(meta) = tree.open(root, &[OLD_ROOT_TMP, LUSTRATE])? {
-        for name in tree.list(&meta)? {
-            tree.remove_file(&meta, &name)?;
+/// One in a root that is immutable is not ours: a run clears that first.
+pub(super) fn remove_leftover<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
+    let Some(staging) = tree.open(root, &[OLD_ROOT_TMP])? else { return Ok(false) };
+    let meta = tree.open(&staging, &[LUSTRATE])?;
+    if let Some(meta) = &meta {
+        for name in tree.list(meta)? {
+            tree.remove_file(meta, &name)?;
         }
-    }
-    if let Some(staging) = tree.open(root, &[OLD_ROOT_TMP])? {
         tree.remove_dir(&staging, &LUSTRATE)?;
     }
-    Ok(tree.remove_dir(root, &OLD_ROOT_TMP)?)
+    if tree.flags(root, None)? & super::HINDERING != 0 {
+        return Ok(meta.is_some());
+    }
+    tree.remove_dir(root, &OLD_ROOT_TMP)?;
+    Ok(true)
 }
 
 /// The flags of the root that are noted in `etc`.

@@ -135,18 +135,16 @@ fn older_flagged(facts: &Facts, intent: &Intent) -> Option<Refusal> {
 fn overlay(facts: &Facts, intent: &Intent) -> Option<Refusal> {
     let redirects = facts.environment.overlay_redirects?;
     let root = &facts.environment.root;
-    let found = |what: &str| format!("{root} is an overlay file system {what}");
     let moved = |e: &&Entry| e.stat.kind == Kind::Dir && intent.pin(&e.name).is_none();
     let entry = facts.entries.iter().find(moved)?;
-    let itself = "or mount the upper file system itself";
     if !redirects {
         return Some(Refusal::new(
-            found("without redirect_dir=on"),
+            format!("{root} is an overlay file system without redirect_dir=on"),
             format!(
                 "Directories of its lower layers, like {}, cannot be moved",
                 facts.show(&entry.name)
             ),
-            format!("Mount the root with redirect_dir=on, {itself}"),
+            "Mount the root with redirect_dir=on, or mount the upper file system itself",
         ));
     }
     if facts.journal != Journal::None {
@@ -154,17 +152,17 @@ fn overlay(facts: &Facts, intent: &Intent) -> Option<Refusal> {
     }
     if facts.inodes == Inodes::Fleeting {
         return Some(Refusal::new(
-            found("whose inode numbers do not last"),
+            format!("{root} is an overlay file system whose inode numbers do not last"),
             "Which file is of which system could not be told after a restart",
-            format!("Mount the root with xino=on, {itself}"),
+            "Mount the root with xino=on, or mount the upper file system itself",
         ));
     }
     let keeper = intent.keepers.first()?;
-    let path = facts.show(keeper);
+    let (path, whole) = (facts.show(keeper), facts.show(keeper.entry()));
     Some(Refusal::new(
-        found(&format!("and {path} is to be kept")),
+        format!("{root} is an overlay file system, and {path} is to be kept"),
         "That would have copied it from a lower layer, or failed",
-        format!("Keep the whole of {}, {itself}", facts.show(keeper.entry())),
+        format!("Keep the whole of {whole}, or mount the upper file system itself"),
     ))
 }
 
