@@ -62,7 +62,8 @@ pub fn run(asked: &Run) -> Result<(), Error> {
     let looked = look_in(&root.disk, &root.dir, etc.as_ref()).map_err(Refusal::from)?;
     let wishes = &asked.wishes;
     let guarded = |idle| if initrd { guarded(&root, etc.as_ref(), asked, idle) } else { Ok(()) };
-    if wishes.complete && initrd && !std::io::stdin().is_terminal() {
+    let complete = cfg!(feature = "full") && wishes.complete;
+    if complete && initrd && !std::io::stdin().is_terminal() {
         return Err(by_hand().into());
     }
     if command_line.asked == Asked::Off {
@@ -84,7 +85,7 @@ pub fn run(asked: &Run) -> Result<(), Error> {
         }
         _ => {}
     }
-    if !looked.in_progress() && looked.marker == Marker::None && !wishes.complete {
+    if !looked.in_progress() && looked.marker == Marker::None && !complete {
         guarded(Idle::NoMarker)?;
         if !wishes.always {
             return Ok(());
@@ -106,7 +107,7 @@ pub fn run(asked: &Run) -> Result<(), Error> {
     };
     let outcome = exchange::run(&root.disk, &root.dir, environment, wishes, announce);
     let outcome = outcome.map_err(|error| root.judged(error, Direction::Lustrate))?;
-    if outcome == Outcome::Nothing {
+    if complete && outcome == Outcome::Nothing {
         log::info!("{}: there is nothing to complete", root.shown);
     }
     tell(&outcome, &root.shown);

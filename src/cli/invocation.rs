@@ -141,7 +141,7 @@ mod tests {
                 crate::cli::options::HELP.contains(&format!("nixos-lustrate {}", sub.get_name()))
             );
             for option in sub.get_arguments().filter_map(clap::Arg::get_long) {
-                let known = ["help", "json"].contains(&option);
+                let known = ["help", "json", "complete"].contains(&option);
                 assert!(
                     known || crate::cli::options::HELP.contains(&format!("--{option}")),
                     "{option}"

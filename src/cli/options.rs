@@ -83,7 +83,6 @@ nixos-lustrate revert [--root DIR] [--keep-boot]     bring the old system back
   --root DIR      the root file system (default: /sysroot in an initrd, or /)
   --keep PATH     keep PATH too, as if it were in /etc/NIXOS_LUSTRATE
   --always        run without a marker; only --keep is kept
-  --complete      take up a stock lustration that stopped while it copied keepers
   --keep-boot     leave /boot and /boot.bak where they are
   --system-id ID  the ID= in os-release that the guard accepts (default: nixos)
   --no-guard      do not ask to whom a root without a marker belongs
@@ -115,14 +114,17 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, E
             Long("root") => options.root = Some(parser.value().map_err(|e| usage(&e))?),
             Long("keep") => options.keep.push(keep(&parser.value().map_err(|e| usage(&e))?)?),
             Long("always") => options.always = true,
-            Long("complete") => options.complete = true,
             Long("keep-boot") => options.boot = Boot::Keep,
             Long("no-guard") => options.guard = None,
             Long("system-id") => {
                 let id = parser.value().map_err(|e| usage(&e))?;
                 options.guard = options.guard.map(|_| id.to_string_lossy().into_owned());
             }
-            Long("json") => return Err(Error::Usage("this build has no --json".to_owned())),
+            #[cfg(feature = "full")] // held to the other parser by a test
+            Long("complete") => options.complete = true,
+            Long(option @ ("json" | "complete")) => {
+                return Err(Error::Usage(format!("this build has no --{option}")));
+            }
             Value(word) if command.is_none() => command = Some(named(&word)?),
             other => return Err(usage(&other.unexpected())),
         }

@@ -54,16 +54,20 @@ fn unquote(value: &[u8]) -> Vec<u8> {
 /// # Errors
 /// What the file system answers.
 pub fn system_name<T: Tree>(tree: &T, root: &T::Dir, home: &T::Dir) -> Result<Option<String>> {
-    let mut found = release(tree, home, &[ETC, OS_RELEASE], Last::Through)?;
+    let mut found = release(tree, home, ETC_PATH, Last::Through)?;
     if let Release::Unread = found {
+        // The small build does without.
+        if !cfg!(feature = "full") {
+            return Ok(None);
+        }
         let Some(path) = in_store(tree, home)? else { return Ok(None) };
-        found = release(tree, root, path.names(), Last::Through)?;
+        found = release(tree, root, &path.to_bytes(), Last::Through)?;
         if !matches!(found, Release::Read(_)) {
             return Ok(Some("NixOS".to_owned()));
         }
     }
     if let Release::None = found {
-        found = release(tree, home, &USR, Last::Through)?;
+        found = release(tree, home, USR, Last::Through)?;
     }
     Ok(match found {
         Release::Read(content) => Some(parse(&content).name),
@@ -72,7 +76,9 @@ pub fn system_name<T: Tree>(tree: &T, root: &T::Dir, home: &T::Dir) -> Result<Op
 }
 
 /// Where systems without one in `etc` have it.
-pub const USR: [Name; 3] = [Name::literal("usr"), Name::literal("lib"), OS_RELEASE];
+pub const USR: &[u8] = b"usr/lib/os-release";
+/// Where most have it.
+pub const ETC_PATH: &[u8] = b"etc/os-release";
 
 /// An os-release file, as the root would find it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,8 +96,8 @@ pub enum Release {
 ///
 /// # Errors
 /// What the file system answers.
-pub fn release<T: Tree>(tree: &T, root: &T::Dir, names: &[Name], last: Last) -> Result<Release> {
-    let Some(path) = RelPath::new(names.to_vec()) else { return Ok(Release::None) };
+pub fn release<T: Tree>(tree: &T, root: &T::Dir, path: &[u8], last: Last) -> Result<Release> {
+    let Ok(path) = RelPath::parse(path) else { return Ok(Release::None) };
     let found = resolve(tree, root, &path, last)?;
     let Found::Here { real, links, .. } = found else {
         // Is the name itself there?

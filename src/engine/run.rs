@@ -36,7 +36,7 @@ pub fn run<T: Tree>(
     let look = look(tree, root).map_err(unread)?;
     match (look.in_progress(), &look.marker) {
         (false, Marker::InProgress(direction)) => finish(tree, root, &environment, *direction),
-        (false, Marker::None) if wishes.complete => {
+        (false, Marker::None) if cfg!(feature = "full") && wishes.complete => {
             complete(tree, root, look, environment, wishes, announce)
         }
         (false, Marker::None) if !wishes.always => Ok(Outcome::Nothing),

@@ -143,9 +143,13 @@ pub fn status<T: Tree>(tree: &T, root: &T::Dir, environment: Environment) -> Res
     });
     let system = system_name(tree, root, root).map_err(unread)?;
     let missing = match state {
-        State::Done if intent.is_none() => missing(tree, root, &OLD_ROOT).map_err(unread)?,
+        State::Done if cfg!(feature = "full") && intent.is_none() => {
+            missing(tree, root, &OLD_ROOT).map_err(unread)?
+        }
         State::Stock if facts.staging == Staging::Used => {
-            missing(tree, root, &OLD_ROOT_TMP).map_err(unread)?
+            let found =
+                if cfg!(feature = "full") { missing(tree, root, &OLD_ROOT_TMP) } else { Ok(None) };
+            found.map_err(unread)?.or(Some(Missing { paths: Vec::new(), used: true }))
         }
         _ => None,
     };

@@ -22,7 +22,7 @@ mod journal;
 mod keeps;
 mod rests;
 
-pub(crate) use evidence::asked_here;
+pub(crate) use evidence::{asked_here, is_there};
 pub use journal::older_came_back;
 
 use journal::journal;
@@ -114,7 +114,10 @@ pub fn survey<T: Tree>(
 ) -> Result<Facts> {
     let finished = !look.in_progress() && direction == Direction::Revert;
     // One that is finished is taken for one that was cut before its commit.
-    let complete = wishes.complete && !look.in_progress() && look.marker == Marker::None;
+    let complete = cfg!(feature = "full")
+        && wishes.complete
+        && !look.in_progress()
+        && look.marker == Marker::None;
     let staging = match look.staging {
         _ if complete => tree.open(root, &[OLD_ROOT])?,
         Staging::Foreign => None,

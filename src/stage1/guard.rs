@@ -4,11 +4,12 @@
 //! would stop a healthy machine, so it objects only when it is sure.
 
 use crate::engine::facts::Result;
-use crate::engine::names::{ETC, MARKER, NIXOS, NIXOS_ROOT, OLD_ROOT, RW_ETC};
+use crate::engine::names::{ETC, MARKER, NIXOS, NIXOS_ROOT};
 use crate::engine::osrelease::{self, MAX_LEN, OS_RELEASE, Release, STATIC};
 use crate::engine::osrelease::{leads_into_nixos, release};
+use crate::engine::survey::is_there;
 use crate::error::Refusal;
-use crate::fs::name::Name;
+use crate::fs::name::RelPath;
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
 use crate::fs::walk::{Found, Last, resolve};
@@ -72,10 +73,10 @@ fn foreign<T: Tree>(tree: &T, root: &T::Dir, etc: Option<&T::Dir>) -> Result<Opt
             _ => {}
         }
     }
-    let found = match release(tree, root, &[ETC, OS_RELEASE], Last::Follow)? {
+    let found = match release(tree, root, osrelease::ETC_PATH, Last::Follow)? {
         // An `etc` of NixOS may lack it: with the etc overlay, or before its first boot.
         Release::None if !may_be_nixos(tree, root)? => {
-            release(tree, root, &osrelease::USR, Last::Follow)?
+            release(tree, root, osrelease::USR, Last::Follow)?
         }
         found => found,
     };
@@ -86,14 +87,11 @@ fn foreign<T: Tree>(tree: &T, root: &T::Dir, etc: Option<&T::Dir>) -> Result<Opt
 }
 
 fn may_be_nixos<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
-    for name in [RW_ETC, OLD_ROOT] {
-        if tree.stat(root, &name)?.is_some() {
+    for text in [".rw-etc", "old-root", "var/lib/nixos"] {
+        let path = RelPath::parse(text.as_bytes());
+        if path.is_ok_and(|path| !matches!(is_there(tree, root, &path), Ok(false))) {
             return Ok(true);
         }
-    }
-    let nixos = [Name::literal("var"), Name::literal("lib"), Name::literal("nixos")];
-    if tree.open(root, &nixos)?.is_some() {
-        return Ok(true);
     }
     // No `etc`, or a link that leads nowhere: what is there cannot be told.
     let Found::Here { real, .. } = resolve(tree, root, &ETC.into(), Last::Follow)? else {

@@ -205,6 +205,7 @@ fn status_of_what_cannot_be_followed_says_why() {
 
 /// A NixOS as it runs: os-release leads through `static` into the store, which stage 2
 /// has mounted on itself.
+#[cfg_attr(not(feature = "full"), allow(dead_code))]
 fn running_nixos(root: &Root<'_>) {
     let _ = std::fs::remove_file(root.at("etc/os-release"));
     root.link("etc/os-release", "/etc/static/os-release");
@@ -212,6 +213,7 @@ fn running_nixos(root: &Root<'_>) {
     root.file("nix/store/etc/etc/os-release", "ID=nixos\nPRETTY_NAME=\"NixOS 26.05 (Y)\"\n");
 }
 
+#[cfg(feature = "full")] // the small build knows it in the root only
 #[test]
 fn nixos_is_known_in_the_root_and_after_its_revert() {
     require_root!();

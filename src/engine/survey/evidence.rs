@@ -3,8 +3,7 @@
 
 use crate::engine::facts::{Marker, Result, Staging};
 use crate::engine::names::{ETC, INTENT, LUSTRATE, MARKER, NEW, OLD_ROOT_TMP, RECORD, is_reserved};
-use crate::engine::osrelease::OS_RELEASE;
-use crate::fs::name::{Name, RelPath};
+use crate::fs::name::RelPath;
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
 
@@ -61,16 +60,22 @@ pub(super) fn is_used<T: Tree>(
     home: &T::Dir,
     keeps: &[RelPath],
 ) -> Result<bool> {
-    const NIXOS: [Name; 3] = [Name::literal("var"), Name::literal("lib"), Name::literal("nixos")];
-    for names in [&[ETC, Name::literal("static")][..], &[ETC, OS_RELEASE], &NIXOS] {
-        let Some(path) = RelPath::new(names.to_vec()) else { continue };
+    for text in ["etc/static", "etc/os-release", "var/lib/nixos"] {
+        let Ok(path) = RelPath::parse(text.as_bytes()) else { continue };
         if keeps.iter().all(|keep| !keep.covers(&path))
             && tree.stat(home, path.entry())?.is_some()
-            && let Some(dir) = tree.open(root, path.parents())?
-            && tree.stat(&dir, path.last())?.is_some()
+            && is_there(tree, root, &path)?
         {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Whether a path is there; no links are followed.
+pub(crate) fn is_there<T: Tree>(tree: &T, root: &T::Dir, path: &RelPath) -> Result<bool> {
+    Ok(match tree.open(root, path.parents())? {
+        Some(dir) => tree.stat(&dir, path.last())?.is_some(),
+        None => false,
+    })
 }
