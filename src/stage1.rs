@@ -231,12 +231,18 @@ fn tell(outcome: &Outcome, root: &str) {
         }
         Outcome::Exchanged(exchanged) => {
             let (plan, done) = &**exchanged;
-            // At every boot, only what is news.
-            let warnings = plan.warnings.iter().chain(&done.notes);
-            let warnings = warnings.filter(|warning| !plan.known.contains(warning));
-            let more = warnings.clone().count().saturating_sub(MAX_WARNINGS);
-            warnings.take(MAX_WARNINGS).for_each(|warning| log::warn!("{warning}"));
-            if more > 0 {
+            let mut said = 0;
+            for warning in plan.warnings.iter().chain(&done.notes) {
+                // At every boot, only what is news.
+                if !plan.known.contains(warning) {
+                    said += 1;
+                    if said <= MAX_WARNINGS {
+                        log::warn!("{warning}");
+                    }
+                }
+            }
+            if said > MAX_WARNINGS {
+                let more = said - MAX_WARNINGS;
                 log::warn!("{more} more are in the record, .lustrate/record");
             }
             log::info!("{}", report::end(plan, done, root));

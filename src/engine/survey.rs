@@ -22,7 +22,7 @@ mod journal;
 mod keeps;
 mod rests;
 
-pub(crate) use evidence::{asked_here, is_there};
+pub(crate) use evidence::{asked_here, kind_at};
 pub use journal::older_came_back;
 
 use journal::journal;

@@ -72,14 +72,19 @@ impl<'a> Table<'a> {
     /// id of its mount, which tells it from others of that path.
     #[must_use]
     pub fn new(mountinfo: &'a [u8], root: &'a [u8], id: Option<u64>) -> Self {
-        let lines: Vec<_> = mountinfo.split(|&b| b == b'\n').filter_map(Line::parse).collect();
-        let by_id = lines.iter().position(|line| Some(line.id) == id);
-        let around = |(_, line): &(usize, &Line<'_>)| inside(root, &line.point).is_some();
-        let by_path = || {
-            let around = lines.iter().enumerate().filter(around);
-            Some(around.max_by_key(|(at, line)| (line.point.len(), *at))?.0)
-        };
-        let home = by_id.or_else(by_path);
+        let mut lines: Vec<Line<'_>> = Vec::new();
+        let mut home: Option<usize> = None;
+        for line in mountinfo.split(|&b| b == b'\n') {
+            let Some(line) = Line::parse(line) else { continue };
+            // By its id; else the last of those that are nearest above it.
+            let nearer = home
+                .and_then(|at| lines.get(at))
+                .is_none_or(|known| Some(known.id) != id && known.point.len() <= line.point.len());
+            if Some(line.id) == id || (nearer && inside(root, &line.point).is_some()) {
+                home = Some(lines.len());
+            }
+            lines.push(line);
+        }
         Self { lines, root, home }
     }
 

@@ -4,12 +4,11 @@
 //! would stop a healthy machine, so it objects only when it is sure.
 
 use crate::engine::facts::Result;
-use crate::engine::names::{ETC, MARKER, NIXOS, NIXOS_ROOT};
+use crate::engine::names::{ETC, MARKER, NIXOS, NIXOS_ROOT, OLD_ROOT, RW_ETC};
 use crate::engine::osrelease::{self, MAX_LEN, OS_RELEASE, Release, STATIC};
 use crate::engine::osrelease::{leads_into_nixos, release};
-use crate::engine::survey::is_there;
+use crate::engine::survey::kind_at;
 use crate::error::Refusal;
-use crate::fs::name::RelPath;
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
 use crate::fs::walk::{Found, Last, resolve};
@@ -87,11 +86,13 @@ fn foreign<T: Tree>(tree: &T, root: &T::Dir, etc: Option<&T::Dir>) -> Result<Opt
 }
 
 fn may_be_nixos<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
-    for text in [".rw-etc", "old-root", "var/lib/nixos"] {
-        let path = RelPath::parse(text.as_bytes());
-        if path.is_ok_and(|path| !matches!(is_there(tree, root, &path), Ok(false))) {
+    for name in [RW_ETC, OLD_ROOT] {
+        if tree.stat(root, &name)?.is_some() {
             return Ok(true);
         }
+    }
+    if kind_at(tree, root, "var/lib/nixos")?.is_some() {
+        return Ok(true);
     }
     // No `etc`, or a link that leads nowhere: what is there cannot be told.
     let Found::Here { real, .. } = resolve(tree, root, &ETC.into(), Last::Follow)? else {

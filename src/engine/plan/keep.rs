@@ -123,6 +123,9 @@ impl Draft<'_> {
         if settled.is_none() {
             return Err(moves(self.facts.show(source)));
         }
+        if self.plan.rests.iter().any(|known| known.covers(source)) {
+            return Ok(settled);
+        }
         let why = if rest.link { "leads to it" } else { "is mounted from it" };
         self.warn(format!("'{source}' is kept, since {point} {why}"));
         self.plan.rests.push(source.clone());

@@ -2,7 +2,7 @@
 //! anybody can give.
 
 use crate::engine::facts::{Marker, Result, Staging};
-use crate::engine::names::{ETC, INTENT, LUSTRATE, MARKER, NEW, OLD_ROOT_TMP, RECORD, is_reserved};
+use crate::engine::names::{LUSTRATE, OLD_ROOT_TMP, is_reserved};
 use crate::fs::name::RelPath;
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
@@ -15,11 +15,9 @@ pub(super) fn staging<T: Tree>(tree: &T, root: &T::Dir, marker: &Marker) -> Resu
     if matches!(marker, Marker::InProgress(_)) {
         return Ok(Staging::Proved);
     }
-    if let Some(meta) = tree.open(&staging, &[LUSTRATE])? {
-        for name in [INTENT, RECORD, NEW] {
-            if tree.stat(&meta, &name)?.is_some() {
-                return Ok(Staging::Proved);
-            }
+    for text in [".lustrate/intent", ".lustrate/record", ".lustrate/new"] {
+        if kind_at(tree, &staging, text)?.is_some() {
+            return Ok(Staging::Proved);
         }
     }
     // The stock function moves `etc` with the marker in it.
@@ -46,10 +44,7 @@ pub(super) fn staging<T: Tree>(tree: &T, root: &T::Dir, marker: &Marker) -> Resu
 
 /// Whether a directory holds an `etc` with a marker in it.
 pub(crate) fn asked_here<T: Tree>(tree: &T, home: &T::Dir) -> Result<bool> {
-    Ok(match tree.open(home, &[ETC])? {
-        Some(etc) => tree.stat(&etc, &MARKER)?.is_some_and(|s| s.kind == Kind::File),
-        None => false,
-    })
+    Ok(kind_at(tree, home, "etc/NIXOS_LUSTRATE")? == Some(Kind::File))
 }
 
 /// Whether a system has lived in a root since the stock function moved what is in
@@ -64,7 +59,7 @@ pub(super) fn is_used<T: Tree>(
         let Ok(path) = RelPath::parse(text.as_bytes()) else { continue };
         if keeps.iter().all(|keep| !keep.covers(&path))
             && tree.stat(home, path.entry())?.is_some()
-            && is_there(tree, root, &path)?
+            && kind_at(tree, root, text)?.is_some()
         {
             return Ok(true);
         }
@@ -72,10 +67,11 @@ pub(super) fn is_used<T: Tree>(
     Ok(false)
 }
 
-/// Whether a path is there; no links are followed.
-pub(crate) fn is_there<T: Tree>(tree: &T, root: &T::Dir, path: &RelPath) -> Result<bool> {
-    Ok(match tree.open(root, path.parents())? {
-        Some(dir) => tree.stat(&dir, path.last())?.is_some(),
-        None => false,
+/// What is at a path of at least two names; no links are followed.
+pub(crate) fn kind_at<T: Tree>(tree: &T, base: &T::Dir, path: &str) -> Result<Option<Kind>> {
+    let Ok(path) = RelPath::parse(path.as_bytes()) else { return Ok(None) };
+    Ok(match tree.open(base, path.parents())? {
+        Some(dir) => tree.stat(&dir, path.last())?.map(|stat| stat.kind),
+        None => None,
     })
 }

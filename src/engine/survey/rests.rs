@@ -1,10 +1,10 @@
 //! What stays in the root, and leads to something in it that would move (I8): by
 //! links, or because that is mounted there now.
 
+use super::evidence::kind_at;
 use super::keeps::keep;
 use crate::engine::facts::{Entry, Environment, Keep, Rest, Result};
-use crate::engine::names::{BOOT, NIX};
-use crate::fs::name::{Name, RelPath};
+use crate::fs::name::RelPath;
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
 use crate::fs::walk::{Found, Last, resolve};
@@ -17,25 +17,17 @@ pub(super) fn rests<T: Tree>(
     entries: &[Entry],
     environment: &Environment,
 ) -> Result<Vec<Rest>> {
-    let mut rests = Vec::new();
-    for name in [NIX, BOOT] {
-        let is_link = |e: &Entry| e.name == name && e.stat.kind == Kind::Link;
-        let at = if entries.iter().any(is_link) {
-            let rest = linked(tree, (root, staging), name.clone().into())?;
-            let source = rest.source.as_ref().map(|keep| keep.asked.names().to_vec());
-            rests.push(rest);
-            source
+    let mut rests: Vec<Rest> = Vec::new();
+    for text in ["nix", "nix/store", "boot"] {
+        let Ok(path) = RelPath::parse(text.as_bytes()) else { continue };
+        let link = if path.is_entry() {
+            entries.iter().any(|e| e.name == *path.entry() && e.stat.kind == Kind::Link)
         } else {
-            Some(vec![name.clone()])
+            // Behind a link that is `nix` itself it cannot be seen without following.
+            !rests.is_empty() || kind_at(tree, root, text)? == Some(Kind::Link)
         };
-        let store = Name::literal("store");
-        if name == NIX
-            && let Some(nix) = at
-            && let Some(dir) = tree.open(root, &nix)?
-            && tree.stat(&dir, &store)?.is_some_and(|s| s.kind == Kind::Link)
-            && let Some(path) = RelPath::new(vec![NIX, store])
-        {
-            rests.push(linked(tree, (root, None), path)?);
+        if link {
+            rests.push(linked(tree, (root, staging), path)?);
         }
     }
     for bind in &environment.binds {
