@@ -7,9 +7,10 @@ use std::sync::OnceLock;
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use crate::engine::facts::Environment;
+use crate::engine::names::{BOOT, NIX};
 use crate::error::{OpError, Refusal};
 use crate::fs::disk::Dir;
-use crate::fs::mounts;
+use crate::fs::mounts::{self, Table};
 use crate::fs::name::{RelPath, Shown};
 use crate::fs::swaps::{self, Swap};
 use crate::fs::sys;
@@ -56,16 +57,24 @@ pub fn environment(
     let path = sys::read_proc_link(&link).map_err(|e| no_proc(&link, e.desc()))?;
     let path = path.as_slice();
     let mount = sys::stat(dir, None).map_err(|e| failed("look at", e))?.mount;
-    let (mounts, swaps) = match view {
-        View::Mounted => (mounts::below(&mountinfo, path), swaps_below(path)),
-        View::Bare => (Vec::new(), swaps_below(path)),
+    let mount = mount.map(std::num::NonZero::get);
+    let table = Table::new(&mountinfo, path, mount);
+    let mut binds = table.binds();
+    let mounts = match view {
+        View::Mounted => table.mounts(),
+        View::Bare => {
+            // Of what is mounted now, an initrd will only need these.
+            binds.retain(|bind| [NIX, BOOT].contains(bind.point.entry()));
+            Vec::new()
+        }
     };
     Ok(Environment {
         root: shown.to_owned(),
         mounts,
+        binds,
         read_only: view == View::Mounted && flags.contains(FsFlags::ST_RDONLY),
-        overlay_redirects: mount.and_then(|id| mounts::overlay_redirects(&mountinfo, id.get())),
-        swaps,
+        overlay_redirects: mount.and_then(|id| mounts::overlay_redirects(&mountinfo, id)),
+        swaps: swaps_below(path),
         init,
         uid: nix::unistd::geteuid().as_raw(),
         boot_id: boot_id(),

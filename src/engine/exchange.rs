@@ -29,8 +29,8 @@ mod marker;
 use begin::write_intent;
 use flags::Change;
 
-pub use begin::begin;
-pub use close::{MAX_INTENT, ended, finish, free_dated, identity, lustrated, undo_note};
+pub use begin::{From, begin};
+pub use close::{MAX_INTENT, ended, finish, free_dated, identity, lustrated, withdraw};
 pub use flags::HINDERING;
 pub use flags::{note, write_note};
 pub use marker::{LONGEST_MARKER, MAX_MARKER, direction_of};
@@ -296,7 +296,11 @@ impl<T: Tree> Exchange<'_, T> {
 }
 
 /// Renames; what has the new name already is a conflict.
-fn rename<T: Tree>(tree: &T, from: (&T::Dir, &Name), to: (&T::Dir, &Name)) -> Result<Moved> {
+pub(crate) fn rename<T: Tree>(
+    tree: &T,
+    from: (&T::Dir, &Name),
+    to: (&T::Dir, &Name),
+) -> Result<Moved> {
     match tree.rename(from, to)? {
         Moved::Taken => Err(conflict(tree, from, to)),
         moved => Ok(moved),

@@ -7,7 +7,7 @@ use crate::engine::keeplist::BadKeep;
 use crate::engine::names::{OLD_ROOT, OLD_ROOT_TMP};
 use crate::engine::time::Timestamp;
 use crate::error::OpError;
-use crate::fs::mounts::Mount;
+use crate::fs::mounts::{Bind, Mount};
 use crate::fs::name::{Name, RelPath};
 use crate::fs::sys::Stat;
 use crate::fs::walk::Found;
@@ -19,6 +19,8 @@ pub struct Environment {
     pub root: String,
     /// What is mounted below the root.
     pub mounts: Vec<Mount>,
+    /// Those of them whose content lies in the root.
+    pub binds: Vec<Bind>,
     /// The root cannot be written to.
     pub read_only: bool,
     /// The root is an overlay; whether a rename copies directories up.
@@ -40,6 +42,8 @@ pub struct Wishes {
     pub keep: Vec<RelPath>,
     /// `--always`: lustrate without a marker.
     pub always: bool,
+    /// `--complete`: take up a stock lustration that was cut after its commit.
+    pub complete: bool,
 }
 
 /// The marker of a root.
@@ -91,10 +95,48 @@ pub struct Keep {
 }
 
 /// What is known of an older `/old-root`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Older {
     /// When its lustration was.
     pub time: Timestamp,
+    /// What that one warned of; read with `--always` only.
+    pub warnings: Vec<String>,
+}
+
+/// Something that stays in the root, and what it leads to in the root (I8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// What stays: `nix`, `boot`, or a mount point.
+    pub point: RelPath,
+    /// It is a link; else something is mounted there.
+    pub link: bool,
+    /// What it leads to; `None` for the root itself.
+    pub source: Option<Keep>,
+}
+
+/// How long inode numbers last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inodes {
+    /// As long as the file.
+    Lasting,
+    /// Files have other devices than their directories: an overlay of several file
+    /// systems without `xino`, whose directories have other numbers after each mount.
+    Fleeting,
+}
+
+/// Whether a directory called `old-root.tmp` is of an exchange (I5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Staging {
+    /// There is none.
+    None,
+    /// Nothing is in it but what a run leaves that has not got to its intent.
+    Empty,
+    /// Somebody's: nothing proves that an exchange is in progress.
+    Foreign,
+    /// A stock lustration was interrupted, and NixOS has used the root since.
+    Used,
+    /// An exchange is in progress, or a stock lustration was interrupted.
+    Proved,
 }
 
 /// Everything that a plan is made from.
@@ -118,8 +160,14 @@ pub struct Facts {
     pub incoming: Vec<Entry>,
     /// The marker.
     pub marker: Marker,
+    /// How long inode numbers last.
+    pub inodes: Inodes,
     /// The marker's own inode flags hinder.
     pub marker_flagged: bool,
+    /// What the staging directory is.
+    pub staging: Staging,
+    /// What stays, and rests on something in the root.
+    pub rests: Vec<Rest>,
     /// The keep-list, from the marker and the command line.
     pub keeps: Result<Vec<Keep>, BadKeep>,
     /// The intent in progress, or else the record of `/old-root`.

@@ -122,6 +122,16 @@ impl Intent {
         self.old.binary_search(name).is_ok()
     }
 
+    /// What is kept: entries that stay, and keepers that move.
+    #[must_use]
+    pub fn kept(&self) -> Vec<RelPath> {
+        let entries = self.pinned.iter().filter(|(_, pin)| *pin == Pin::Kept);
+        let mut kept: Vec<_> = entries.map(|(name, _)| RelPath::from(name.clone())).collect();
+        kept.extend(self.keepers.iter().cloned());
+        kept.sort_unstable();
+        kept
+    }
+
     /// Why `name` stays in the root, if it does.
     #[must_use]
     pub fn pin(&self, name: &Name) -> Option<Pin> {

@@ -5,11 +5,11 @@ use crate::engine::facts::{Entry, Facts, Journal, Older};
 use crate::engine::intent::{Direction, Flagged, Intent, Pin};
 use crate::engine::names::is_reserved;
 use crate::engine::names::{
-    BOOT, BOOT_BAK, ETC, LUSTRATE, NIX, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP,
+    BOOT, BOOT_BAK, ETC, LUSTRATE, NIX, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP, RW_ETC,
 };
 use crate::engine::time::{Timestamp, is_dated};
 use crate::error::Refusal;
-use crate::fs::name::Name;
+use crate::fs::name::{Name, RelPath};
 use crate::fs::sys::Kind;
 
 mod keep;
@@ -29,8 +29,14 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// An exchange in progress is taken up.
     pub resumes: bool,
+    /// A finished lustration is reverted.
+    pub finished: bool,
     /// What was left by an interrupted stock lustration is taken over.
     pub takes_over: bool,
+    /// What is kept because something that stays rests on it (I8).
+    pub rests: Vec<RelPath>,
+    /// What the lustration before this one warned of, too.
+    pub known: Vec<String>,
 }
 
 /// Judges the facts.
@@ -44,12 +50,13 @@ pub fn plan(facts: &Facts, direction: Direction) -> Result<Plan, Vec<Refusal>> {
     match &facts.journal {
         Journal::Good(journal) => draft.resume(journal),
         _ => match &facts.keeps {
-            Ok(keeps) => refusals.extend(draft.keep(keeps)),
+            Ok(keeps) => refusals.extend(draft.keep(keeps, &facts.rests)),
             Err(bad) => refusals.push(refuse::keep_list(facts, bad)),
         },
     }
     draft.choose_homes();
     draft.pin_what_cannot_move();
+    draft.pin_dotfiles();
     draft.choose_old();
     draft.note_flags();
     refusals.extend(refuse::after(facts, &draft.plan.intent));
@@ -94,7 +101,10 @@ impl<'a> Draft<'a> {
             kept: Vec::new(),
             warnings: Vec::new(),
             resumes: matches!(facts.journal, Journal::Good(_)) && !facts.finished,
+            finished: facts.finished,
             takes_over: facts.journal == Journal::None && in_progress && facts.any_staged(),
+            rests: Vec::new(),
+            known: facts.older.as_ref().map(|older| older.warnings.clone()).unwrap_or_default(),
         };
         Self { facts, plan }
     }
@@ -121,14 +131,14 @@ impl<'a> Draft<'a> {
         let home = (0..).map(|at| NIXOS_ROOT_TMP.numbered(at)).find(|name| !taken(name));
         intent.incoming = home.filter(|name| *name != NIXOS_ROOT_TMP);
         // Old roots are told apart by their times, also where a clock stands still.
-        if let Some(Older { time }) = facts.older {
+        if let Some(Older { time, .. }) = &facts.older {
             intent.started = intent.started.max(Timestamp(time.0.saturating_add(1)));
         }
     }
 
     /// `nix`, `boot`, and older roots of ours.
     fn pin_protected(&mut self) {
-        if let Some(older) = self.facts.older {
+        if let Some(older) = &self.facts.older {
             let taken = |name: &Name| self.facts.entry(name).is_some();
             let dated = older.time.dated(&OLD_ROOT);
             self.plan.intent.rotated = (0..).map(|at| dated.numbered(at)).find(|name| !taken(name));
@@ -191,6 +201,21 @@ impl<'a> Draft<'a> {
         intent.old = staged.filter(|name| intent.pin(name).is_none()).cloned().collect();
         for name in gone {
             self.warn(format!("'{name}' is no longer in /old-root, and does not come back"));
+        }
+    }
+
+    /// The stock function moves what `/*` names: dotfiles of the old system are
+    /// still in the root. The one that NixOS makes itself is not.
+    fn pin_dotfiles(&mut self) {
+        let facts = self.facts;
+        if !facts.finished || facts.journal != Journal::None {
+            return;
+        }
+        for Entry { name, .. } in &facts.entries {
+            let dot = name.as_bytes().starts_with(b".") && *name != RW_ETC;
+            if dot && facts.staged(name).is_none() {
+                self.pin(name, Pin::Kept);
+            }
         }
     }
 

@@ -1,11 +1,14 @@
 //! Reads a root: everything that a plan needs, and nothing is written (I6).
 
 use crate::engine::exchange::{self, HINDERING, direction_of};
-use crate::engine::facts::{Entry, Environment, Facts, Journal, Marker, Older, Result, Wishes};
-use crate::engine::intent::{Direction, Flagged};
+use crate::engine::facts::{
+    Entry, Environment, Facts, Inodes, Journal, Marker, Older, Result, Staging, Wishes,
+};
+use crate::engine::intent::{self, Direction, Flagged};
+use crate::engine::keeplist;
 use crate::engine::names::{
-    BOOT_BAK, ETC, LUSTRATE, MARKER, NEW, NIX, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP, RW_ETC,
-    UPPER,
+    BOOT_BAK, ETC, LUSTRATE, MARKER, NEW, NIX, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP, RECORD,
+    RW_ETC, UPPER,
 };
 use crate::engine::time::Timestamp;
 use crate::fs::name::{Name, RelPath};
@@ -13,9 +16,12 @@ use crate::fs::sys::{CASEFOLD, Kind, PROJECT, Stat};
 use crate::fs::tree::Tree;
 use crate::fs::walk::{Found, Last, resolve};
 
+mod evidence;
 mod journal;
 mod keeps;
+mod rests;
 
+pub(crate) use evidence::{asked_here, kind_at};
 pub(crate) use journal::is_nixos_root;
 pub use journal::older_came_back;
 
@@ -25,8 +31,8 @@ use keeps::{keeper_flags, keeps};
 /// What a few system calls tell: whether there is anything to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
-    /// The staging directory is there.
-    pub staging: bool,
+    /// The staging directory.
+    pub staging: Staging,
     /// A revert is in its last steps.
     pub closing: bool,
     /// The marker.
@@ -37,7 +43,7 @@ impl Look {
     /// Whether an exchange is in progress.
     #[must_use]
     pub fn in_progress(&self) -> bool {
-        self.staging || self.closing
+        matches!(self.staging, Staging::Proved | Staging::Used) || self.closing
     }
 }
 
@@ -54,8 +60,6 @@ pub fn look<T: Tree>(tree: &T, root: &T::Dir) -> Result<Look> {
 /// # Errors
 /// What the file system answers.
 pub fn look_in<T: Tree>(tree: &T, root: &T::Dir, etc: Option<&T::Dir>) -> Result<Look> {
-    let staging = tree.stat(root, &OLD_ROOT_TMP)?.is_some_and(|s| s.kind == Kind::Dir);
-    let closing = !staging && closing(tree, root)?.is_some();
     let marker = match etc {
         Some(etc) => marker_in(tree, etc)?,
         None => marker_through_link(tree, root)?,
@@ -64,6 +68,9 @@ pub fn look_in<T: Tree>(tree: &T, root: &T::Dir, etc: Option<&T::Dir>) -> Result
         (Marker::None, Some(upper)) => marker_in(tree, &upper)?,
         (marker, _) => marker,
     };
+    let staging = evidence::staging(tree, root, &marker)?;
+    let closing =
+        !matches!(staging, Staging::Proved | Staging::Used) && closing(tree, root)?.is_some();
     Ok(Look { staging, closing, marker })
 }
 
@@ -118,8 +125,18 @@ pub fn survey<T: Tree>(
     wishes: &Wishes,
     direction: Direction,
 ) -> Result<Facts> {
-    let staging = tree.open(root, &[OLD_ROOT_TMP])?;
     let finished = !look.in_progress() && direction == Direction::Revert;
+    // One that is finished is taken for one that was cut before its commit.
+    let complete = cfg!(feature = "full")
+        && wishes.complete
+        && !look.in_progress()
+        && look.marker == Marker::None;
+    let staging = match look.staging {
+        _ if complete => tree.open(root, &[OLD_ROOT])?,
+        Staging::Foreign => None,
+        Staging::Empty if finished => None,
+        _ => tree.open(root, &[OLD_ROOT_TMP])?,
+    };
     let old_home = if finished { tree.open(root, &[OLD_ROOT])? } else { staging };
     let begun = match &old_home {
         Some(home) => tree.stat(home, &LUSTRATE)?.is_some(),
@@ -146,7 +163,8 @@ pub fn survey<T: Tree>(
         incoming = home.or(incoming);
     }
     let here = tree.stat_dir(root)?;
-    let entries = entries(tree, root, &here)?;
+    let mut entries = entries(tree, root, &here)?;
+    entries.retain(|entry| !complete || entry.name != OLD_ROOT);
     let etc = tree.open(root, &[ETC])?;
     let noted = match &etc {
         Some(etc) => exchange::note(tree, etc)?.1.unwrap_or(0),
@@ -189,19 +207,29 @@ pub fn survey<T: Tree>(
         Some(home) => Some(self::entries(tree, home, &here)?),
         None => None,
     };
-    let marker_flagged = match &etc {
-        Some(etc) => tree.stat(etc, &MARKER)?.is_some_and(|s| s.flags != 0),
-        None => false,
+    let marker_stat = match &etc {
+        Some(etc) => tree.stat(etc, &MARKER)?,
+        None => None,
     };
     let older = match &journal {
-        Journal::None if !finished => exchange::identity(tree, root, &OLD_ROOT)?,
+        Journal::None if !finished && !complete => older(tree, root, wishes)?,
         _ => None,
     };
-    let older = older.map(|(_, time)| Older { time });
     let root_flags = tree.flags(root, None)?;
     let system = match &old_home {
         Some(home) if finished => holds_system(tree, home)?,
         _ => true,
+    };
+    let rests = match (&journal, direction) {
+        (Journal::None, Direction::Lustrate) => {
+            rests::rests(tree, (root, old_home.as_ref()), &entries, &environment)?
+        }
+        _ => Vec::new(),
+    };
+    let staging = match &old_home {
+        Some(home) if complete && is_used(tree, root, home)? => Staging::Used,
+        _ if complete => Staging::Proved,
+        _ => look.staging,
     };
     Ok(Facts {
         always: wishes.always,
@@ -215,7 +243,10 @@ pub fn survey<T: Tree>(
             None => Vec::new(),
         },
         marker: look.marker,
-        marker_flagged,
+        staging,
+        rests,
+        inodes: inodes(&here, entries.iter().map(|e| &e.stat).chain(&marker_stat)),
+        marker_flagged: marker_stat.is_some_and(|s| s.flags != 0),
         keeps,
         finished,
         older,
@@ -242,6 +273,40 @@ fn holds_system<T: Tree>(tree: &T, home: &T::Dir) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Whether NixOS has used a root since the stock function had finished with it.
+pub(crate) fn is_used<T: Tree>(tree: &T, root: &T::Dir, home: &T::Dir) -> Result<bool> {
+    evidence::is_used(tree, root, home, &stock_keeps(tree, home)?)
+}
+
+/// What the stock function was to keep: the list went with `etc`.
+pub(crate) fn stock_keeps<T: Tree>(tree: &T, home: &T::Dir) -> Result<Vec<RelPath>> {
+    let Some(etc) = tree.open(home, &[ETC])? else { return Ok(Vec::new()) };
+    let list = tree.read(&etc, &MARKER, exchange::MAX_MARKER)?.unwrap_or_default();
+    Ok(keeplist::parse(&list).unwrap_or_default())
+}
+
+fn inodes<'a>(here: &Stat, mut found: impl Iterator<Item = &'a Stat>) -> Inodes {
+    let fleeting =
+        |s: &Stat| s.kind != Kind::Dir && s.mount == here.mount && s.device != here.device;
+    if found.any(fleeting) { Inodes::Fleeting } else { Inodes::Lasting }
+}
+
+fn older<T: Tree>(tree: &T, root: &T::Dir, wishes: &Wishes) -> Result<Option<Older>> {
+    let Some((_, time)) = exchange::identity(tree, root, &OLD_ROOT)? else { return Ok(None) };
+    let warnings = if wishes.always { warnings(tree, root)? } else { Vec::new() };
+    Ok(Some(Older { time, warnings }))
+}
+
+/// What the last lustration warned of.
+fn warnings<T: Tree>(tree: &T, root: &T::Dir) -> Result<Vec<String>> {
+    let record = match tree.open(root, &[OLD_ROOT, LUSTRATE])? {
+        Some(meta) => tree.read(&meta, &RECORD, exchange::MAX_INTENT)?,
+        None => None,
+    };
+    let record = record.and_then(|text| intent::parse(&text).ok());
+    Ok(record.map(|record| record.warnings).unwrap_or_default())
 }
 
 fn entry_stat(entries: &[Entry], name: &Name) -> Option<Stat> {

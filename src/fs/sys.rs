@@ -286,9 +286,10 @@ pub(crate) fn write_all(file: impl AsFd, mut bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Opens the kernel log, to write to it.
-pub(crate) fn open_kernel_log() -> Result<OwnedFd> {
-    openat(AT_FDCWD, "/dev/kmsg", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+/// Opens a device, the kernel log or the console, to write to it.
+pub(crate) fn open_device(path: &str) -> Result<OwnedFd> {
+    let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+    openat(AT_FDCWD, path, flags, Mode::empty())
 }
 
 /// Makes an empty regular file that was not there.

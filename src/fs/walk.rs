@@ -19,6 +19,16 @@ pub enum Last {
     Follow,
     /// It is not: a keeper that is a link stays a link.
     Keep,
+    /// It is, and what is mounted on the way is entered, as the running system
+    /// does: for reading only.
+    Through,
+}
+
+impl Last {
+    /// The same of a path without links.
+    fn and_stay(self) -> Self {
+        if self == Self::Through { self } else { Self::Keep }
+    }
 }
 
 /// What a path leads to.
@@ -95,7 +105,7 @@ fn straight<T: Tree>(
     };
     let dir = opened.as_ref().unwrap_or(root);
     let parent = tree.stat_dir(dir)?;
-    if !same_tree(here, &parent) {
+    if last != Last::Through && !same_tree(here, &parent) {
         return Ok(None);
     }
     let Some(stat) = tree.stat(dir, path.last())? else { return Ok(Some(Found::Missing)) };
@@ -103,7 +113,8 @@ fn straight<T: Tree>(
         Kind::Dir => !same_tree(here, &stat),
         _ => stat.mount != here.mount,
     };
-    if crosses || (stat.kind == Kind::Link && last == Last::Follow) {
+    let crosses = crosses && last != Last::Through;
+    if crosses || (stat.kind == Kind::Link && last != Last::Keep) {
         return Ok(None);
     }
     Ok(Some(Found::Here { real: path.clone(), links: Vec::new(), stat, parent }))
@@ -141,18 +152,19 @@ fn walk<T: Tree>(
         let dir = opened.as_ref().unwrap_or(root);
         let Some(stat) = tree.stat(dir, &name)? else { return Ok(Found::Missing) };
         let target = match stat.kind {
-            Kind::Link if last == Last::Follow || !todo.is_empty() => {
+            Kind::Link if last != Last::Keep || !todo.is_empty() => {
                 Some(tree.read_link(dir, &name)?)
             }
             _ => None,
         };
         real.push(name);
         let Some(at) = RelPath::new(real.clone()) else { return Ok(Found::Root) };
-        if stat.mount != here.mount {
+        let stops = last != Last::Through;
+        if stops && stat.mount != here.mount {
             return Ok(Found::Mount { at });
         }
         // Only a directory can be a subvolume; on an overlay a file may have any device.
-        if stat.device != here.device && stat.kind == Kind::Dir {
+        if stops && stat.device != here.device && stat.kind == Kind::Dir {
             let parent = tree.stat_dir(dir)?;
             let read_only = tree.is_read_only(dir, at.last())?;
             return Ok(Found::Subvolume { at, links, stat, parent, read_only });
@@ -183,7 +195,7 @@ fn walk<T: Tree>(
     // The last part was a `..`, or a link to `/`: a directory on the way.
     match RelPath::new(real) {
         None => Ok(Found::Root),
-        Some(real) => match straight(tree, root, here, &real, Last::Keep)? {
+        Some(real) => match straight(tree, root, here, &real, last.and_stay())? {
             Some(Found::Here { real, stat, parent, .. }) => {
                 Ok(Found::Here { real, links, stat, parent })
             }

@@ -10,7 +10,8 @@ use nix::errno::Errno;
 use super::facts::{Candidate, Facts, Sort};
 use super::judge::Plan;
 use super::watch::Watch;
-use crate::engine::exchange::{HINDERING, free_dated, note, undo_note, write_note};
+use crate::engine::exchange::{HINDERING, free_dated, note, withdraw, write_note};
+use crate::engine::facts::Staging;
 use crate::engine::names::{ETC, PURGED};
 use crate::error::OpError;
 use crate::fs::disk::{Dir, Disk};
@@ -46,8 +47,9 @@ pub(super) fn act(
         Ok(())
     });
     // Also those that an interrupted purge has left cleared.
-    let set =
-        keeping_times(disk, root, |_| undo_note(disk, root).map(drop).map_err(stopped(disk, root)));
+    let set = keeping_times(disk, root, |_| {
+        withdraw(disk, root, Staging::None).map(drop).map_err(stopped(disk, root))
+    });
     done.and(set)
 }
 

@@ -12,6 +12,7 @@ mod cmdline;
 #[cfg(feature = "full")]
 mod completions;
 mod cost;
+mod evidence;
 mod guard;
 #[cfg(feature = "full")]
 mod json;

@@ -88,13 +88,36 @@ const ROWS: &[Row] = &[
     ),
     on_tmpfs(
         |root| {
-            root.rename("nix", "srv/nix");
+            root.rename("nix", "srv/nix.saved");
             root.link("nix", "srv/nix");
         },
         [
             "@/nix is no directory",
-            "What it leads to would have moved to /old-root, and no system been left to boot",
+            "No system would have been left to boot",
             "Make @/nix a directory that holds the store",
+        ],
+    ),
+    on_tmpfs(
+        |root| {
+            root.remove("boot");
+            root.link("boot", "old-root/boot");
+            root.directory("old-root/boot", 0o755);
+        },
+        [
+            "@/boot leads to @/old-root/boot, which has to move",
+            "It would have led nowhere, and perhaps no system been left to boot",
+            "Move that to a directory of its own, and let it lead there",
+        ],
+    ),
+    on_tmpfs(
+        |root| {
+            root.file("old-root.tmp/usr/bin/sh", "");
+            root.file("old-root.tmp/backup.tar", "");
+        },
+        [
+            "@/old-root.tmp is there, and nixos-lustrate did not make it",
+            NAME_NEEDED,
+            "Rename it: mv @/old-root.tmp @/old-root.tmp.saved",
         ],
     ),
     on_tmpfs(

@@ -132,12 +132,16 @@ fn random_root(random: &mut Random) -> Memory {
 fn interrupt_stock(tree: &Memory, random: &mut Random) {
     use nixos_lustrate::fs::tree::Tree;
     let staging = tree.add(ROOT, &name("old-root.tmp"), Content::Dir(BTreeMap::new()));
-    for entry in tree.list(&ROOT).unwrap() {
+    let mut entries = tree.list(&ROOT).unwrap();
+    // `etc` first or not at all: what stage 1 makes comes after it.
+    entries.sort_by_key(|entry| *entry != name("etc"));
+    for entry in entries {
         let stays = ["nix", "boot", "old-root.tmp"].contains(&entry.to_string().as_str());
         let flagged = tree.stat(&ROOT, &entry).unwrap().unwrap().flags != 0;
         if !stays && !flagged && tree.inode(ROOT).flags == 0 && random.one_in(2) {
             tree.rename((&ROOT, &entry), (&staging, &entry)).unwrap();
-            if random.one_in(4) {
+            // Stage 1 makes directories; before that, what was moved is gone.
+            if random.one_in(4) && tree.stat(&staging, &name("etc")).unwrap().is_some() {
                 tree.add(ROOT, &entry, Content::Dir(BTreeMap::new()));
             }
         }
@@ -291,7 +295,11 @@ fn interrupt(start: &Memory, command: Command, random: &mut Random, tried: &mut 
                 let other = if last == command { &way_back } else { &goal };
                 let start = without_drafts(without(&picture(start, known), &ASIDE));
                 let other = without_drafts(without(other, &ASIDE));
-                let idle = refused || matches!(ended, Ok(Outcome::Nothing | Outcome::Finished(_)));
+                let idle = refused
+                    || matches!(
+                        ended,
+                        Ok(Outcome::Nothing | Outcome::Finished(_) | Outcome::Withdrawn)
+                    );
                 assert!(
                     idle && (found == other || found == start),
                     "{command:?} cut at {cut}, {turns:?}, {last:?}:\n{}{ended:?}",
@@ -310,6 +318,10 @@ fn without_drafts(mut picture: Picture) -> Picture {
         let marker = path.contains("/.lustrate/") && what.contains("in progress");
         !draft && !marker && path != "old-root"
     });
+    // One that was there and empty goes with what is taken back.
+    if !picture.keys().any(|path| path.starts_with("old-root.tmp/")) {
+        picture.remove("old-root.tmp");
+    }
     picture
 }
 
@@ -370,4 +382,35 @@ fn a_run_without_rename_exchange_can_be_cut_anywhere() {
 #[test]
 fn a_revert_without_rename_exchange_can_be_cut_anywhere() {
     interrupt_all(4, false, Command::Revert);
+}
+
+/// Consent can be withdrawn: without its marker, a run that was cut goes on only when
+/// something proves that it had begun.
+#[test]
+fn a_cut_run_without_its_marker_goes_on_only_when_it_can_be_proved() {
+    use nixos_lustrate::fs::tree::Tree;
+    let mut random = Random(5);
+    let (mut proved, mut not) = (0, 0);
+    for _ in 0..trees() / 5 {
+        let start = random_root(&mut random);
+        let Some((_, changes)) = undisturbed(&start, Command::Run) else { continue };
+        for cut in 0..changes {
+            let tree = start.clone();
+            tree.cut_after(cut);
+            Command::Run.on(&tree).expect_err("the power was cut");
+            tree.power_on();
+            let paths = tree.paths();
+            let meta = |note| vec![name("old-root.tmp"), name(".lustrate"), name(note)];
+            if ["intent", "record", "new"].iter().any(|note| paths.contains_key(&meta(note))) {
+                proved += 1;
+                continue;
+            }
+            not += 1;
+            tree.remove_file(&paths[&vec![name("etc")]], &name("NIXOS_LUSTRATE")).unwrap();
+            let before = picture(&tree, start.count());
+            assert_eq!(Command::Run.on(&tree), Ok(Outcome::Nothing), "cut at {cut}");
+            assert_eq!(picture(&tree, start.count()), before, "cut at {cut}");
+        }
+    }
+    assert!(proved > not && not > trees() / 5, "{proved} proved, {not} not");
 }

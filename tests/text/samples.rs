@@ -7,6 +7,8 @@ const SAMPLES: &[(&str, &[&str], &str)] = &[
     // A few places use a common name for something else.
     ("src/stage1", &["word"], "off"),
     ("src/stage1", &["more"], "3"),
+    ("src/stage1", &["left"], "/sysroot/old-root.tmp"),
+    ("src/kmsg_logger", &["message"], "Lustrated /sysroot: 25 entries moved to /old-root"),
     ("src/check/boot", &["name", "kind.name"], "systemd-boot"),
     ("src/check/closure", &["shown"], "/nix/var/nix/profiles/system"),
     ("src/check/closure", &["missing"], "fstab"),
@@ -50,6 +52,8 @@ const SAMPLES: &[(&str, &[&str], &str)] = &[
     ("src/cli/options", &["why"], "has a '..' component"),
     ("src/cli/options", &["word"], "rum"),
     ("src/engine/plan/keep", &["path"], "/mnt/var/snapshot"),
+    ("src/engine/plan/keep", &["source"], "data/boot"),
+    ("src/engine/plan/refuse/moves", &["whole"], "/mnt/etc"),
     ("src/engine/plan/keep", &["real"], "etc/alternatives/editor"),
     (
         "src/engine/plan/refuse",
@@ -174,7 +178,6 @@ const SAMPLES: &[(&str, &[&str], &str)] = &[
             "site.shown",
             "site.shown.trim_end_matches",
             "report.root",
-            "facts.environment.root",
         ],
         "/mnt",
     ),

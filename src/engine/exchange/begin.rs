@@ -1,6 +1,7 @@
 //! The beginning of an exchange, from whatever state the root is in: the
 //! staging directory with the intent in it, and a home for both populations.
 
+use super::close::remove_leftover;
 use super::flags::{Change, HINDERING, change_flags, is_etc, is_holder, remove_note, write_note};
 use super::marker::arm_nixos;
 use super::{Boot, Done, Exchange, Result, rename};
@@ -12,6 +13,15 @@ use crate::error::Stop;
 use crate::fs::name::Name;
 use crate::fs::tree::{Moved, Tree};
 
+/// What an exchange begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// A finished lustration, to revert it.
+    Finished,
+    /// A root that is whole, or an exchange in progress.
+    Anywhere,
+}
+
 /// Begins an exchange, or takes up one in progress, whichever way it went.
 ///
 /// # Errors
@@ -21,14 +31,12 @@ pub fn begin<'a, T: Tree>(
     root: &'a T::Dir,
     mut intent: Intent,
     boot: Boot,
+    from: From,
 ) -> Result<Exchange<'a, T>> {
     let home = intent.incoming();
-    let in_progress = tree.open(root, &[OLD_ROOT_TMP])?.is_some()
-        || tree.open(root, &[home.clone(), LUSTRATE])?.is_some();
-    let meta = if !in_progress && intent.direction == Direction::Revert {
-        reopen(tree, root, &mut intent)?
-    } else {
-        stage(tree, root, &mut intent)?
+    let meta = match from {
+        From::Finished => reopen(tree, root, &mut intent)?,
+        From::Anywhere => stage(tree, root, &mut intent)?,
     };
     // An older old root makes room; also when the stock function had buried
     // another one, which a revert brings back under that name.
@@ -80,6 +88,9 @@ fn reopen<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent) -> Result<T::Di
         arm_nixos(tree, &meta, &etc)?;
     }
     change_flags(tree, &[root], &intent.flags, Change::Clear)?;
+    if tree.stat(root, &OLD_ROOT_TMP)?.is_some() {
+        remove_leftover(tree, root)?;
+    }
     rename(tree, (root, &OLD_ROOT), (root, &OLD_ROOT_TMP))?;
     Ok(meta)
 }

@@ -4,6 +4,7 @@
 use super::flags::{Change, change_flags, note, remove_note};
 use super::marker::{disarm, holds_in_progress};
 use super::{Exchange, Population, Result, rename};
+use crate::engine::facts::Staging;
 use crate::engine::intent::{self, Direction, Flagged, Intent};
 use crate::engine::names::{
     ETC, INTENT, LEFT, LUSTRATE, MARKER, NEW, NIXOS_ROOT, OLD_ROOT, OLD_ROOT_TMP, PART, RECORD,
@@ -242,16 +243,36 @@ pub fn finish<T: Tree>(tree: &T, root: &T::Dir, meta: &T::Dir) -> Result<()> {
     Ok(tree.remove_file(meta, &INTENT)?)
 }
 
-/// Sets the flags of an immutable root again that are noted in `etc`; `false`
-/// when there is no note.
+/// Takes back what a run has left that did not get to its intent: the staging
+/// directory, and the flags of an immutable root, which are noted in `etc`.
+/// `false` when there is nothing of it.
 ///
 /// # Errors
 /// [`Stop`]; it can be repeated.
-pub fn undo_note<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
-    let Some(etc) = tree.open(root, &[ETC])? else { return Ok(false) };
+pub fn withdraw<T: Tree>(tree: &T, root: &T::Dir, staging: Staging) -> Result<bool> {
+    let left = staging == Staging::Empty && remove_leftover(tree, root)?;
+    let Some(etc) = tree.open(root, &[ETC])? else { return Ok(left) };
     if let Some(flags) = note(tree, &etc)?.1 {
         let now = tree.flags(root, None)?;
         tree.set_flags(root, None, now | flags)?;
     }
-    remove_note(tree, &etc)
+    Ok(remove_note(tree, &etc)? || left)
+}
+
+/// Removes a staging directory in which there is no intent, and nothing moved.
+/// One in a root that is immutable is not ours: a run clears that first.
+pub(super) fn remove_leftover<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
+    let Some(staging) = tree.open(root, &[OLD_ROOT_TMP])? else { return Ok(false) };
+    let meta = tree.open(&staging, &[LUSTRATE])?;
+    if let Some(meta) = &meta {
+        for name in tree.list(meta)? {
+            tree.remove_file(meta, &name)?;
+        }
+        tree.remove_dir(&staging, &LUSTRATE)?;
+    }
+    if tree.flags(root, None)? & super::HINDERING != 0 {
+        return Ok(meta.is_some());
+    }
+    tree.remove_dir(root, &OLD_ROOT_TMP)?;
+    Ok(true)
 }

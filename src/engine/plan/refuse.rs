@@ -1,13 +1,14 @@
 //! The reasons to refuse, each with what was found, what would have happened,
 //! and the mend (I6).
 
-use crate::engine::facts::{Facts, Journal, Marker};
+use crate::engine::facts::{Facts, Journal, Marker, Staging};
 use crate::engine::intent::Direction;
 use crate::engine::keeplist::BadKeep;
 use crate::engine::names::{ETC, LUSTRATE, MARKER, NIX, OLD_ROOT, OLD_ROOT_TMP};
 use crate::error::Refusal;
 use crate::fs::name::{Shown, word};
 use crate::fs::sys::Kind;
+use crate::fs::walk::Found;
 
 mod moves;
 
@@ -25,6 +26,7 @@ pub(super) fn before(facts: &Facts, direction: Direction) -> Vec<Refusal> {
             marker(facts),
             nix(facts),
             init(facts),
+            used(facts),
         ],
         Direction::Revert => vec![no_system(facts)],
     });
@@ -51,12 +53,21 @@ fn journal(facts: &Facts) -> Option<Refusal> {
     ))
 }
 
-/// A file with the name that an exchange needs for a directory.
+/// What has the name of the staging directory, and is none of ours.
 fn in_the_way(facts: &Facts) -> Option<Refusal> {
-    let entry = facts.entry(&OLD_ROOT_TMP).filter(|entry| entry.stat.kind != Kind::Dir)?;
+    let entry = facts.entry(&OLD_ROOT_TMP)?;
+    let foreign = facts.staging == Staging::Foreign;
+    if entry.stat.kind == Kind::Dir && !foreign {
+        return None;
+    }
     let path = facts.show(&entry.name);
+    let found = if entry.stat.kind == Kind::Dir {
+        format!("{path} is there, and nixos-lustrate did not make it")
+    } else {
+        format!("{path} is there and is no directory")
+    };
     Some(Refusal::new(
-        format!("{path} is there and is no directory"),
+        found,
         "That name is needed while files are being moved",
         format!("Rename it: mv {} {}", word(&path), word(&format!("{path}.saved"))),
     ))
@@ -168,13 +179,41 @@ fn nix(facts: &Facts) -> Option<Refusal> {
             "No system would have been left to boot",
             "Install Nix and build the NixOS system first, or give the right --root",
         )),
-        Some(entry) if entry.stat.kind != Kind::Dir => Some(Refusal::new(
+        Some(entry) if entry.stat.kind != Kind::Dir && !leads(facts) => Some(Refusal::new(
             format!("{path} is no directory"),
-            "What it leads to would have moved to /old-root, and no system been left to boot",
+            "No system would have been left to boot",
             format!("Make {path} a directory that holds the store"),
         )),
         Some(_) => None,
     }
+}
+
+/// Whether `nix` is a link that leads somewhere; when an exchange goes on, that may
+/// be on its way.
+fn leads(facts: &Facts) -> bool {
+    let link = facts.entry(&NIX).is_some_and(|e| e.stat.kind == Kind::Link);
+    let nix = facts.rests.iter().find(|rest| rest.point.is_entry() && *rest.point.entry() == NIX);
+    let found = nix.and_then(|rest| rest.source.as_ref()).map(|keep| &keep.found);
+    let nowhere = matches!(found, None | Some(Found::Missing | Found::Loop));
+    link && (!nowhere || matches!(facts.journal, Journal::Good(_)))
+}
+
+/// NixOS has used a root on which a stock lustration was interrupted.
+fn used(facts: &Facts) -> Option<Refusal> {
+    (facts.staging == Staging::Used).then(|| {
+        let root = &facts.environment.root;
+        Refusal::new(
+            format!(
+                "a lustration of {root} by other means was interrupted, and NixOS has used it since"
+            ),
+            "What it has written would have been exchanged for old copies",
+            format!(
+                "Copy by hand what is missing: nixos-lustrate status lists it. \
+                 Or go back: nixos-lustrate revert --root {}",
+                word(root)
+            ),
+        )
+    })
 }
 
 fn init(facts: &Facts) -> Option<Refusal> {

@@ -56,7 +56,7 @@ pub(super) fn keeps<T: Tree>(
     Ok(Ok(keeps))
 }
 
-fn keep<T: Tree>(tree: &T, base: &T::Dir, asked: RelPath) -> Result<Keep> {
+pub(super) fn keep<T: Tree>(tree: &T, base: &T::Dir, asked: RelPath) -> Result<Keep> {
     let found = resolve(tree, base, &asked, Last::Keep)?;
     let target = match &found {
         Found::Here { real, stat, .. } if stat.kind == Kind::Link => {

@@ -178,6 +178,13 @@ impl Root<'_> {
         fs::write(path.join("other-file-system"), b"").expect("a file");
     }
 
+    /// Mounts a directory of the tree on another.
+    pub fn bind(&self, source: impl AsRef<[u8]>, path: impl AsRef<[u8]>) {
+        let (source, path) = (self.at(source), self.at(path));
+        fs::create_dir_all(&path).expect("a mount point");
+        sys::mount(&source, &path, "none", libc::MS_BIND, "").expect("a bind mount");
+    }
+
     /// Writes to a file until the disk is full, then in ever smaller pieces.
     pub fn fill_blocks(&self, path: impl AsRef<[u8]>) {
         let mut file = File::create(self.place(path)).expect("a file");

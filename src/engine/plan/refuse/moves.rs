@@ -1,7 +1,7 @@
 //! The reasons to refuse that show once it is decided what moves (I6).
 
 use super::word;
-use crate::engine::facts::{Entry, Facts, Journal};
+use crate::engine::facts::{Entry, Facts, Inodes, Journal};
 use crate::engine::intent::{Direction, Intent, Pin};
 use crate::engine::names::{ETC, LUSTRATE, OLD_ROOT_TMP};
 use crate::engine::plan::renames;
@@ -52,19 +52,39 @@ fn second(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
         .collect()
 }
 
+/// On an overlay a rename may copy, or fail, and what a file is known by may not last.
 fn overlay(facts: &Facts, intent: &Intent) -> Option<Refusal> {
+    let redirects = facts.environment.overlay_redirects?;
+    let root = &facts.environment.root;
     let moved = |e: &&Entry| e.stat.kind == Kind::Dir && intent.pin(&e.name).is_none();
     let entry = facts.entries.iter().find(moved)?;
-    (facts.environment.overlay_redirects == Some(false)).then(|| {
-        Refusal::new(
-            format!("{} is an overlay file system without redirect_dir=on", facts.environment.root),
+    if !redirects {
+        return Some(Refusal::new(
+            format!("{root} is an overlay file system without redirect_dir=on"),
             format!(
                 "Directories of its lower layers, like {}, cannot be moved",
                 facts.show(&entry.name)
             ),
             "Mount the root with redirect_dir=on, or mount the upper file system itself",
-        )
-    })
+        ));
+    }
+    if facts.journal != Journal::None {
+        return None;
+    }
+    if facts.inodes == Inodes::Fleeting {
+        return Some(Refusal::new(
+            format!("{root} is an overlay file system whose inode numbers do not last"),
+            "Which file is of which system could not be told after a restart",
+            "Mount the root with xino=on, or mount the upper file system itself",
+        ));
+    }
+    let keeper = intent.keepers.first()?;
+    let (path, whole) = (facts.show(keeper), facts.show(keeper.entry()));
+    Some(Refusal::new(
+        format!("{root} is an overlay file system, and {path} is to be kept"),
+        "That would have copied it from a lower layer, or failed",
+        format!("Keep the whole of {whole}, or mount the upper file system itself"),
+    ))
 }
 
 fn swaps(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
