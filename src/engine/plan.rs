@@ -141,7 +141,10 @@ impl<'a> Draft<'a> {
             Journal::Good(journal) => journal.moves(&OLD_ROOT),
             _ => false,
         };
-        let protected = |e: &&Entry| is_protected(e) && !(buried && e.name == OLD_ROOT);
+        // Somebody else's stays: no name of ours is worth a move.
+        let foreign = |e: &Entry| e.name == NIXOS_ROOT_TMP && facts.journal == Journal::None;
+        let protected =
+            |e: &&Entry| (is_protected(e) && !(buried && e.name == OLD_ROOT)) || foreign(e);
         for entry in facts.entries.iter().filter(protected) {
             let older = entry.name == OLD_ROOT;
             match self.plan.intent.rotated.clone().filter(|_| older) {

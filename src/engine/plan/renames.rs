@@ -4,7 +4,7 @@
 
 use super::refuse::word;
 use super::{Draft, add_flags, is_protected};
-use crate::engine::facts::{Entry, Facts};
+use crate::engine::facts::{Entry, Facts, Journal};
 use crate::engine::intent::{Direction, Flagged, Intent, Pin};
 use crate::engine::names::{BOOT, ETC, OLD_ROOT, OLD_ROOT_TMP, is_reserved};
 use crate::error::Refusal;
@@ -174,7 +174,9 @@ pub(super) fn refusals(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
     for rename in renames(facts, intent) {
         let (name, role) = (&rename.entry.name, rename.role);
         let Some(hindrance) = rename.hindrance(facts) else { continue };
-        let (path, lustrates) = (facts.show(name), intent.direction == Direction::Lustrate);
+        let path = facts.show(name);
+        // Else it is NixOS's, or the old system goes on without it.
+        let fresh = intent.direction == Direction::Lustrate && facts.journal == Journal::None;
         refusals.push(match hindrance {
             Hindrance::Below if role != Role::Boot => {
                 refusals
@@ -204,7 +206,7 @@ pub(super) fn refusals(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
                     format!("Make it writable: btrfs property set {} ro false", word(&path)),
                 )
             }
-            Hindrance::Stuck if lustrates => Refusal::new(
+            Hindrance::Stuck if fresh => Refusal::new(
                 format!("{path} is immutable, and is neither a file nor a directory"),
                 format!("It could not be moved: {}", Errno::EPERM.desc()),
                 format!("Remove it: it can be made anew, ls -l {} says what it is", word(&path)),
