@@ -34,6 +34,8 @@ const SAMPLES: &[(&str, &[&str], &str)] = &[
     ("src/check/storage", &["mend"], "boot.initrd.services.lvm.enable = true;"),
     ("src/check/storage", &["missing"], "nvme, ext4"),
     ("src/check/surroundings", &["what"], "a chroot"),
+    ("src/engine/plan/renames", &["Errno.EPERM.desc"], "Operation not permitted"),
+    ("src/engine/exchange", &["dated"], "srv-20261124T154853Z"),
     ("src/engine/run", &["stop"], "'/mnt/etc' vanished while it was being moved"),
     ("src/engine/environment", &["path"], "/proc/cmdline"),
     ("src/error", &["0", "stop", "Listed"], "(why)"),
