@@ -99,6 +99,7 @@ pub struct Older {
 
 /// Everything that a plan is made from.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact by itself
 pub struct Facts {
     /// The system around the root.
     pub environment: Environment,

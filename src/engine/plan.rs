@@ -120,8 +120,8 @@ impl<'a> Draft<'a> {
             return;
         }
         let taken = |name: &Name| facts.entry(name).is_some() || facts.staged(name).is_some();
-        let home = (0..).map(|at| NIXOS_ROOT_TMP.numbered(at)).find(|name| !taken(name));
-        intent.incoming = home.filter(|name| *name != NIXOS_ROOT_TMP);
+        let home = NIXOS_ROOT_TMP.free(taken);
+        intent.incoming = Some(home).filter(|name| *name != NIXOS_ROOT_TMP);
         // Old roots are told apart by their times, also where a clock stands still.
         if let Some(Older { time }) = facts.older {
             intent.started = intent.started.max(Timestamp(time.0.saturating_add(1)));
@@ -133,7 +133,7 @@ impl<'a> Draft<'a> {
         if let Some(older) = self.facts.older {
             let taken = |name: &Name| self.facts.entry(name).is_some();
             let dated = older.time.dated(&OLD_ROOT);
-            self.plan.intent.rotated = (0..).map(|at| dated.numbered(at)).find(|name| !taken(name));
+            self.plan.intent.rotated = Some(dated.free(taken));
         }
         let facts = self.facts;
         // One that the stock function had buried is an entry like any other.

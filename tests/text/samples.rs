@@ -198,7 +198,7 @@ const SAMPLES: &[(&str, &[&str], &str)] = &[
         &["top", "closure.top", "target", "first", "wanted"],
         "/nix/store/0c1dhfs2lbvr8g1zkhqyc9fqkx0qkzp4-nixos-system-web-26.05",
     ),
-    ("", &["error", "errno", "e", "why", "stop", "self.0.errno.desc"], "Input/output error"),
+    ("", &["error", "e", "why", "stop", "self.0.errno.desc"], "Input/output error"),
     ("", &["verb", "on"], "prepare"),
     ("", &["back"], "cancel"),
     ("", &["point", "actual", "esp", "expected"], "/boot/efi"),

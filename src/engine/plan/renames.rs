@@ -114,7 +114,7 @@ impl Draft<'_> {
         let facts = self.facts;
         let revert = self.plan.intent.direction == Direction::Revert;
         let mut stay = Vec::new();
-        for rename in renames(facts, &self.plan.intent).filter(|r| r.is_in_root()) {
+        for rename in renames(facts, &self.plan.intent).filter(Rename::is_in_root) {
             let pin = match rename.hindrance(facts) {
                 Some(Hindrance::Mount) => Pin::Mount,
                 Some(Hindrance::ReadOnly) => Pin::ReadOnly,
@@ -130,9 +130,8 @@ impl Draft<'_> {
                 let intent = &mut self.plan.intent;
                 if intent.aside.iter().all(|(aside, _)| *aside != name) {
                     let dated = intent.started.dated(&name);
-                    let mut names = (0..).map(|at| dated.numbered(at));
-                    let free = names.find(|name| facts.entry(name).is_none());
-                    intent.aside.extend(free.map(|dated| (name, dated)));
+                    let dated = dated.free(|name| facts.entry(name).is_some());
+                    intent.aside.push((name, dated));
                 }
                 continue;
             }
