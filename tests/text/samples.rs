@@ -134,7 +134,7 @@ const SAMPLES: &[(&str, &[&str], &str)] = &[
     ("src/purge/judge/refuse", &["name.strip_prefix.unwrap_or"], "old-root-20261124T154853Z"),
     ("src/term/text", &["if.number.1.else"], "entries"),
     ("src/engine/report", &[""], "  "),
-    ("src/engine/plan/refuse", &["", "home"], "/mnt/old-root"),
+    ("src/engine/plan/refuse", &[""], "/mnt/old-root"),
     // Everywhere else.
     (
         "",
