@@ -278,7 +278,6 @@ const ROWS: &[Row] = &[
         apart: &["data"],
         says: &["'data' could not go back (Read-only file system)"],
         there: &["nixos-root/.lustrate/left/data/file"],
-        ..ROW
     },
     Row {
         name: "put-into-the-old-root-by-hand",
