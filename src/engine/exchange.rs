@@ -181,8 +181,15 @@ impl<T: Tree> Exchange<'_, T> {
     fn tolerated(&self, stop: Stop) -> Result<String> {
         let why = match &stop {
             Stop::Op(error) => match error.errno() {
-                Errno::EIO | Errno::ENOSPC | Errno::ENOMEM | Errno::EINTR | Errno::EUCLEAN => None,
-                Errno::EBADMSG | Errno::ENXIO | Errno::EMFILE | Errno::ENFILE => None,
+                Errno::EIO
+                | Errno::ENOSPC
+                | Errno::ENOMEM
+                | Errno::EINTR
+                | Errno::EUCLEAN
+                | Errno::EBADMSG
+                | Errno::ENXIO
+                | Errno::EMFILE
+                | Errno::ENFILE => None,
                 // Of a subvolume, or of the whole file system after an error.
                 Errno::EROFS if self.tree.is_read_only(self.root, &OLD_ROOT_TMP)? => None,
                 errno => Some(errno.desc().to_owned()),

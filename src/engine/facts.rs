@@ -141,6 +141,7 @@ pub enum Staging {
 
 /// Everything that a plan is made from.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact by itself
 pub struct Facts {
     /// The system around the root.
     pub environment: Environment,

@@ -128,8 +128,8 @@ impl<'a> Draft<'a> {
             return;
         }
         let taken = |name: &Name| facts.entry(name).is_some() || facts.staged(name).is_some();
-        let home = (0..).map(|at| NIXOS_ROOT_TMP.numbered(at)).find(|name| !taken(name));
-        intent.incoming = home.filter(|name| *name != NIXOS_ROOT_TMP);
+        let home = NIXOS_ROOT_TMP.free(taken);
+        intent.incoming = Some(home).filter(|name| *name != NIXOS_ROOT_TMP);
         // Old roots are told apart by their times, also where a clock stands still.
         if let Some(Older { time, .. }) = &facts.older {
             intent.started = intent.started.max(Timestamp(time.0.saturating_add(1)));
@@ -141,7 +141,7 @@ impl<'a> Draft<'a> {
         if let Some(older) = &self.facts.older {
             let taken = |name: &Name| self.facts.entry(name).is_some();
             let dated = older.time.dated(&OLD_ROOT);
-            self.plan.intent.rotated = (0..).map(|at| dated.numbered(at)).find(|name| !taken(name));
+            self.plan.intent.rotated = Some(dated.free(taken));
         }
         let facts = self.facts;
         // One that the stock function had buried is an entry like any other.
@@ -149,7 +149,10 @@ impl<'a> Draft<'a> {
             Journal::Good(journal) => journal.moves(&OLD_ROOT),
             _ => false,
         };
-        let protected = |e: &&Entry| is_protected(e) && !(buried && e.name == OLD_ROOT);
+        // Somebody else's stays: no name of ours is worth a move.
+        let foreign = |e: &Entry| e.name == NIXOS_ROOT_TMP && facts.journal == Journal::None;
+        let protected =
+            |e: &&Entry| (is_protected(e) && !(buried && e.name == OLD_ROOT)) || foreign(e);
         for entry in facts.entries.iter().filter(protected) {
             let older = entry.name == OLD_ROOT;
             match self.plan.intent.rotated.clone().filter(|_| older) {

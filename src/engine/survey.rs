@@ -180,24 +180,9 @@ pub fn survey<T: Tree>(
         }
         _ => Vec::new(),
     };
-    // Directories that something enters, or that get another name.
-    let holder = old_home.as_ref().filter(|_| finished || journal == Journal::None);
-    let holder_name = if finished { OLD_ROOT } else { OLD_ROOT_TMP };
-    let old_etc = match &old_home {
-        Some(home) if finished => tree.open(home, &[ETC])?,
-        _ => None,
-    };
-    // An immutable one is no reason to go back on the way back.
-    let mask = if finished { HINDERING } else { PROJECT };
-    let etcs = [etc.as_ref(), old_etc.as_ref()].map(|etc| (ETC, etc, mask));
-    for (name, dir, mask) in etcs.into_iter().chain([(holder_name, holder, HINDERING)]) {
-        let Some(dir) = dir else { continue };
-        let flags = tree.flags(dir, None)? & mask;
-        if flags != 0 {
-            let (path, inode) = (Some(RelPath::from(name)), tree.stat_dir(dir)?.inode);
-            keeper_flags.push(Flagged { path, inode, flags });
-        }
-    }
+    let fresh = finished || journal == Journal::None;
+    let holder = old_home.as_ref().filter(|_| fresh);
+    keeper_flags.extend(entered(tree, etc.as_ref(), holder, finished.then_some(OLD_ROOT))?);
     let boot_bak = match &old_home {
         Some(home) => tree.stat(home, &BOOT_BAK)?,
         None => None,
@@ -258,6 +243,34 @@ pub fn survey<T: Tree>(
         entries,
         environment,
     })
+}
+
+/// The flags of directories that something enters, or that get another name: `etc`,
+/// and the old population's home with its own, by its name when it is `finished`.
+fn entered<T: Tree>(
+    tree: &T,
+    etc: Option<&T::Dir>,
+    holder: Option<&T::Dir>,
+    finished: Option<Name>,
+) -> Result<Vec<Flagged>> {
+    let old_etc = match holder {
+        Some(home) if finished.is_some() => tree.open(home, &[ETC])?,
+        _ => None,
+    };
+    // An immutable one is no reason to stop on the way back.
+    let mask = if finished.is_some() { HINDERING } else { PROJECT };
+    let etcs = [etc, old_etc.as_ref()].map(|etc| (ETC, etc, mask));
+    let mut found = Vec::new();
+    let holder = (finished.unwrap_or(OLD_ROOT_TMP), holder, HINDERING);
+    for (name, dir, mask) in etcs.into_iter().chain([holder]) {
+        let Some(dir) = dir else { continue };
+        let flags = tree.flags(dir, None)? & mask;
+        if flags != 0 {
+            let (path, inode) = (Some(RelPath::from(name)), tree.stat_dir(dir)?.inode);
+            found.push(Flagged { path, inode, flags });
+        }
+    }
+    Ok(found)
 }
 
 /// Whether a directory is an old root: what any system has, or can be started by.

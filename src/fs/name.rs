@@ -80,6 +80,16 @@ impl Name {
         }
     }
 
+    /// The first of these that is free.
+    #[must_use]
+    pub(crate) fn free(&self, taken: impl Fn(&Self) -> bool) -> Self {
+        let mut at = 0;
+        while taken(&self.numbered(at)) {
+            at += 1;
+        }
+        self.numbered(at)
+    }
+
     /// The bytes of the name.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -4,14 +4,15 @@
 use std::fs;
 
 use crate::changed;
-use crate::common::command::on;
+use crate::common::command::{arguments, on};
 use crate::common::compare::assert_none;
 use crate::common::image::Fs;
 use crate::common::manifest::{APPEND, IMMUTABLE, Manifest};
 use crate::common::population::not_reverted;
+use crate::common::strace::{self, Call, Fault};
 use crate::common::trees::typical::KEEPERS;
 use crate::common::trees::{Built, Root};
-use crate::common::{require_root, skip};
+use crate::common::{or_skip, require_root, skip};
 
 struct Row {
     name: &'static str,
@@ -277,7 +278,6 @@ const ROWS: &[Row] = &[
         apart: &["data"],
         says: &["'data' could not go back (Read-only file system)"],
         there: &["nixos-root/.lustrate/left/data/file"],
-        ..ROW
     },
     Row {
         name: "put-into-the-old-root-by-hand",
@@ -384,4 +384,19 @@ fn check(row: &Row) {
 fn is_aside(name: &[u8]) -> bool {
     let ours = name.starts_with(b"old-root") || name.starts_with(b"nixos-root");
     !ours && name.len() > 17 && name.ends_with(b"Z") && name[name.len() - 17] == b'-'
+}
+
+/// Without renameat2 a run and a revert look first, and call what there is.
+#[test]
+fn the_old_system_comes_back_without_renameat2() {
+    require_root!();
+    or_skip!(strace::available());
+    let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |_| {}));
+    let before = Manifest::of(mounted.path());
+    let call = Call { name: "renameat2".into(), nth: 1, line: String::new() };
+    for verb in ["run", "revert"] {
+        let arguments = arguments(verb, mounted.path(), &[]);
+        strace::run_with(Fault::FailForGood("ENOSYS"), &call, arguments).expect(0);
+    }
+    assert_none("reverted", &not_reverted(&before, &Manifest::of(mounted.path()), KEEPERS));
 }

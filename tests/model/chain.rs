@@ -140,12 +140,10 @@ fn picture(tree: &Memory, known: usize, meta: usize) -> BTreeMap<String, String>
         if ours || text.ends_with("etc/NIXOS_LUSTRATE") {
             continue;
         }
-        let what = tree.inode(inode);
-        let what = match inode < known {
-            true => format!("{inode} flags {:x}", what.flags),
-            false => continue,
-        };
-        all.insert(undated(tree, &path, &text), what);
+        if inode < known {
+            let what = format!("{inode} flags {:x}", tree.inode(inode).flags);
+            all.insert(undated(tree, &path, &text), what);
+        }
     }
     all
 }
@@ -232,6 +230,10 @@ fn meddle(tree: &Memory, random: &mut Random) {
             _ => {}
         }
     }
+    meddle_with_the_old_root(tree, &record, random);
+}
+
+fn meddle_with_the_old_root(tree: &Memory, record: &Intent, random: &mut Random) {
     let old_root = at(tree, &[name("old-root")]).unwrap();
     for entry_name in tree.list(&old_root).unwrap() {
         let inode = entry(tree, old_root, &entry_name).unwrap();
@@ -250,7 +252,7 @@ fn meddle(tree: &Memory, random: &mut Random) {
     if random.one_in(6) {
         let extra = name(["nix", "home", "extra"][random.below(3)]);
         if entry(tree, old_root, &extra).is_none() {
-            tree.add(old_root, &extra, dir());
+            tree.add(old_root, &extra, Content::Dir(BTreeMap::new()));
         }
     }
     let etc = at(tree, &[name("etc")]);

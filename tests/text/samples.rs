@@ -36,6 +36,8 @@ const SAMPLES: &[(&str, &[&str], &str)] = &[
     ("src/check/storage", &["mend"], "boot.initrd.services.lvm.enable = true;"),
     ("src/check/storage", &["missing"], "nvme, ext4"),
     ("src/check/surroundings", &["what"], "a chroot"),
+    ("src/engine/plan/renames", &["Errno.EPERM.desc"], "Operation not permitted"),
+    ("src/engine/exchange", &["dated"], "srv-20261124T154853Z"),
     ("src/engine/run", &["stop"], "'/mnt/etc' vanished while it was being moved"),
     ("src/engine/environment", &["path"], "/proc/cmdline"),
     ("src/error", &["0", "stop", "Listed"], "(why)"),
@@ -152,7 +154,7 @@ const SAMPLES: &[(&str, &[&str], &str)] = &[
     ("src/purge/judge/refuse", &["name.strip_prefix.unwrap_or"], "old-root-20261124T154853Z"),
     ("src/term/text", &["if.number.1.else"], "entries"),
     ("src/engine/report", &[""], "  "),
-    ("src/engine/plan/refuse", &["", "home"], "/mnt/old-root"),
+    ("src/engine/plan/refuse", &[""], "/mnt/old-root"),
     // Everywhere else.
     (
         "",
@@ -215,7 +217,7 @@ const SAMPLES: &[(&str, &[&str], &str)] = &[
         &["top", "closure.top", "target", "first", "wanted"],
         "/nix/store/0c1dhfs2lbvr8g1zkhqyc9fqkx0qkzp4-nixos-system-web-26.05",
     ),
-    ("", &["error", "errno", "e", "why", "stop", "self.0.errno.desc"], "Input/output error"),
+    ("", &["error", "e", "why", "stop", "self.0.errno.desc"], "Input/output error"),
     ("", &["verb", "on"], "prepare"),
     ("", &["back"], "cancel"),
     ("", &["point", "actual", "esp", "expected"], "/boot/efi"),

@@ -2,7 +2,7 @@
 //! staging directory with the intent in it, and a home for both populations.
 
 use super::close::remove_leftover;
-use super::flags::{Change, HINDERING, change_flags, is_etc, is_holder, remove_note, write_note};
+use super::flags::{Change, HINDERING, change_flags, remove_note, write_note};
 use super::marker::arm_nixos;
 use super::{Boot, Done, Exchange, Result, rename};
 use crate::engine::intent::{Direction, Intent};
@@ -82,8 +82,7 @@ fn reopen<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent) -> Result<T::Di
     write_intent(tree, &meta, intent)?;
     tree.sync(root)?;
     // From here a boot finds work: the marker first, then the staging directory.
-    let of_etc: Vec<_> = intent.flags.iter().filter(|f| is_etc(f)).cloned().collect();
-    change_flags(tree, &[root], &of_etc, Change::Clear)?;
+    change_flags(tree, &[root], &intent.flags, Change::ClearEtc)?;
     if let Some(etc) = tree.open(root, &[ETC])? {
         arm_nixos(tree, &meta, &etc)?;
     }
@@ -117,8 +116,7 @@ fn stage<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent) -> Result<T::Dir
     let meta = open(tree, &staging, &LUSTRATE)?;
     write_intent(tree, &meta, intent)?;
     tree.sync(root)?;
-    let holders: Vec<_> = intent.flags.iter().filter(|f| is_holder(f)).cloned().collect();
-    change_flags(tree, &[root], &holders, Change::Clear)?;
+    change_flags(tree, &[root], &intent.flags, Change::ClearHolders)?;
     if let Some(etc) = tree.open(root, &[ETC])?.filter(|_| intent.root_flags().is_some()) {
         remove_note(tree, &etc)?;
     }
@@ -147,8 +145,7 @@ fn note_root_flags<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<
 }
 
 fn clear_root_flags<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<()> {
-    let root_flags: Vec<_> = intent.flags.iter().filter(|f| f.path.is_none()).cloned().collect();
-    change_flags(tree, &[root], &root_flags, Change::Clear)
+    change_flags(tree, &[root], &intent.flags, Change::ClearRoot)
 }
 
 /// Clears the flags of a directory of ours, and of the notes in it.

@@ -12,7 +12,7 @@ use crate::engine::names::{
 };
 use crate::engine::time::{Timestamp, is_dated};
 use crate::fs::name::Name;
-use crate::fs::sys::{Kind, PROJECT};
+use crate::fs::sys::Kind;
 use crate::fs::tree::{self, Moved, Tree};
 
 /// Intents and records larger than this are not read: over a million entries.
@@ -185,8 +185,7 @@ fn clean_up<T: Tree>(tree: &T, root: &T::Dir, flags: &[Flagged]) -> Result<()> {
         let old_root = tree.open(root, &[OLD_ROOT])?;
         let bases: Vec<_> = std::iter::once(root).chain(&old_root).collect();
         change_flags(tree, &bases, flags, Change::RestoreHolders)?;
-        let open: Vec<_> = flags.iter().filter(|f| f.flags == PROJECT).cloned().collect();
-        change_flags(tree, &[root], &open, Change::RestoreEtc)?;
+        change_flags(tree, &[root], flags, Change::RestoreOpenEtc)?;
     }
     if let Some(etc) = tree.open(root, &[ETC])?
         && holds_in_progress(tree, &etc)?

@@ -19,8 +19,16 @@ pub const HINDERING: u32 = IMMUTABLE | APPEND | PROJECT;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     Clear,
+    /// Clears those of the root itself.
+    ClearRoot,
+    /// Clears those of the root and of old roots.
+    ClearHolders,
+    /// Clears those of an `etc`.
+    ClearEtc,
     /// Sets those of files and directories that have their names again.
     Restore,
+    /// Sets those of an `etc` that take nothing from it.
+    RestoreOpenEtc,
     /// Sets those of an `etc`, once the marker is out of it.
     RestoreEtc,
     /// Sets those of the root and of old roots, after the commit.
@@ -44,12 +52,16 @@ pub(super) fn change_flags<T: Tree>(
     change: Change,
 ) -> Result<()> {
     for flagged in flags {
-        let due = match flagged {
-            flagged if is_holder(flagged) => Change::RestoreHolders,
-            flagged if is_etc(flagged) => Change::RestoreEtc,
-            _ => Change::Restore,
+        let (holder, etc) = (is_holder(flagged), is_etc(flagged));
+        let due = match change {
+            Change::Clear => true,
+            Change::ClearRoot => flagged.path.is_none(),
+            Change::ClearHolders | Change::RestoreHolders => holder,
+            Change::ClearEtc | Change::RestoreEtc => etc,
+            Change::RestoreOpenEtc => etc && flagged.flags == PROJECT,
+            Change::Restore => !holder && !etc,
         };
-        if change != Change::Clear && change != due {
+        if !due {
             continue;
         }
         let Some(path) = &flagged.path else {
@@ -79,12 +91,12 @@ pub(super) fn change_flags<T: Tree>(
 }
 
 /// Whether it is the root, or an old root.
-pub(super) fn is_holder(flagged: &Flagged) -> bool {
+fn is_holder(flagged: &Flagged) -> bool {
     flagged.path.as_ref().is_none_or(|path| path.is_entry() && is_old_root(path.entry()))
 }
 
 /// Whether it is an `etc` itself.
-pub(super) fn is_etc(flagged: &Flagged) -> bool {
+fn is_etc(flagged: &Flagged) -> bool {
     flagged.path.as_ref().is_some_and(|path| *path.names() == [ETC])
 }
 
@@ -115,7 +127,12 @@ fn set<T: Tree>(
     change: Change,
 ) -> Result<()> {
     let now = tree.flags(dir, name)?;
-    let new = if change == Change::Clear { now & !(flags & HINDERING) } else { now | flags };
+    let new = match change {
+        Change::Clear | Change::ClearRoot | Change::ClearHolders | Change::ClearEtc => {
+            now & !(flags & HINDERING)
+        }
+        _ => now | flags,
+    };
     if now != new {
         tree.set_flags(dir, name, new)?;
     }

@@ -3,7 +3,7 @@
 //! noted), stays in its place, or is refused.
 
 use super::{Draft, add_flags, is_protected};
-use crate::engine::facts::{Entry, Facts};
+use crate::engine::facts::{Entry, Facts, Journal};
 use crate::engine::intent::{Direction, Flagged, Intent, Pin};
 use crate::engine::names::{BOOT, ETC, OLD_ROOT, OLD_ROOT_TMP, is_reserved};
 use crate::error::Refusal;
@@ -114,7 +114,7 @@ impl Draft<'_> {
         let facts = self.facts;
         let revert = self.plan.intent.direction == Direction::Revert;
         let mut stay = Vec::new();
-        for rename in renames(facts, &self.plan.intent).filter(|r| r.is_in_root()) {
+        for rename in renames(facts, &self.plan.intent).filter(Rename::is_in_root) {
             let pin = match rename.hindrance(facts) {
                 Some(Hindrance::Mount) => Pin::Mount,
                 Some(Hindrance::ReadOnly) => Pin::ReadOnly,
@@ -130,9 +130,8 @@ impl Draft<'_> {
                 let intent = &mut self.plan.intent;
                 if intent.aside.iter().all(|(aside, _)| *aside != name) {
                     let dated = intent.started.dated(&name);
-                    let mut names = (0..).map(|at| dated.numbered(at));
-                    let free = names.find(|name| facts.entry(name).is_none());
-                    intent.aside.extend(free.map(|dated| (name, dated)));
+                    let dated = dated.free(|name| facts.entry(name).is_some());
+                    intent.aside.push((name, dated));
                 }
                 continue;
             }
@@ -174,7 +173,9 @@ pub(super) fn refusals(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
     for rename in renames(facts, intent) {
         let (name, role) = (&rename.entry.name, rename.role);
         let Some(hindrance) = rename.hindrance(facts) else { continue };
-        let (path, lustrates) = (facts.show(name), intent.direction == Direction::Lustrate);
+        let path = facts.show(name);
+        // Else it is NixOS's, or the old system goes on without it.
+        let fresh = intent.direction == Direction::Lustrate && facts.journal == Journal::None;
         refusals.push(match hindrance {
             Hindrance::Below if role != Role::Boot => {
                 refusals
@@ -204,7 +205,7 @@ pub(super) fn refusals(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
                     format!("Make it writable: btrfs property set {} ro false", word(&path)),
                 )
             }
-            Hindrance::Stuck if lustrates => Refusal::new(
+            Hindrance::Stuck if fresh => Refusal::new(
                 format!("{path} is immutable, and is neither a file nor a directory"),
                 format!("It could not be moved: {}", Errno::EPERM.desc()),
                 format!("Remove it: it can be made anew, ls -l {} says what it is", word(&path)),
