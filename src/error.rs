@@ -178,6 +178,12 @@ impl Error {
     }
 }
 
+impl From<OpError> for Error {
+    fn from(error: OpError) -> Self {
+        Self::Stopped(error.into())
+    }
+}
+
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(vec![refusal])

@@ -1,5 +1,6 @@
 //! The `nixos-lustrate` program: parse, set the logger, run, map to an exit code.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use nixos_lustrate::engine::environment;
@@ -20,26 +21,26 @@ fn carry_out() -> Result<(), Error> {
     nixos_lustrate::cli::engine(&options)
 }
 
-#[cfg(feature = "full")]
-fn complain(why: &str) {
-    let text = format!("nixos-lustrate: {why}\nTry: nixos-lustrate --help\n");
-    eprint!("{}", nixos_lustrate::term::console::shown_on(&std::io::stderr(), text, 2));
-}
-
-#[cfg(not(feature = "full"))]
-fn complain(why: &str) {
-    eprintln!("nixos-lustrate: {why}\nTry: nixos-lustrate --help");
+/// To whoever typed it, before there is a logger. That stderr is full is no reason
+/// to end otherwise.
+fn complain(text: String) {
+    #[cfg(feature = "full")]
+    let text = nixos_lustrate::term::console::shown_on(&std::io::stderr(), text, 2);
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 fn main() -> ExitCode {
     match carry_out() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Error::Shown(text)) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Err(Error::Shown(text)) => match nixos_lustrate::term::print(&text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(format!("nixos-lustrate: {error}\n"));
+                ExitCode::from(error.status())
+            }
+        },
         Err(Error::Usage(why)) => {
-            complain(&why);
+            complain(format!("nixos-lustrate: {why}\nTry: nixos-lustrate --help\n"));
             ExitCode::from(2)
         }
         Err(error) => {

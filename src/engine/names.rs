@@ -46,6 +46,15 @@ pub const RECORD: Name = Name::literal("record");
 pub const PART: Name = Name::literal("part");
 /// In [`LUSTRATE`]: the new population while a lustration is in progress.
 pub const NEW: Name = Name::literal("new");
+/// In [`LUSTRATE`]: the new population until the intent is on the disk; and after
+/// a lustration the empty directory that a revert needs.
+pub const DRAFT: Name = Name::literal("draft");
+/// In [`LUSTRATE`]: a directory or link that is being made.
+pub const MAKING: Name = Name::literal("making");
+/// In [`LUSTRATE`]: space that is given back when there is none.
+pub const RESERVE: Name = Name::literal("reserve");
+/// In [`LUSTRATE`], with a number behind it: an empty file that waits.
+pub const SPARE: Name = Name::literal("spare");
 /// In [`LUSTRATE`]: what an interrupted stock lustration had copied back.
 pub const COPIES: Name = Name::literal("copies");
 /// In [`LUSTRATE`]: the marker that asked for the lustration, put aside.

@@ -1,8 +1,9 @@
 //! The judgement: from the facts about a root to what is going to happen, or
 //! to the reasons to refuse. Pure; `plan` shows it and `run` carries it out.
 
-use crate::engine::facts::{Entry, Facts, Journal};
-use crate::engine::intent::{Direction, Flagged, Intent, Pin};
+use crate::engine::exchange::Take;
+use crate::engine::facts::{Entry, Facts, Journal, Marker};
+use crate::engine::intent::{Direction, Flagged, Intent, Pin, RootLook};
 use crate::engine::names::is_reserved;
 use crate::engine::names::{
     BOOT, BOOT_BAK, ETC, LUSTRATE, NIX, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP,
@@ -32,6 +33,8 @@ pub struct Plan {
     pub resumes: bool,
     /// What was left by an interrupted stock lustration is taken over.
     pub takes_over: bool,
+    /// What has to be there before anything moves.
+    pub take: Take,
 }
 
 /// Judges the facts.
@@ -52,7 +55,11 @@ pub fn plan(facts: &Facts, direction: Direction) -> Result<Plan, Vec<Refusal>> {
     draft.pin_what_cannot_move();
     draft.choose_old();
     draft.note_flags();
+    draft.count();
     refusals.extend(refuse::after(facts, &draft.plan.intent));
+    if !draft.plan.resumes {
+        refusals.extend(refuse::space(facts, &draft.plan.intent));
+    }
     if !draft.plan.resumes {
         draft.plan.intent.warnings.clone_from(&draft.plan.warnings);
     }
@@ -73,19 +80,9 @@ impl<'a> Draft<'a> {
             direction,
             started: facts.now,
             boot_id: facts.environment.boot_id.clone(),
-            anchor: 0,
-            etc: None,
             boot_bak: facts.boot_bak,
-            rotated: None,
-            pinned: Vec::new(),
-            keepers: Vec::new(),
-            links: Vec::new(),
-            flags: Vec::new(),
-            copies: Vec::new(),
-            old: Vec::new(),
-            older: None,
-            warnings: Vec::new(),
-            finished: None,
+            look: (direction == Direction::Lustrate).then(|| RootLook::from(&facts.root)),
+            ..Intent::default()
         };
         let plan = Plan {
             intent,
@@ -93,6 +90,7 @@ impl<'a> Draft<'a> {
             warnings: Vec::new(),
             resumes: matches!(facts.journal, Journal::Good(_)) && !facts.finished,
             takes_over: facts.journal == Journal::None && in_progress && facts.any_staged(),
+            take: Take::default(),
         };
         Self { facts, plan }
     }
@@ -152,6 +150,7 @@ impl<'a> Draft<'a> {
         intent.copies.clone_from(&journal.copies);
         intent.old.clone_from(&journal.old);
         intent.flags.clone_from(&journal.flags);
+        intent.look = journal.look;
         for (name, pin) in journal.pinned.iter().filter(|(name, _)| !journal.moves(name)) {
             self.pin(name, *pin);
         }
@@ -233,6 +232,21 @@ impl<'a> Draft<'a> {
         if !intent.moves(&BOOT_BAK) {
             intent.boot_bak = None;
         }
+    }
+
+    /// What has to be there before anything moves (I9).
+    fn count(&mut self) {
+        let facts = self.facts;
+        let intent = &self.plan.intent;
+        let markers = match intent.direction {
+            Direction::Revert => 2,
+            // The one that asked for it serves, unless its `etc` stays.
+            Direction::Lustrate => {
+                u32::from(facts.marker == Marker::None || intent.pin(&ETC).is_some())
+            }
+        };
+        let base = facts.environment.space.map_or(0, |space| space.base);
+        self.plan.take = Take { base, markers };
     }
 
     /// The flags that are cleared for the exchange.

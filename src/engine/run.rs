@@ -60,6 +60,10 @@ pub fn revert<T: Tree>(
             return finish(tree, root, &environment, *direction);
         }
         // A run that was interrupted before it could write an intent.
+        (_, true, _) if exchange::abandon(tree, root)? => {
+            exchange::undo_note(tree, root)?;
+            return Ok(Outcome::Finished(Direction::Revert));
+        }
         (_, false, _) if exchange::undo_note(tree, root)? => {
             return Ok(Outcome::Finished(Direction::Revert));
         }
@@ -124,7 +128,7 @@ fn judge_looked<T: Tree>(
 }
 
 fn exchange<T: Tree>(tree: &T, root: &T::Dir, plan: Plan, boot: Boot) -> Result<Outcome, Error> {
-    let done = exchange::begin(tree, root, plan.intent.clone(), boot)?.carry_out()?;
+    let done = exchange::begin(tree, root, plan.intent.clone(), boot, plan.take)?.carry_out()?;
     Ok(Outcome::Exchanged(Box::new((plan, done))))
 }
 

@@ -20,10 +20,14 @@ use nix::sys::stat::Mode;
 
 use crate::fs::name::Name;
 
+mod memory;
 #[cfg(feature = "full")]
 mod older;
 #[cfg(feature = "full")]
 pub(crate) mod removal;
+pub(crate) mod space;
+
+pub use space::Space;
 
 /// A `Result` with the bare error number.
 pub type Result<T> = nix::Result<T>;
@@ -293,6 +297,26 @@ pub(crate) fn make_file(dir: impl AsFd, name: &Name) -> Result<OwnedFd> {
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let mode = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP | Mode::S_IROTH;
     openat(dir, name.as_os_str(), flags, mode)
+}
+
+/// From here on new files and directories have these bits masked, whatever the
+/// process was started with.
+pub(crate) fn use_umask(mask: libc::mode_t) {
+    // SAFETY: always succeeds.
+    unsafe { libc::umask(mask) };
+}
+
+/// Makes room for the descriptors that an exchange needs at a time.
+pub(crate) fn allow_descriptors(needed: u64) -> Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes the struct.
+    Errno::result(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    if limit.rlim_cur >= needed {
+        return Ok(());
+    }
+    limit = libc::rlimit { rlim_cur: needed, rlim_max: limit.rlim_max.max(needed) };
+    // SAFETY: the kernel reads the struct.
+    Errno::result(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }).map(drop)
 }
 
 /// Writes the content of a new file, to the disk. One without content has none

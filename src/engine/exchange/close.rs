@@ -2,17 +2,18 @@
 //! clean-up, which is all that is left to do once the marker is alone.
 
 use super::marker::{disarm, holds_in_progress, numbered};
+use super::space::{draft, unstock};
 use super::{Exchange, Population, Result, rename};
 use crate::engine::intent::{self, Direction, Intent};
 use crate::engine::names::{
-    ETC, FLAGS_NOTE, INTENT, LUSTRATE, MARKER, NEW, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT,
-    OLD_ROOT_TMP, PART, RECORD, RW_ETC, UPPER, UPPER_MARKER,
+    DRAFT, ETC, FLAGS_NOTE, INTENT, LUSTRATE, MARKER, NEW, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT,
+    OLD_ROOT_TMP, RECORD, RW_ETC, UPPER, UPPER_MARKER,
 };
 use crate::engine::time::{Timestamp, is_dated};
 use crate::error::Stop;
 use crate::fs::name::Name;
 use crate::fs::sys::Kind;
-use crate::fs::tree::{self, Moved, Tree};
+use crate::fs::tree::{self, Moved, Stat, Tree};
 
 /// Intents and records larger than this are not read: over a million entries.
 pub const MAX_INTENT: usize = 512 << 20;
@@ -23,7 +24,7 @@ impl<T: Tree> Exchange<'_, T> {
             Population::New => self.close_lustration()?,
             Population::Old => self.close_revert()?,
         }
-        clean_up(self.tree, self.root, self.intent.root_flags())
+        clean_up(self.tree, self.root, Some(&self.intent))
     }
 
     fn close_lustration(&mut self) -> Result<()> {
@@ -31,7 +32,10 @@ impl<T: Tree> Exchange<'_, T> {
             disarm(self.tree, &self.meta, &etc, Direction::Lustrate)?;
         }
         self.put_upper_marker_aside()?;
-        self.tree.remove_dir(&self.meta, &NEW)?;
+        // A revert needs a directory, and may find no inode for one.
+        if self.tree.rename((&self.meta, &NEW), (&self.meta, &DRAFT))? == Moved::Taken {
+            self.tree.remove_dir(&self.meta, &NEW)?;
+        }
         self.write_record()?;
         self.commit((&OLD_ROOT_TMP, &OLD_ROOT))
     }
@@ -60,6 +64,7 @@ impl<T: Tree> Exchange<'_, T> {
         {
             self.note(format!("'{rotated}' keeps its name: there is another '{OLD_ROOT}'"));
         }
+        unstock(self.tree, &self.meta)?;
         let name = self.name_for_new_root()?;
         self.done.place = Some(name.clone());
         self.commit((&NIXOS_ROOT_TMP, &name))
@@ -109,9 +114,8 @@ impl<T: Tree> Exchange<'_, T> {
         let record = &mut self.intent;
         record.warnings.extend(self.done.notes.iter().cloned());
         record.finished = Some(Timestamp::now());
-        self.tree.remove_file(&self.meta, &PART)?;
-        self.tree.make_file(&self.meta, &PART, &record.to_text())?;
-        Ok(self.tree.replace((&self.meta, &PART), (&self.meta, &RECORD))?)
+        let written = draft(self.tree, &self.meta, &record.to_text())?;
+        Ok(self.tree.replace((&self.meta, &written), (&self.meta, &RECORD))?)
     }
 }
 
@@ -165,9 +169,24 @@ pub fn free_dated<T: Tree>(tree: &T, root: &T::Dir, time: Timestamp, base: &Name
     Ok(numbered(&dated, at))
 }
 
-/// After the commit: the root's own flags, and last the in-progress marker.
-fn clean_up<T: Tree>(tree: &T, root: &T::Dir, flags: Option<u32>) -> Result<()> {
-    if let Some(flags) = flags {
+/// After the commit: what the root directory itself was like, its own flags, and
+/// last the in-progress marker.
+fn clean_up<T: Tree>(tree: &T, root: &T::Dir, intent: Option<&Intent>) -> Result<()> {
+    if let Some(intent) = intent
+        && let Some(look) = &intent.look
+        && intent.direction == Direction::Revert
+        && intent.finished.is_some()
+    {
+        let now = tree.stat_dir(root)?;
+        if (now.uid, now.gid) != (look.uid, look.gid) {
+            tree.set_owner(root, (look.uid, look.gid))?;
+        }
+        if now.mode != look.mode {
+            tree.set_mode(root, look.mode)?;
+        }
+        tree.set_times(root, &Stat { accessed: look.accessed, modified: look.modified, ..now })?;
+    }
+    if let Some(flags) = intent.and_then(Intent::root_flags) {
         let now = tree.flags(root, None)?;
         if now | flags != now {
             tree.set_flags(root, None, now | flags)?;
@@ -218,8 +237,7 @@ pub fn ended<T: Tree>(
 /// # Errors
 /// [`Stop`]; it can be repeated.
 pub fn finish<T: Tree>(tree: &T, root: &T::Dir, meta: &T::Dir) -> Result<()> {
-    let flags = load(tree, meta)?.and_then(|intent| intent.root_flags());
-    clean_up(tree, root, flags)?;
+    clean_up(tree, root, load(tree, meta)?.as_ref())?;
     Ok(tree.remove_file(meta, &INTENT)?)
 }
 

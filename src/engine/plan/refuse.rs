@@ -1,8 +1,9 @@
 //! The reasons to refuse, each with what was found, what would have happened,
 //! and the mend (I6).
 
+use crate::engine::exchange::{no_space, reserve};
 use crate::engine::facts::{Facts, Journal, Marker};
-use crate::engine::intent::Direction;
+use crate::engine::intent::{Direction, Intent};
 use crate::engine::keeplist::BadKeep;
 use crate::engine::names::{ETC, LUSTRATE, MARKER, NIX, NIXOS_ROOT_TMP, OLD_ROOT_TMP};
 use crate::error::Refusal;
@@ -38,6 +39,27 @@ pub(super) fn before(facts: &Facts, direction: Direction) -> Vec<Refusal> {
         refusals.extend([nix(facts), init(facts)].into_iter().flatten());
     }
     refusals
+}
+
+/// btrfs takes new space for each rename, among the metadata, where nothing can be
+/// set aside for it.
+const MARGIN: u64 = 16 << 20;
+
+/// What shows to be too little without trying (I9); the rest shows when it is taken.
+pub(super) fn space(facts: &Facts, intent: &Intent) -> Option<Refusal> {
+    let space = facts.environment.space?;
+    let root = &facts.environment.root;
+    if let Some(free) = space.metadata.filter(|free| *free < MARGIN) {
+        return Some(no_space(format!(
+            "{root} has {} MiB left for metadata, and btrfs needs {} for renames",
+            free >> 20,
+            MARGIN >> 20
+        )));
+    }
+    let files = space.files.unwrap_or(u64::MAX);
+    let bytes = 2 * reserve(intent, space.base, 0);
+    let short = intent.direction == Direction::Lustrate && (space.bytes < bytes || files < 16);
+    short.then(|| no_space(format!("{root} has {} KiB and {files} inodes left", space.bytes >> 10)))
 }
 
 fn read_only(facts: &Facts) -> Option<Refusal> {
