@@ -29,7 +29,7 @@ pub use begin::begin;
 pub use close::{MAX_INTENT, ended, finish, free_dated, identity, noted_flags, undo_note};
 pub use flags::HINDERING;
 pub use marker::{LONGEST_MARKER, MAX_MARKER, direction_of};
-pub use space::{Take, abandon, no_space, reserve};
+pub use space::{Take, abandon, reserve};
 
 type Result<T, E = Stop> = std::result::Result<T, E>;
 

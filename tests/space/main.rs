@@ -80,6 +80,8 @@ fn fill(root: &Path, block: u64, left: Option<Left>) {
                 blocks(&file);
             }
             files();
+            let more = directory.join("one-more");
+            assert!(fs::write(more, [0; 1024]).is_err(), "the disk is not full");
         }
     }
     common::sys::sync_file_system(&File::open(root).unwrap()).unwrap();

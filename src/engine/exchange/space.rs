@@ -7,14 +7,14 @@
 use nix::errno::Errno;
 
 use super::flags::HINDERING;
-use super::marker::is_in_progress;
+use super::marker::{content, is_in_progress};
 use super::{Exchange, Result};
 use crate::engine::intent::{Direction, Intent};
 use crate::engine::names::{
     COPIES, DRAFT, ETC, INTENT, LUSTRATE, MAKING, MARKER, NEW, NIXOS, OLD_ROOT_TMP, PART, RECORD,
     RESERVE, SAVED_MARKER, SPARE,
 };
-use crate::error::{Error, OpError, Refusal, Stop};
+use crate::error::{Error, Refusal, Stop};
 use crate::fs::name::Name;
 use crate::fs::sys::Kind;
 use crate::fs::tree::{Moved, Tree};
@@ -103,9 +103,12 @@ impl<T: Tree> Exchange<'_, T> {
         }
         self.make_parents(&[ETC])?;
         let Some(etc) = self.tree.open(&self.incoming, &[ETC])? else { return Ok(()) };
-        self.tree.make_empty(&etc, &NIXOS)?;
+        // Of an earlier NixOS it may be a keeper, and comes by itself.
+        if !self.intent.keepers.iter().any(|keeper| *keeper.names() == [ETC, NIXOS]) {
+            self.tree.make_empty(&etc, &NIXOS)?;
+        }
         self.tree.make_empty(&etc, &MARKER)?;
-        self.tree.fill(&etc, &MARKER, super::marker::content(self.intent.direction))?;
+        self.tree.fill(&etc, &MARKER, content(self.intent.direction))?;
         Ok(())
     }
 }
@@ -215,22 +218,15 @@ pub fn abandon<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
 /// An error before anything moved, once what was made is gone again.
 pub(super) fn undone(stop: Stop, undo: Result<()>) -> Error {
     match (stop, undo) {
-        (Stop::Op(error), Ok(())) if is_for_space(&error) => no_space(error.to_string()).into(),
+        (Stop::Op(error), Ok(())) if matches!(error.errno(), Errno::ENOSPC | Errno::EDQUOT) => {
+            Refusal::new(
+                error.to_string(),
+                "The move, or the way back, would have stopped part-way",
+                "Free some space there (a megabyte and a hundred files are plenty), then try again",
+            )
+            .into()
+        }
         (Stop::Op(error), Ok(())) => Refusal::from(error).into(),
         (stop, _) => stop.into(),
     }
-}
-
-fn is_for_space(error: &OpError) -> bool {
-    matches!(error.errno(), Errno::ENOSPC | Errno::EDQUOT)
-}
-
-/// Why an exchange does not begin on a full disk.
-#[must_use]
-pub fn no_space(found: String) -> Refusal {
-    Refusal::new(
-        found,
-        "The move, or the way back, would have stopped part-way",
-        "Free some space there (a megabyte and a hundred files are plenty), then try again",
-    )
 }

@@ -1,7 +1,7 @@
 //! The reasons to refuse, each with what was found, what would have happened,
 //! and the mend (I6).
 
-use crate::engine::exchange::{no_space, reserve};
+use crate::engine::exchange::reserve;
 use crate::engine::facts::{Facts, Journal, Marker};
 use crate::engine::intent::{Direction, Intent};
 use crate::engine::keeplist::BadKeep;
@@ -49,17 +49,29 @@ const MARGIN: u64 = 16 << 20;
 pub(super) fn space(facts: &Facts, intent: &Intent) -> Option<Refusal> {
     let space = facts.environment.space?;
     let root = &facts.environment.root;
-    if let Some(free) = space.metadata.filter(|free| *free < MARGIN) {
-        return Some(no_space(format!(
+    // Both directions, and the files of one, at the least.
+    let (bytes, least) = (2 * reserve(intent, space.base, 0), 16);
+    let files = space.files.unwrap_or(u64::MAX);
+    let short = space.bytes < bytes || files < least;
+    let found = match space.metadata.filter(|free| *free < MARGIN) {
+        Some(free) => format!(
             "{root} has {} MiB left for metadata, and btrfs needs {} for renames",
             free >> 20,
             MARGIN >> 20
-        )));
-    }
-    let files = space.files.unwrap_or(u64::MAX);
-    let bytes = 2 * reserve(intent, space.base, 0);
-    let short = intent.direction == Direction::Lustrate && (space.bytes < bytes || files < 16);
-    short.then(|| no_space(format!("{root} has {} KiB and {files} inodes left", space.bytes >> 10)))
+        ),
+        // A revert has its space, if a lustration of this version took it.
+        None if short && intent.direction == Direction::Lustrate => format!(
+            "{root} has {} KiB and {files} inodes left, and {} KiB and {least} are needed",
+            space.bytes >> 10,
+            bytes >> 10
+        ),
+        None => return None,
+    };
+    Some(Refusal::new(
+        found,
+        "The move, or the way back, would have stopped part-way",
+        "Free some space there (a megabyte and a hundred files are plenty), then try again",
+    ))
 }
 
 fn read_only(facts: &Facts) -> Option<Refusal> {
