@@ -12,7 +12,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use common::command::{Ended, on};
@@ -221,6 +221,52 @@ fn any_number_of_inodes_on_tmpfs() {
         let mut want = before.0;
         want.remove(Path::new("etc/NIXOS_LUSTRATE"));
         assert_eq!(want, seen(mounted.path()).0, "{at}: not what it was");
+    }
+}
+
+/// As version 0.1.0 left it: a record in format 1, and nothing that waits.
+fn as_an_earlier_version(root: &Path) {
+    let meta = root.join("old-root/.lustrate");
+    for entry in fs::read_dir(&meta).unwrap().map(Result::unwrap) {
+        match entry.file_name().to_str().unwrap() {
+            "record" => {}
+            "draft" => fs::remove_dir(entry.path()).unwrap(),
+            _ => fs::remove_file(entry.path()).unwrap(),
+        }
+    }
+    fs::set_permissions(root.join("old-root"), fs::Permissions::from_mode(0o755)).unwrap();
+    let record = fs::read_to_string(meta.join("record")).unwrap();
+    let mut lines: Vec<_> = record.lines().filter(|line| !line.starts_with('?')).collect();
+    lines.pop();
+    let end = format!("end {}", lines.len());
+    lines[0] = "nixos-lustrate-intent 1";
+    lines.push(&end);
+    fs::write(meta.join("record"), lines.join("\n") + "\n").unwrap();
+}
+
+/// Nothing was taken for it: it is refused on a full disk, and done on another.
+#[test]
+fn an_old_root_of_an_earlier_version_comes_back() {
+    require_root!();
+    for kind in [Fs::Ext4, Fs::Xfs] {
+        let image = or_skip!(template(&Options::new(kind), 3));
+        let mounted = or_skip!(image.mount());
+        let root = mounted.path();
+        let before = seen(root);
+        on("run", root).expect(0);
+        as_an_earlier_version(root);
+        fill(root, 4096, None);
+        let lustrated = seen(root);
+        let refused = on("revert", root).expect(3);
+        refused.says(&["No space left on device", "would have stopped part-way"]);
+        assert_eq!(lustrated, seen(root), "a refusal has changed something");
+        fs::remove_dir_all(root.join("nix/filler")).unwrap();
+        on("revert", root).expect(0);
+        let mut want = before.0;
+        want.remove(Path::new("etc/NIXOS_LUSTRATE"));
+        assert_eq!(want, seen(root).0, "not what it was");
+        let mode = root.join("nixos-root").metadata().unwrap().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 }
 

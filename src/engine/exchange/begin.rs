@@ -92,20 +92,20 @@ fn resume<'a, T: Tree>(
         tree.sync(root)?;
         tree.replace((&meta, &written), (&meta, &INTENT))?;
     }
-    settle(tree, root, &intent)?;
+    let notes = settle(tree, root, &intent)?;
     let incoming = come_home(tree, root, &meta, &intent)?;
     // An earlier version has left them open.
     tree.set_mode(&staging, CLOSED)?;
     tree.set_mode(&incoming, CLOSED)?;
     let staged = tree.list(&staging)?;
-    let (coming, done) = (Coming::Unknown, Done::default());
+    let (coming, done) = (Coming::Unknown, Done { notes, ..Done::default() });
     Ok(Exchange { tree, root, intent, boot, staging, meta, incoming, staged, coming, done })
 }
 
 /// Once the intent is on the disk: the root can be changed, and an older old root
 /// makes room; also when the stock function had buried another one, which a revert
 /// brings back under that name.
-fn settle<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<()> {
+fn settle<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<Vec<String>> {
     clear_root_flags(tree, root, intent)?;
     if intent.root_flags().is_some()
         && let Some(etc) = tree.open(root, &[ETC])?
@@ -118,10 +118,9 @@ fn settle<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<()> {
     {
         rename(tree, (root, &OLD_ROOT), (root, rotated))?;
     }
-    if intent.direction == Direction::Lustrate {
-        close_old_roots(tree, root, intent)
-    } else {
-        Ok(())
+    match intent.direction {
+        Direction::Lustrate => close_old_roots(tree, root, intent),
+        Direction::Revert => Ok(Vec::new()),
     }
 }
 
@@ -224,7 +223,7 @@ fn stage<'a, T: Tree>(
     let has_flags = intent.root_flags().is_some();
     match taken(tree, root, intent, boot, take, is_new) {
         Ok(mut exchange) => {
-            settle(tree, root, &exchange.intent)?;
+            exchange.done.notes.extend(settle(tree, root, &exchange.intent)?);
             exchange.incoming = come_home(tree, root, &exchange.meta, &exchange.intent)?;
             if !is_new {
                 tree.set_mode(&exchange.staging, CLOSED)?;
@@ -328,23 +327,26 @@ fn clear_root_flags<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result
     Ok(())
 }
 
-/// Old roots that an earlier version, or the stock function, has left open.
-fn close_old_roots<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<()> {
+/// Old roots that an earlier version, or the stock function, has left open; those
+/// that cannot be closed are noted.
+fn close_old_roots<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<Vec<String>> {
     let here = tree.stat_dir(root)?;
+    let mut notes = Vec::new();
     for (name, _) in intent.pinned.iter().filter(|(_, pin)| *pin == Pin::Protected) {
         let holds = [OLD_ROOT, NIXOS_ROOT].iter().any(|b| name == b || is_dated(name, b));
         let is_open = |stat: &Stat| {
-            let plain = stat.kind == Kind::Dir && stat.flags == 0;
-            plain && stat.mount == here.mount && stat.device == here.device && stat.mode & 0o77 != 0
+            let plain = stat.kind == Kind::Dir && stat.mount == here.mount;
+            plain && stat.mode & 0o77 != 0
         };
         if holds
             && tree.stat(root, name)?.as_ref().is_some_and(is_open)
             && let Some(dir) = tree.open(root, std::slice::from_ref(name))?
+            && let Err(error) = tree.set_mode(&dir, CLOSED)
         {
-            tree.set_mode(&dir, CLOSED)?;
+            notes.push(format!("'{name}' stays open to users: {error}"));
         }
     }
-    Ok(())
+    Ok(notes)
 }
 
 pub(super) fn open<T: Tree>(tree: &T, dir: &T::Dir, name: &Name) -> Result<T::Dir> {

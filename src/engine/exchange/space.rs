@@ -222,7 +222,7 @@ pub(super) fn undone(stop: Stop, undo: Result<()>) -> Error {
             Refusal::new(
                 error.to_string(),
                 "The move, or the way back, would have stopped part-way",
-                "Free some space there (a megabyte and a hundred files are plenty), then try again",
+                "Free some space there (delete files, or make it larger), then try again",
             )
             .into()
         }

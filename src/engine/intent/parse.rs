@@ -12,10 +12,14 @@ pub enum BadIntent {
     /// It does not begin like one.
     #[error("nixos-lustrate did not write it")]
     Foreign,
-    /// A later version of the format, or a field of a later program: which, and
-    /// the program that wrote it.
-    #[error("it has {0}, which this nixos-lustrate {version} does not know; use {1}", version = env!("CARGO_PKG_VERSION"))]
-    Newer(String, String),
+    /// A later version of the format, or a field of a later program.
+    #[error("it has {what}, which this program does not know; use {program}")]
+    Newer {
+        /// What is newer.
+        what: String,
+        /// The program that reads it.
+        program: String,
+    },
     /// Its end is missing.
     #[error("its end is missing")]
     Truncated,
@@ -70,8 +74,11 @@ pub fn parse(text: &[u8]) -> Result<Intent, BadIntent> {
 
 /// What a later program wrote, and who can read it.
 fn newer(what: String, tool: &[u8]) -> BadIntent {
-    let tool = if tool.is_empty() { "a newer one".to_owned() } else { Shown(tool).to_string() };
-    BadIntent::Newer(what, tool)
+    let program = match tool {
+        [] => "a newer nixos-lustrate".to_owned(),
+        tool => format!("nixos-lustrate {}", Shown(tool)),
+    };
+    BadIntent::Newer { what, program }
 }
 
 impl Intent {
@@ -186,14 +193,13 @@ mod tests {
         let told = |text: &str| parse(text.as_bytes()).expect_err("newer").to_string();
         let this = env!("CARGO_PKG_VERSION");
         for (text, what, tool) in [
-            ("nixos-lustrate-intent 3\nwhatever\n", "format 3", "a newer one"),
-            ("nixos-lustrate-intent 3\ntool 7.0\n", "format 3", "7.0"),
-            ("nixos-lustrate-intent 2\ntool 7.0\nfrob x\nend 3\n", "a line 'frob'", "7.0"),
+            ("3\nwhatever\n", "format 3", "a newer nixos-lustrate"),
+            ("3\ntool 7.0\n", "format 3", "nixos-lustrate 7.0"),
+            ("2\ntool 7.0\nfrob x\nend 3\n", "a line 'frob'", "nixos-lustrate 7.0"),
         ] {
-            let text = told(text);
-            let want = format!("it has {what}, which this nixos-lustrate {this} does not know");
-            assert!(text.starts_with(&want), "{text}");
-            assert!(text.ends_with(&format!("; use {tool}")), "{text}");
+            let text = told(&format!("nixos-lustrate-intent {text}"));
+            let want = format!("it has {what}, which this program does not know; use {tool}");
+            assert_eq!(text, want);
         }
         // Of this very program it is no newer field, but a mistake.
         let ours = format!("nixos-lustrate-intent 2\ntool {this}\nfrob x\nend 3\n");
@@ -213,7 +219,7 @@ mod tests {
         let text = text.replace("\nend", "\n?weather rain and \\ wind\n?root in a new way\nend");
         assert_eq!(parse(text.as_bytes()), Ok(intent));
         let needed = text.replace("?weather", "weather");
-        assert!(matches!(parse(needed.as_bytes()), Err(BadIntent::Newer(..))), "{needed}");
+        assert!(matches!(parse(needed.as_bytes()), Err(BadIntent::Newer { .. })), "{needed}");
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub(super) fn space(facts: &Facts, intent: &Intent) -> Option<Refusal> {
     Some(Refusal::new(
         found,
         "The move, or the way back, would have stopped part-way",
-        "Free some space there (a megabyte and a hundred files are plenty), then try again",
+        "Free some space there (delete files, or make it larger), then try again",
     ))
 }
 
