@@ -10,8 +10,8 @@ use super::space::{Take, draft, give_back, reserve, stock, undone, unstock};
 use super::{Boot, Coming, Done, Exchange, Result, rename};
 use crate::engine::intent::{Direction, Intent, Pin};
 use crate::engine::names::{
-    COPIES, DRAFT, ETC, FLAGS_NOTE, INTENT, LUSTRATE, MAKING, NEW, NIXOS_ROOT, NIXOS_ROOT_TMP,
-    OLD_ROOT, OLD_ROOT_TMP, PART, RECORD, RESERVE,
+    DRAFT, ETC, FLAGS_NOTE, INTENT, LUSTRATE, MAKING, NEW, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT,
+    OLD_ROOT_TMP, RECORD, RESERVE,
 };
 use crate::engine::time::is_dated;
 use crate::error::{Error, Stop};
@@ -36,18 +36,26 @@ pub fn begin<'a, T: Tree>(
     take: Take,
 ) -> Result<Exchange<'a, T>, Error> {
     let staging = tree.open(root, &[OLD_ROOT_TMP])?;
+    let mut coming = Coming::Unknown;
+    let mut done = Done::default();
     if is_begun(tree, root, staging.as_ref())? {
-        return Ok(resume(tree, root, intent, boot, take)?);
+        resume(tree, root, &mut intent, take)?;
+    } else if staging.is_some() || intent.direction == Direction::Lustrate {
+        (intent, done) = stage(tree, root, intent, take)?;
+        if intent.direction == Direction::Lustrate {
+            coming = Coming::Made;
+        }
+    } else {
+        reopen(tree, root, &mut intent, take)?;
     }
-    if staging.is_some() || intent.direction == Direction::Lustrate {
-        return stage(tree, root, intent, boot, take);
-    }
-    let meta = reopen(tree, root, &mut intent, take)?;
+    done.notes.extend(settle(tree, root, &intent)?);
     let staging = open(tree, root, &OLD_ROOT_TMP)?;
-    tree.set_mode(&staging, CLOSED)?;
+    let meta = open(tree, &staging, &LUSTRATE)?;
     let incoming = come_home(tree, root, &meta, &intent)?;
+    // The stock function, or an earlier version, has left them open.
+    tree.set_mode(&staging, CLOSED)?;
+    tree.set_mode(&incoming, CLOSED)?;
     let staged = tree.list(&staging)?;
-    let (coming, done) = (Coming::Unknown, Done::default());
     Ok(Exchange { tree, root, intent, boot, staging, meta, incoming, staged, coming, done })
 }
 
@@ -62,13 +70,7 @@ fn is_begun<T: Tree>(tree: &T, root: &T::Dir, staging: Option<&T::Dir>) -> Resul
 }
 
 /// Takes up an exchange in progress.
-fn resume<'a, T: Tree>(
-    tree: &'a T,
-    root: &'a T::Dir,
-    mut intent: Intent,
-    boot: Boot,
-    take: Take,
-) -> Result<Exchange<'a, T>> {
+fn resume<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent, take: Take) -> Result<()> {
     tree.make_dir(root, &OLD_ROOT_TMP, CLOSED)?;
     let staging = open(tree, root, &OLD_ROOT_TMP)?;
     // The last steps of a revert, backwards.
@@ -78,28 +80,25 @@ fn resume<'a, T: Tree>(
     let meta = open(tree, &staging, &LUSTRATE)?;
     intent.anchor = tree.stat_dir(&meta)?.inode;
     let text = intent.to_text();
-    if tree.stat(&meta, &RESERVE)?.is_none() {
-        // Whatever can be had: an exchange in progress is not refused.
-        let size = reserve(&intent, take.base, text.len());
-        if stock(tree, &meta, size, intent.direction).is_err() {
-            unstock(tree, &meta)?;
-        }
+    // Whatever can be had: an exchange in progress is not refused.
+    if tree.stat(&meta, &RESERVE)?.is_none()
+        && stock(tree, &meta, reserve(intent, take.base, text.len()), intent.direction).is_err()
+    {
+        unstock(tree, &meta)?;
     }
     // What there is serves to get to the end, whichever it is.
     tree.reserve(&meta, &RESERVE, 0, 0)?;
     if tree.read(&meta, &INTENT, text.len())?.as_ref() != Some(&text) {
-        let written = draft(tree, &meta, &text)?;
-        tree.sync(root)?;
-        tree.replace((&meta, &written), (&meta, &INTENT))?;
+        write_intent(tree, &meta, &text)?;
     }
-    let notes = settle(tree, root, &intent)?;
-    let incoming = come_home(tree, root, &meta, &intent)?;
-    // An earlier version has left them open.
-    tree.set_mode(&staging, CLOSED)?;
-    tree.set_mode(&incoming, CLOSED)?;
-    let staged = tree.list(&staging)?;
-    let (coming, done) = (Coming::Unknown, Done { notes, ..Done::default() });
-    Ok(Exchange { tree, root, intent, boot, staging, meta, incoming, staged, coming, done })
+    Ok(())
+}
+
+/// The intent is on the disk, whole, before anything moves.
+fn write_intent<T: Tree>(tree: &T, meta: &T::Dir, text: &[u8]) -> Result<()> {
+    let written = draft(tree, meta, text)?;
+    tree.sync(meta)?;
+    Ok(tree.replace((meta, &written), (meta, &INTENT))?)
 }
 
 /// Once the intent is on the disk: the root can be changed, and an older old root
@@ -147,31 +146,15 @@ fn first_home(intent: &Intent) -> Name {
 }
 
 /// Makes a finished lustration one in progress, to revert it.
-fn reopen<T: Tree>(
-    tree: &T,
-    root: &T::Dir,
-    intent: &mut Intent,
-    take: Take,
-) -> Result<T::Dir, Error> {
+fn reopen<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent, take: Take) -> Result<(), Error> {
     let old_root = open(tree, root, &OLD_ROOT)?;
     let before = tree.stat_dir(&old_root)?;
-    let is_new = tree.stat(&old_root, &LUSTRATE)?.is_none();
     tree.make_dir(&old_root, &LUSTRATE, CLOSED).map_err(|e| undone(e.into(), Ok(())))?;
     let meta = open(tree, &old_root, &LUSTRATE)?;
     // Taken when it was lustrated; not by an earlier version, or the stock function.
-    let has_reserve = tree.stat(&meta, &RESERVE)?.is_some();
-    if let Err(stop) = take_back(tree, &meta, intent, take, has_reserve) {
-        let undo = || {
-            if !has_reserve {
-                unstock(tree, &meta)?;
-                tree.remove_file(&meta, &PART)?;
-            }
-            if is_new && give_back(tree, &old_root)? {
-                tree.set_times(&old_root, &before)?;
-            }
-            Ok(())
-        };
-        return Err(undone(stop, undo()));
+    let size = if tree.stat(&meta, &RESERVE)?.is_some() { None } else { Some(take.base) };
+    if let Err(stop) = take_back(tree, &meta, intent, take, size) {
+        return Err(undone(stop, leave(tree, &old_root, &meta, &before, size)));
     }
     // From here a boot finds work: the marker first, then the staging directory.
     if let Some(etc) = tree.open(root, &[ETC])? {
@@ -179,88 +162,77 @@ fn reopen<T: Tree>(
     }
     clear_root_flags(tree, root, intent)?;
     rename(tree, (root, &OLD_ROOT), (root, &OLD_ROOT_TMP))?;
-    Ok(meta)
+    Ok(())
 }
 
-/// All that a revert is going to make, and its intent on the disk.
+/// All that a revert is going to make, and its intent on the disk. Without a base
+/// it was taken before.
 fn take_back<T: Tree>(
     tree: &T,
     meta: &T::Dir,
     intent: &mut Intent,
     take: Take,
-    has_reserve: bool,
+    base: Option<u64>,
 ) -> Result<()> {
     intent.anchor = tree.stat_dir(meta)?.inode;
     let text = intent.to_text();
-    if has_reserve {
-        tree.reserve(meta, &RESERVE, 0, 0)?;
-    } else {
-        stock(tree, meta, reserve(intent, take.base, text.len()), intent.direction)?;
+    match base {
+        None => tree.reserve(meta, &RESERVE, 0, 0)?,
+        Some(base) => stock(tree, meta, reserve(intent, base, text.len()), intent.direction)?,
     }
     tree.make_dir(meta, &DRAFT, CLOSED)?;
     prepare(tree, meta, intent.direction, take.markers)?;
-    let written = draft(tree, meta, &text)?;
-    tree.sync(meta)?;
-    Ok(tree.replace((meta, &written), (meta, &INTENT))?)
+    write_intent(tree, meta, &text)
+}
+
+/// The same backwards.
+fn leave<T: Tree>(
+    tree: &T,
+    old_root: &T::Dir,
+    meta: &T::Dir,
+    before: &Stat,
+    base: Option<u64>,
+) -> Result<()> {
+    if base.is_some() {
+        unstock(tree, meta)?;
+    }
+    give_back(tree, old_root)?;
+    Ok(tree.set_times(old_root, before)?)
 }
 
 /// Makes the staging directory, with all that either direction is going to make in
 /// it; that of an interrupted stock lustration is completed.
-fn stage<'a, T: Tree>(
-    tree: &'a T,
-    root: &'a T::Dir,
+fn stage<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
     intent: Intent,
-    boot: Boot,
     take: Take,
-) -> Result<Exchange<'a, T>, Error> {
+) -> Result<(Intent, Done), Error> {
     let before = tree.stat_dir(root)?;
     let is_new = tree.stat(root, &OLD_ROOT_TMP)?.is_none();
-    let etc = match intent.root_flags().filter(|_| is_new) {
-        Some(_) => tree.open(root, &[ETC])?,
-        None => None,
-    };
-    let etc_before = etc.as_ref().map(|etc| tree.stat_dir(etc)).transpose()?;
-    let has_flags = intent.root_flags().is_some();
-    match taken(tree, root, intent, boot, take, is_new) {
-        Ok(mut exchange) => {
-            exchange.done.notes.extend(settle(tree, root, &exchange.intent)?);
-            exchange.incoming = come_home(tree, root, &exchange.meta, &exchange.intent)?;
-            if !is_new {
-                tree.set_mode(&exchange.staging, CLOSED)?;
-                exchange.staged = tree.list(&exchange.staging)?;
-            }
-            Ok(exchange)
-        }
-        Err(stop) => {
-            let undo = || {
-                if let Some(staging) = tree.open(root, &[OLD_ROOT_TMP])? {
-                    give_back(tree, &staging)?;
-                    if is_new {
-                        tree.remove_dir(root, &OLD_ROOT_TMP)?;
-                        tree.set_times(root, &before)?;
-                    }
-                }
-                if has_flags
-                    && undo_note(tree, root)?
-                    && let (Some(etc), Some(times)) = (&etc, &etc_before)
-                {
-                    tree.set_times(etc, times)?;
-                }
-                Ok(())
-            };
-            Err(undone(stop, undo()))
-        }
-    }
+    taken(tree, root, intent, take, is_new)
+        .map_err(|stop| undone(stop, unstage(tree, root, &before, is_new)))
 }
 
-fn taken<'a, T: Tree>(
-    tree: &'a T,
-    root: &'a T::Dir,
+/// The same backwards.
+fn unstage<T: Tree>(tree: &T, root: &T::Dir, before: &Stat, is_new: bool) -> Result<()> {
+    if let Some(staging) = tree.open(root, &[OLD_ROOT_TMP])? {
+        give_back(tree, &staging)?;
+        if is_new {
+            tree.remove_dir(root, &OLD_ROOT_TMP)?;
+        }
+    }
+    tree.set_times(root, before)?;
+    undo_note(tree, root).map(drop)
+}
+
+fn taken<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
     intent: Intent,
-    boot: Boot,
     take: Take,
     is_new: bool,
-) -> Result<Exchange<'a, T>> {
+) -> Result<(Intent, Done)> {
     if is_new {
         note_root_flags(tree, root, &intent)?;
         clear_root_flags(tree, root, &intent)?;
@@ -275,28 +247,11 @@ fn taken<'a, T: Tree>(
     let meta = open(tree, &staging, &LUSTRATE)?;
     tree.make_dir(&meta, &DRAFT, CLOSED)?;
     let incoming = open(tree, &meta, &DRAFT)?;
-    let (coming, done) = (Coming::Making, Done::default());
+    let (coming, done, boot) = (Coming::Making, Done::default(), Boot::Keep);
     let mut exchange =
         Exchange { tree, root, intent, boot, staging, meta, incoming, staged, coming, done };
-    exchange.intent.anchor = tree.stat_dir(&exchange.meta)?.inode;
-    let direction = exchange.intent.direction;
-    if direction == Direction::Lustrate {
-        exchange.make_coming()?;
-    }
-    let (meta, text) = (&exchange.meta, exchange.intent.to_text());
-    if !exchange.intent.copies.is_empty() {
-        tree.make_dir(meta, &MAKING, CLOSED)?;
-        tree.make_dir(meta, &COPIES, CLOSED)?;
-    }
-    tree.make_empty(meta, &PART)?;
-    tree.fill(meta, &PART, &text)?;
-    stock(tree, meta, reserve(&exchange.intent, take.base, text.len()), direction)?;
-    prepare(tree, meta, direction, take.markers)?;
-    tree.sync(root)?;
-    rename(tree, (meta, &PART), (meta, &INTENT))?;
-    // From here on it is in progress.
-    exchange.coming = if direction == Direction::Lustrate { Coming::Made } else { Coming::Unknown };
-    Ok(exchange)
+    exchange.take(take)?;
+    Ok((exchange.intent, exchange.done))
 }
 
 /// An immutable root can hold no staging directory and so no intent: until it

@@ -7,7 +7,7 @@
 use nix::errno::Errno;
 
 use super::flags::HINDERING;
-use super::marker::{content, is_in_progress};
+use super::marker::{content, is_in_progress, prepare};
 use super::{Exchange, Result};
 use crate::engine::intent::{Direction, Intent};
 use crate::engine::names::{
@@ -86,9 +86,29 @@ pub(super) fn unstock<T: Tree>(tree: &T, meta: &T::Dir) -> Result<()> {
 }
 
 impl<T: Tree> Exchange<'_, T> {
+    /// Takes all that either direction is going to need, and begins with it.
+    pub(super) fn take(&mut self, take: Take) -> Result<()> {
+        self.intent.anchor = self.tree.stat_dir(&self.meta)?.inode;
+        let direction = self.intent.direction;
+        if direction == Direction::Lustrate {
+            self.make_coming()?;
+        }
+        let (tree, meta, text) = (self.tree, &self.meta, self.intent.to_text());
+        if !self.intent.copies.is_empty() {
+            tree.make_dir(meta, &MAKING, 0o700)?;
+            tree.make_dir(meta, &COPIES, 0o700)?;
+        }
+        tree.make_empty(meta, &PART)?;
+        tree.fill(meta, &PART, &text)?;
+        stock(tree, meta, reserve(&self.intent, take.base, text.len()), direction)?;
+        prepare(tree, meta, direction, take.markers)?;
+        tree.sync(meta)?;
+        Ok(tree.replace((meta, &PART), (meta, &INTENT))?)
+    }
+
     /// Makes the new population's directories, links and `etc`, which nothing has
     /// moved into yet.
-    pub(super) fn make_coming(&mut self) -> Result<()> {
+    fn make_coming(&mut self) -> Result<()> {
         let mut last: Option<Vec<Name>> = None;
         for at in 0..self.intent.keepers.len() {
             let parents = self.intent.keepers[at].parents().to_vec();
