@@ -306,17 +306,22 @@ pub(crate) fn use_umask(mask: libc::mode_t) {
     unsafe { libc::umask(mask) };
 }
 
-/// Makes room for the descriptors that an exchange needs at a time.
+/// Makes room for the descriptors that an exchange needs at a time. By number:
+/// musl's setrlimit(3) first stops all threads.
 pub(crate) fn allow_descriptors(needed: u64) -> Result<()> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the kernel writes the struct.
-    Errno::result(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    let call = |new: *const libc::rlimit64, old: *mut libc::rlimit64| {
+        // SAFETY: each is null or a live struct; 0 is this process.
+        Errno::result(unsafe {
+            libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_NOFILE, new, old)
+        })
+    };
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    call(std::ptr::null(), &raw mut limit)?;
     if limit.rlim_cur >= needed {
         return Ok(());
     }
-    limit = libc::rlimit { rlim_cur: needed, rlim_max: limit.rlim_max.max(needed) };
-    // SAFETY: the kernel reads the struct.
-    Errno::result(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }).map(drop)
+    limit = libc::rlimit64 { rlim_cur: needed, rlim_max: limit.rlim_max.max(needed) };
+    call(&raw const limit, std::ptr::null_mut()).map(drop)
 }
 
 /// Writes the content of a new file, to the disk. One without content has none
