@@ -122,6 +122,7 @@ impl fmt::Display for Refusal {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Not an error: a text that was asked for, such as the help.
+    #[cfg(feature = "full")]
     #[error("{0}")]
     Shown(String),
     /// The command line is wrong: exit status 2.
@@ -167,6 +168,7 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> u8 {
         match self {
+            #[cfg(feature = "full")]
             Self::Shown(_) => 0,
             Self::Stopped(_) | Self::PartWay { .. } | Self::Read(_) => 1,
             #[cfg(feature = "full")]

@@ -1,6 +1,5 @@
 //! The `nixos-lustrate` program: parse, set the logger, run, map to an exit code.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use nixos_lustrate::engine::environment;
@@ -21,27 +20,24 @@ fn carry_out() -> Result<(), Error> {
     nixos_lustrate::cli::engine(&options)
 }
 
-/// To whoever typed it, before there is a logger. That stderr is full is no reason
-/// to end otherwise.
-fn complain(text: String) {
+/// To whoever typed it, before there is a logger.
+fn complain(text: String, status: u8) -> ExitCode {
     #[cfg(feature = "full")]
     let text = nixos_lustrate::term::console::shown_on(&std::io::stderr(), text, 2);
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    nixos_lustrate::term::complain(&text);
+    ExitCode::from(status)
 }
 
 fn main() -> ExitCode {
     match carry_out() {
         Ok(()) => ExitCode::SUCCESS,
+        #[cfg(feature = "full")]
         Err(Error::Shown(text)) => match nixos_lustrate::term::print(&text) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                complain(format!("nixos-lustrate: {error}\n"));
-                ExitCode::from(error.status())
-            }
+            Err(error) => complain(format!("nixos-lustrate: {error}\n"), error.status()),
         },
         Err(Error::Usage(why)) => {
-            complain(format!("nixos-lustrate: {why}\nTry: nixos-lustrate --help\n"));
-            ExitCode::from(2)
+            complain(format!("nixos-lustrate: {why}\nTry: nixos-lustrate --help\n"), 2)
         }
         Err(error) => {
             log::error!("{error}");

@@ -2,12 +2,13 @@
 
 use super::facts::Result;
 use super::names::ETC;
+use crate::fs::name::literal;
 use crate::fs::name::{Name, RelPath, Shown};
 use crate::fs::tree::Tree;
 use crate::fs::walk::{Found, Last, resolve};
 
 /// Its name in `etc`.
-pub const OS_RELEASE: Name = Name::literal("os-release");
+pub const OS_RELEASE: Name = literal!("os-release");
 /// os-release files are a few hundred bytes long.
 pub const MAX_LEN: usize = 1 << 16;
 

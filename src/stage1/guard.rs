@@ -7,12 +7,12 @@ use crate::engine::facts::Result;
 use crate::engine::names::{ETC, MARKER, NIX};
 use crate::engine::osrelease::{self, MAX_LEN, OS_RELEASE};
 use crate::error::Refusal;
-use crate::fs::name::{Name, RelPath};
+use crate::fs::name::{Name, RelPath, literal};
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
 use crate::fs::walk::{Found, Last, resolve};
 
-const STATIC: Name = Name::literal("static");
+const STATIC: Name = literal!("static");
 
 /// Why nothing is done, for the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

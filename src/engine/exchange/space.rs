@@ -161,10 +161,10 @@ pub(super) fn give_back<T: Tree>(tree: &T, staging: &T::Dir) -> Result<bool> {
     }
     for name in names {
         let spare = name.as_bytes().starts_with(SPARE.as_bytes());
-        if name == DRAFT {
+        if name == DRAFT || name == MAKING {
             remove_tree(tree, &meta, name)?;
-        } else if name == MAKING || name == COPIES {
-            remove_any(tree, &meta, &name)?;
+        } else if name == COPIES {
+            tree.remove_dir(&meta, &name)?;
         } else if spare || name == RESERVE || name == PART || is_our_marker(tree, &meta, &name)? {
             tree.remove_file(&meta, &name)?;
         }
@@ -180,13 +180,6 @@ fn is_our_marker<T: Tree>(tree: &T, meta: &T::Dir, name: &Name) -> Result<bool> 
     let may_be = name.as_bytes().starts_with(SAVED_MARKER.as_bytes());
     let content = if may_be { tree.read(meta, name, super::LONGEST_MARKER)? } else { None };
     Ok(content.is_some_and(|content| is_in_progress(&content)))
-}
-
-fn remove_any<T: Tree>(tree: &T, dir: &T::Dir, name: &Name) -> Result<()> {
-    Ok(match tree.stat(dir, name)? {
-        Some(stat) if stat.kind == Kind::Dir => tree.remove_dir(dir, name)?,
-        _ => tree.remove_file(dir, name)?,
-    })
 }
 
 /// With one descriptor, whatever the depth: each time down from the top.

@@ -82,7 +82,9 @@ impl<T: Value> Field for Option<T> {
     const MUST: bool = false;
 
     fn lines(&self, key: &str, text: &mut Text) {
-        self.iter().for_each(|value| text.line(key, value));
+        if let Some(value) = self {
+            text.line(key, value);
+        }
     }
 
     fn accept(&mut self, words: &mut Words<'_>, seen: bool) -> Option<()> {
@@ -95,7 +97,9 @@ impl<T: Value> Field for Vec<T> {
     const MUST: bool = false;
 
     fn lines(&self, key: &str, text: &mut Text) {
-        self.iter().for_each(|value| text.line(key, value));
+        for value in self {
+            text.line(key, value);
+        }
     }
 
     fn accept(&mut self, words: &mut Words<'_>, _: bool) -> Option<()> {

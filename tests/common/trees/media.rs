@@ -19,6 +19,7 @@ fn few_inodes(fs: Fs) -> Options {
     }
 }
 
+#[allow(clippy::unnecessary_wraps)] // the type of `seal`
 fn leave_inodes(root: &Root<'_>, many: u32) -> Built {
     root.fill_inodes("var/filler");
     (0..many).for_each(|n| root.remove(format!("var/filler/{n}")));
