@@ -165,7 +165,7 @@ impl Memory {
         }
     }
 
-    fn create(&self, dir: usize, name: &Name, content: Content) -> Result<usize> {
+    fn create(&self, dir: usize, name: &Name, content: &Content) -> Result<usize> {
         if self.lookup(dir, name).is_some() {
             return Err(fail(Errno::EEXIST));
         }
@@ -310,13 +310,13 @@ impl Tree for Memory {
     fn make_dir(&self, dir: &usize, name: &Name, _: u32) -> Result<()> {
         match self.open(dir, std::slice::from_ref(name))? {
             Some(_) => Ok(()),
-            None => self.create(*dir, name, Content::Dir(BTreeMap::new())).map(drop),
+            None => self.create(*dir, name, &Content::Dir(BTreeMap::new())).map(drop),
         }
     }
 
     fn make_file(&self, dir: &usize, name: &Name, content: &[u8]) -> Result<()> {
         // Not atomic: first the empty file, then its content.
-        let inode = self.create(*dir, name, Content::File(Vec::new()))?;
+        let inode = self.create(*dir, name, &Content::File(Vec::new()))?;
         if content.is_empty() { Ok(()) } else { self.write(inode, content) }
     }
 
@@ -324,7 +324,7 @@ impl Tree for Memory {
         if self.lookup(*dir, name).is_some() {
             return Ok(());
         }
-        self.create(*dir, name, Content::File(Vec::new())).map(drop)
+        self.create(*dir, name, &Content::File(Vec::new())).map(drop)
     }
 
     fn fill(&self, dir: &usize, name: &Name, content: &[u8]) -> Result<bool> {
@@ -337,7 +337,7 @@ impl Tree for Memory {
         let inode = match self.lookup(*dir, name) {
             Some(inode) => inode,
             None if size == 0 => return Ok(()),
-            None => self.create(*dir, name, Content::File(Vec::new()))?,
+            None => self.create(*dir, name, &Content::File(Vec::new()))?,
         };
         let more = size.saturating_sub(self.inodes.borrow()[inode].taken);
         if more > 0 {
@@ -350,7 +350,7 @@ impl Tree for Memory {
     }
 
     fn make_link(&self, dir: &usize, name: &Name, target: &[u8], _: &Stat) -> Result<()> {
-        self.create(*dir, name, Content::Link(target.to_vec())).map(drop)
+        self.create(*dir, name, &Content::Link(target.to_vec())).map(drop)
     }
 
     fn copy_metadata(&self, _: &usize, _: &usize) -> Result<Vec<String>> {

@@ -151,7 +151,7 @@ fn template(options: &Options, length: usize) -> Result<Image, common::skip::Ski
     Ok(image)
 }
 
-fn each(options: &Options, block: u64, steps: impl Iterator<Item = Left> + Clone) {
+fn each(options: &Options, block: u64, steps: &(impl Iterator<Item = Left> + Clone)) {
     for length in [3, 255] {
         let image = or_skip!(template(options, length));
         let (mut refused, mut done) = (0, 0);
@@ -173,7 +173,7 @@ fn any_number_of_blocks_on_ext4_with_small_blocks() {
     require_root!();
     let options =
         Options::new(Fs::Ext4).size_mib(24).mkfs(&["-b", "1024", "-N", "2048", "-m", "0"]);
-    each(&options, 1024, blocks(900, 61));
+    each(&options, 1024, &blocks(900, 61));
 }
 
 #[test]
@@ -181,20 +181,20 @@ fn any_number_of_blocks_on_ext4_with_large_blocks() {
     require_root!();
     let options =
         Options::new(Fs::Ext4).size_mib(24).mkfs(&["-b", "4096", "-N", "2048", "-m", "0"]);
-    each(&options, 4096, blocks(300, 19));
+    each(&options, 4096, &blocks(300, 19));
 }
 
 #[test]
 fn any_number_of_blocks_on_xfs() {
     require_root!();
-    each(&Options::new(Fs::Xfs), 4096, blocks(500, 37));
+    each(&Options::new(Fs::Xfs), 4096, &blocks(500, 37));
 }
 
 #[test]
 fn any_number_of_inodes_on_ext4() {
     require_root!();
     let options = Options::new(Fs::Ext4).size_mib(24).mkfs(&["-N", "512", "-m", "0"]);
-    each(&options, 4096, (0..48).step_by(step(4)).map(Left::Inodes));
+    each(&options, 4096, &(0..48).step_by(step(4)).map(Left::Inodes));
 }
 
 #[test]
