@@ -24,6 +24,7 @@ mod flags;
 mod keepers;
 mod marker;
 mod space;
+mod spares;
 
 pub use begin::begin;
 pub use close::{MAX_INTENT, ended, finish, free_dated, identity, noted_flags, undo_note};

@@ -6,7 +6,8 @@
 use super::close::undo_note;
 use super::flags::HINDERING;
 use super::marker::{Need, arm, prepare};
-use super::space::{Take, draft, give_back, reserve, stock, undone, unstock};
+use super::space::{Take, give_back, reserve, stock, undone, unstock};
+use super::spares::draft;
 use super::{Boot, Coming, Done, Exchange, Result, rename};
 use crate::engine::intent::{Direction, Intent, Pin};
 use crate::engine::names::{

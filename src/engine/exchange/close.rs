@@ -2,7 +2,8 @@
 //! clean-up, which is all that is left to do once the marker is alone.
 
 use super::marker::{disarm, holds_in_progress, numbered};
-use super::space::{draft, unstock};
+use super::space::unstock;
+use super::spares::draft;
 use super::{Exchange, Population, Result, rename};
 use crate::engine::intent::{self, Direction, Intent};
 use crate::engine::names::{

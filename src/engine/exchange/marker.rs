@@ -5,7 +5,7 @@
 //! also after a power cut (I5). With this content and no staging directory,
 //! only its own removal is missing.
 
-use super::space::draft;
+use super::spares::draft;
 use super::{Coming, Exchange, Population, Result, rename};
 use crate::engine::intent::Direction;
 use crate::engine::names::{ETC, MARKER, NIXOS, PART, SAVED_MARKER};

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 
 use super::flags::HINDERING;
 use super::marker::{content, is_in_progress, prepare};
+use super::spares::{SPARES, spare};
 use super::{Exchange, Result};
 use crate::engine::intent::{Direction, Intent};
 use crate::engine::names::{
@@ -29,35 +30,12 @@ pub struct Take {
     pub markers: u32,
 }
 
-/// Empty files that wait in `.lustrate` until one is needed: for each direction a
-/// record and two markers, for a revert its intent, and as many for turning round.
-const SPARES: u32 = 8;
-
 /// The reserve for one direction, in bytes: each name may take its entry three
 /// times, in a directory whose blocks are not full; and the text is written again.
 #[must_use]
 pub fn reserve(intent: &Intent, base: u64, text: usize) -> u64 {
     let entries: usize = intent.old.iter().map(|name| name.as_bytes().len() + 16).sum();
     base + (3 * entries + 3 * text) as u64
-}
-
-/// A file with that content in `.lustrate`, on the disk after the next sync; the
-/// caller renames it before it asks for another. One that waits is used, if any
-/// is left.
-pub(super) fn draft<T: Tree>(tree: &T, meta: &T::Dir, content: &[u8]) -> Result<Name> {
-    for at in 0..SPARES {
-        let name = spare(at);
-        if tree.fill(meta, &name, content)? {
-            return Ok(name);
-        }
-    }
-    tree.make_empty(meta, &PART)?;
-    tree.fill(meta, &PART, content)?;
-    Ok(PART)
-}
-
-fn spare(at: u32) -> Name {
-    SPARE.with_suffix(&format!("-{at}"))
 }
 
 /// Puts the empty files there, and takes the space for both directions.
