@@ -1,6 +1,7 @@
 //! What can go wrong, as types: *refused* (nothing touched) and *stopped*
 //! (part-way) are different variants with different exit codes, not words.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use nix::errno::Errno;
@@ -79,20 +80,20 @@ impl Stop {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// What was found.
-    pub found: String,
+    pub found: Cow<'static, str>,
     /// What would have happened.
-    pub consequence: String,
+    pub consequence: Cow<'static, str>,
     /// What the user can do.
-    pub mend: String,
+    pub mend: Cow<'static, str>,
 }
 
 impl Refusal {
     /// Puts the three parts together; each is a sentence without its full stop.
     #[must_use]
     pub fn new(
-        found: impl Into<String>,
-        consequence: impl Into<String>,
-        mend: impl Into<String>,
+        found: impl Into<Cow<'static, str>>,
+        consequence: impl Into<Cow<'static, str>>,
+        mend: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self { found: found.into(), consequence: consequence.into(), mend: mend.into() }
     }
@@ -171,6 +172,12 @@ impl Error {
             #[cfg(feature = "full")]
             Self::Blocked => 3,
         }
+    }
+}
+
+impl From<OpError> for Error {
+    fn from(error: OpError) -> Self {
+        Self::Stopped(error.into())
     }
 }
 

@@ -4,8 +4,6 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use nix::sys::statvfs::{FsFlags, fstatvfs};
-
 use crate::engine::facts::Environment;
 use crate::engine::names::{BOOT, NIX};
 use crate::error::{OpError, Refusal};
@@ -50,7 +48,7 @@ pub fn environment(
     init: Option<Vec<u8>>,
 ) -> Result<Environment, Refusal> {
     let failed = |op, errno| Refusal::from(OpError::new(op, shown, errno));
-    let flags = fstatvfs(dir).map_err(|e| failed("look at", e))?.flags();
+    let (space, read_only) = sys::space::space(dir).map_err(|e| failed("look at", e))?;
     let mountinfo = "/proc/self/mountinfo";
     let mountinfo = sys::read_proc(mountinfo).map_err(|e| no_proc(mountinfo, e.desc()))?;
     let link = format!("/proc/self/fd/{}", std::os::fd::AsFd::as_fd(dir).as_raw_fd());
@@ -72,7 +70,8 @@ pub fn environment(
         root: shown.to_owned(),
         mounts,
         binds,
-        read_only: view == View::Mounted && flags.contains(FsFlags::ST_RDONLY),
+        read_only: view == View::Mounted && read_only,
+        space: Some(space),
         overlay_redirects: mount.and_then(|id| mounts::overlay_redirects(&mountinfo, id)),
         swaps: swaps_below(path),
         init,

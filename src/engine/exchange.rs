@@ -25,6 +25,8 @@ mod etc;
 mod flags;
 mod keepers;
 mod marker;
+mod space;
+mod spares;
 
 use begin::write_intent;
 use flags::Change;
@@ -34,8 +36,10 @@ pub use close::{MAX_INTENT, ended, finish, free_dated, identity, lustrated, with
 pub use flags::HINDERING;
 pub use flags::{note, write_note};
 pub use marker::{LONGEST_MARKER, MAX_MARKER, direction_of};
+pub(crate) use space::is_taken;
+pub use space::{Take, reserve};
 
-type Result<T> = std::result::Result<T, Stop>;
+type Result<T, E = Stop> = std::result::Result<T, E>;
 
 /// Which population an entry belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +75,17 @@ pub struct Done {
     pub notes: Vec<String>,
 }
 
+/// How far the new population's own directories and links are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coming {
+    /// They are being made; nothing has moved, and none of it is in the root.
+    Making,
+    /// This process has made them all.
+    Made,
+    /// Some may be missing: another process has begun.
+    Unknown,
+}
+
 /// An exchange in progress. [`begin`] makes one.
 pub struct Exchange<'a, T: Tree> {
     tree: &'a T,
@@ -85,6 +100,7 @@ pub struct Exchange<'a, T: Tree> {
     incoming: T::Dir,
     /// The entries of the old population that were at home when we began.
     staged: Vec<Name>,
+    coming: Coming,
     done: Done,
 }
 
@@ -104,6 +120,7 @@ impl<T: Tree> Exchange<'_, T> {
             // Undoes what a revert does last, so that paths mean what they did.
             self.exchange_boot(coming)?;
             self.set_copies_aside()?;
+            self.bring_draft()?;
         }
         self.collect(out, coming)?;
         self.arm_coming(coming)?;
@@ -214,7 +231,7 @@ impl<T: Tree> Exchange<'_, T> {
                 self.intent.aside.retain(|(aside, _)| aside != name);
                 self.intent.aside.push((name.clone(), dated.clone()));
                 // A run that turns this round has to know it.
-                write_intent(tree, &self.meta, &mut self.intent)?;
+                write_intent(tree, &self.meta, &self.intent.to_text())?;
                 tree.sync(root)?;
                 dated
             }
@@ -277,6 +294,11 @@ impl<T: Tree> Exchange<'_, T> {
 
     /// The directory that holds the entry `name` of a population now.
     fn holder(&self, population: Population, name: &Name) -> Result<Option<&T::Dir>> {
+        if self.coming == Coming::Making {
+            let old = if self.is_staged(name) { &self.staging } else { self.root };
+            let holder = if population == Population::Old { old } else { &self.incoming };
+            return Ok(self.tree.stat(holder, name)?.map(|_| holder));
+        }
         if *name == ETC && self.intent.pin(&ETC).is_none() {
             return Ok(self.etc_holder(population)?.map(|place| self.place(place)));
         }

@@ -9,7 +9,7 @@ use crate::engine::time::Timestamp;
 use crate::error::OpError;
 use crate::fs::mounts::{Bind, Mount};
 use crate::fs::name::{Name, RelPath};
-use crate::fs::sys::Stat;
+use crate::fs::sys::{Space, Stat};
 use crate::fs::walk::Found;
 
 /// What the system around the root says.
@@ -23,6 +23,8 @@ pub struct Environment {
     pub binds: Vec<Bind>,
     /// The root cannot be written to.
     pub read_only: bool,
+    /// What is free there; `None` when it does not matter.
+    pub space: Option<Space>,
     /// The root is an overlay; whether a rename copies directories up.
     pub overlay_redirects: Option<bool>,
     /// Active swap files below the root.

@@ -2,13 +2,13 @@
 
 use super::facts::Result;
 use super::names::{ETC, NIX};
-use crate::fs::name::{Name, RelPath, Shown};
+use crate::fs::name::{Name, RelPath, Shown, literal};
 use crate::fs::sys::Kind;
 use crate::fs::tree::{Stat, Tree};
 use crate::fs::walk::{Found, Last, resolve};
 
 /// Its name in `etc`.
-pub const OS_RELEASE: Name = Name::literal("os-release");
+pub const OS_RELEASE: Name = literal!("os-release");
 /// os-release files are a few hundred bytes long.
 pub const MAX_LEN: usize = 1 << 16;
 
@@ -164,7 +164,7 @@ fn in_store<T: Tree>(tree: &T, home: &T::Dir) -> Result<Option<RelPath>> {
 }
 
 /// NixOS's links in `etc` lead to it, and it into the store.
-pub const STATIC: Name = Name::literal("static");
+pub const STATIC: Name = literal!("static");
 
 #[cfg(test)]
 mod tests {

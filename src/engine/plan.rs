@@ -1,8 +1,9 @@
 //! The judgement: from the facts about a root to what is going to happen, or
 //! to the reasons to refuse. Pure; `plan` shows it and `run` carries it out.
 
-use crate::engine::facts::{Entry, Facts, Journal, Older};
-use crate::engine::intent::{Direction, Flagged, Intent, Pin};
+use crate::engine::exchange::Take;
+use crate::engine::facts::{Entry, Facts, Journal, Marker, Older};
+use crate::engine::intent::{Direction, Flagged, Intent, Pin, RootLook};
 use crate::engine::names::is_reserved;
 use crate::engine::names::{
     BOOT, BOOT_BAK, ETC, LUSTRATE, NIX, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP, RW_ETC,
@@ -37,6 +38,8 @@ pub struct Plan {
     pub rests: Vec<RelPath>,
     /// What the lustration before this one warned of, too.
     pub known: Vec<String>,
+    /// What has to be there before anything moves.
+    pub take: Take,
 }
 
 /// Judges the facts.
@@ -59,7 +62,11 @@ pub fn plan(facts: &Facts, direction: Direction) -> Result<Plan, Vec<Refusal>> {
     draft.pin_dotfiles();
     draft.choose_old();
     draft.note_flags();
+    draft.count();
     refusals.extend(refuse::after(facts, &draft.plan.intent));
+    if !draft.plan.resumes {
+        refusals.extend(refuse::space(facts, &draft.plan.intent));
+    }
     if !draft.plan.resumes {
         draft.plan.intent.warnings.clone_from(&draft.plan.warnings);
     }
@@ -80,21 +87,9 @@ impl<'a> Draft<'a> {
             direction,
             started: facts.now,
             boot_id: facts.environment.boot_id.clone(),
-            anchor: 0,
-            etc: None,
             boot_bak: facts.boot_bak,
-            rotated: None,
-            pinned: Vec::new(),
-            keepers: Vec::new(),
-            links: Vec::new(),
-            flags: Vec::new(),
-            copies: Vec::new(),
-            old: Vec::new(),
-            aside: Vec::new(),
-            incoming: None,
-            older: None,
-            warnings: Vec::new(),
-            finished: None,
+            look: (direction == Direction::Lustrate).then(|| RootLook::from(&facts.root)),
+            ..Intent::default()
         };
         let plan = Plan {
             intent,
@@ -105,6 +100,7 @@ impl<'a> Draft<'a> {
             takes_over: facts.journal == Journal::None && in_progress && facts.any_staged(),
             rests: Vec::new(),
             known: facts.older.as_ref().map(|older| older.warnings.clone()).unwrap_or_default(),
+            take: Take::default(),
         };
         Self { facts, plan }
     }
@@ -181,6 +177,7 @@ impl<'a> Draft<'a> {
         intent.copies.clone_from(&journal.copies);
         intent.old.clone_from(&journal.old);
         intent.flags.clone_from(&journal.flags);
+        intent.look = journal.look;
         for (name, pin) in journal.pinned.iter().filter(|(name, _)| !journal.moves(name)) {
             self.pin(name, *pin);
         }
@@ -261,6 +258,21 @@ impl<'a> Draft<'a> {
         if !intent.moves(&BOOT_BAK) {
             intent.boot_bak = None;
         }
+    }
+
+    /// What has to be there before anything moves (I9).
+    fn count(&mut self) {
+        let facts = self.facts;
+        let intent = &self.plan.intent;
+        let markers = match intent.direction {
+            Direction::Revert => 2,
+            // The one that asked for it serves, unless its `etc` stays.
+            Direction::Lustrate => {
+                u32::from(facts.marker == Marker::None || intent.pin(&ETC).is_some())
+            }
+        };
+        let base = facts.environment.space.map_or(0, |space| space.base);
+        self.plan.take = Take { base, markers };
     }
 }
 

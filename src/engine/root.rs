@@ -19,6 +19,9 @@ use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Shown;
 use crate::fs::sys;
 
+/// What a process may have open already, and what an exchange opens.
+const DESCRIPTORS: u64 = 64;
+
 /// An opened root.
 pub(crate) struct Root {
     pub(crate) disk: Disk,
@@ -65,9 +68,23 @@ impl Root {
         Ok(environment(&self.dir, &self.shown, view, init)?)
     }
 
+    /// What an exchange needs of its process: files that others can read, and more
+    /// descriptors than a service may have been given.
+    fn prepare(&self) -> Result<(), Error> {
+        sys::use_umask(0o022);
+        sys::allow_descriptors(DESCRIPTORS).map_err(|errno| {
+            Error::from(Refusal::new(
+                format!("fewer than {DESCRIPTORS} files can be open at a time: {}", errno.desc()),
+                format!("The move of {} would have stopped part-way", self.shown),
+                format!("Allow more: ulimit -n {DESCRIPTORS}"),
+            ))
+        })
+    }
+
     /// One exchange at a time; the lock ends with the process. It is not dropped:
     /// that would unlock it, and panic if this failed.
     pub(crate) fn lock(&self) -> Result<ManuallyDrop<Flock<OwnedFd>>, Error> {
+        self.prepare()?;
         let fd = self.dir.as_fd().try_clone_to_owned().map_err(|error| {
             let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
             Refusal::from(OpError::new("lock", self.shown.clone(), errno))

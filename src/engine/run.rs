@@ -160,7 +160,8 @@ fn judge_looked<T: Tree>(
 
 fn exchange<T: Tree>(tree: &T, root: &T::Dir, plan: Plan, boot: Boot) -> Result<Outcome, Error> {
     let from = if plan.finished { From::Finished } else { From::Anywhere };
-    let done = exchange::begin(tree, root, plan.intent.clone(), boot, from)?.carry_out()?;
+    let done =
+        exchange::begin(tree, root, plan.intent.clone(), boot, from, plan.take)?.carry_out()?;
     Ok(Outcome::Exchanged(Box::new((plan, done))))
 }
 

@@ -11,7 +11,7 @@ use crate::engine::names::{
     RW_ETC, UPPER,
 };
 use crate::engine::time::Timestamp;
-use crate::fs::name::{Name, RelPath};
+use crate::fs::name::{Name, RelPath, literal};
 use crate::fs::sys::{CASEFOLD, Kind, PROJECT, Stat};
 use crate::fs::tree::Tree;
 use crate::fs::walk::{Found, Last, resolve};
@@ -345,7 +345,7 @@ fn entries<T: Tree>(tree: &T, dir: &T::Dir, here: &Stat) -> Result<Vec<Entry>> {
 /// Whether the stage-2 program that this boot is going to start is there; when
 /// the store is a file system of its own, that cannot be known yet.
 fn init_found<T: Tree>(tree: &T, root: &T::Dir, init: Option<&[u8]>) -> Result<Option<bool>> {
-    let store = [NIX, Name::literal("store")];
+    let store = [NIX, literal!("store")];
     let Some(init) = init else { return Ok(None) };
     let Some(store) = tree.open(root, &store)? else { return Ok(None) };
     if let Ok(path) = RelPath::parse(init)

@@ -13,7 +13,18 @@ pub const NAME_MAX: usize = 255;
 
 /// One path component.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Cow<'static, [u8]>);
+pub struct Name(#[doc(hidden)] pub(crate) Cow<'static, [u8]>);
+
+/// A constant name, checked when it is compiled. Where it is borrowed it lies in
+/// the program; the value of [`Name::literal`] would be made, and dropped, each time.
+macro_rules! literal {
+    ($name:literal) => {
+        $crate::fs::name::Name(::std::borrow::Cow::Borrowed(
+            const { $crate::fs::name::Name::checked($name) },
+        ))
+    };
+}
+pub(crate) use literal;
 
 /// Why bytes are not a [`Name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +64,10 @@ impl Name {
     /// When it is no name: in a constant, that does not compile.
     #[must_use]
     pub const fn literal(name: &'static str) -> Self {
+        Self(Cow::Borrowed(Self::checked(name)))
+    }
+
+    pub(crate) const fn checked(name: &'static str) -> &'static [u8] {
         let bytes = name.as_bytes();
         assert!(!bytes.is_empty() && bytes.len() <= NAME_MAX);
         let mut at = 0;
@@ -61,7 +76,7 @@ impl Name {
             at += 1;
         }
         assert!(!(bytes[0] == b'.' && (bytes.len() == 1 || bytes.len() == 2 && bytes[1] == b'.')));
-        Self(Cow::Borrowed(bytes))
+        bytes
     }
 
     /// The name with something behind it, shortened to fit in [`NAME_MAX`].

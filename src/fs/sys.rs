@@ -20,12 +20,16 @@ use nix::sys::stat::Mode;
 
 use crate::fs::name::{Name, RelPath};
 
+mod memory;
 #[cfg(feature = "full")]
 mod older;
 #[cfg(feature = "full")]
 pub(crate) mod removal;
+pub(crate) mod space;
 #[cfg(feature = "full")]
 pub(crate) mod supervisor;
+
+pub use space::Space;
 
 /// A `Result` with the bare error number.
 pub type Result<T> = nix::Result<T>;
@@ -298,6 +302,31 @@ pub(crate) fn make_file(dir: impl AsFd, name: &Name) -> Result<OwnedFd> {
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let mode = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP | Mode::S_IROTH;
     openat(dir, name.as_os_str(), flags, mode)
+}
+
+/// From here on new files and directories have these bits masked, whatever the
+/// process was started with.
+pub(crate) fn use_umask(mask: libc::mode_t) {
+    // SAFETY: always succeeds.
+    unsafe { libc::umask(mask) };
+}
+
+/// Makes room for the descriptors that an exchange needs at a time. By number:
+/// musl's setrlimit(3) first stops all threads.
+pub(crate) fn allow_descriptors(needed: u64) -> Result<()> {
+    let call = |new: *const libc::rlimit64, old: *mut libc::rlimit64| {
+        // SAFETY: each is null or a live struct; 0 is this process.
+        Errno::result(unsafe {
+            libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_NOFILE, new, old)
+        })
+    };
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    call(std::ptr::null(), &raw mut limit)?;
+    if limit.rlim_cur >= needed {
+        return Ok(());
+    }
+    limit = libc::rlimit64 { rlim_cur: needed, rlim_max: limit.rlim_max.max(needed) };
+    call(&raw const limit, std::ptr::null_mut()).map(drop)
 }
 
 /// Writes the content of a new file, to the disk. One without content has none

@@ -231,9 +231,8 @@ fn a_full_disk_is_refused_before_anything_moves() {
         let before = Manifest::of(mounted.path());
         let ended = on("run", mounted.path()).expect(3);
         ended.says(&[
-            "refused: Failed to make the directory '",
-            "/old-root.tmp': No space left on device. ",
-            "Free a little space there (a few files, a few megabytes), then try again. Nothing",
+            " and 0 inodes left, and ",
+            "The move, or the way back, would have stopped part-way. Free some space there",
         ]);
         assert_untouched(&before, &Manifest::of(mounted.path()));
         let root = Root { path: mounted.path(), fs };

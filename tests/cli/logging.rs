@@ -94,7 +94,7 @@ fn a_stop_part_way_names_the_two_ways_on() {
         root.file("nixos-root/etc/mine", "");
     }));
     or_skip!(strace::available());
-    let renames = "inject=renameat2:error=EIO:when=4";
+    let renames = "inject=renameat2:error=EIO:when=24";
     let end = in_initrd(mounted.path(), &["strace", "-qq", "-e", renames, "-e", "trace=renameat2"]);
     end.ended.expect(1);
     let log = String::from_utf8(end.kmsg).expect("UTF-8");

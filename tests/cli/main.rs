@@ -8,6 +8,7 @@ mod common;
 
 mod again;
 mod circumstances;
+mod closed;
 mod cmdline;
 #[cfg(feature = "full")]
 mod completions;

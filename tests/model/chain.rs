@@ -136,7 +136,9 @@ fn picture(tree: &Memory, known: usize, meta: usize) -> BTreeMap<String, String>
             text = format!("{}/{}", at(tree, &path[..1]).unwrap(), names[1..].join("/"));
         }
         let text = text.replace("the-nixos-root/.lustrate/left", "the-nixos-root/left");
-        let ours = text.contains("/.lustrate") || text == "the-nixos-root/left";
+        // The directory itself may have waited in the old root.
+        let home = text == "the-nixos-root/";
+        let ours = home || text.contains("/.lustrate") || text == "the-nixos-root/left";
         if ours || text.ends_with("etc/NIXOS_LUSTRATE") {
             continue;
         }

@@ -1,5 +1,8 @@
 //! A file system in memory that loses its power after a chosen number of
 //! changes. Each change is atomic; nothing is lost that was done before.
+//!
+//! It may have little space: a number of inodes, and of bytes for contents and for
+//! directories, which grow by blocks of [`NAMES`] names and never shrink.
 
 #![allow(unreachable_pub)]
 
@@ -32,17 +35,33 @@ pub struct Inode {
     pub read_only: bool,
     /// A directory that takes no more directories.
     pub full: bool,
+    /// Bytes that it has taken: blocks of a directory, or a reserve.
+    taken: usize,
 }
 
 impl Inode {
+    /// What is there already has its room.
     fn new(content: Content) -> Self {
-        let (flags, project, volume) = (0, 0, 0);
-        Self { content, flags, project, volume, top: false, read_only: false, full: false }
+        let (flags, project, volume, taken) = (0, 0, 0, 0);
+        let (top, read_only, full) = (false, false, false);
+        Self { content, flags, project, volume, top, read_only, full, taken }
     }
 
     pub fn is_dir(&self) -> bool {
         matches!(self.content, Content::Dir(_))
     }
+}
+
+/// How many names a block of a directory holds.
+const NAMES: usize = 4;
+/// The bytes of such a block.
+pub const BLOCK: usize = 100;
+
+/// What is free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Free {
+    pub files: usize,
+    pub bytes: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +72,9 @@ pub struct Memory {
     /// Changes made.
     pub made: Cell<usize>,
     pub exchanges: bool,
+    pub free: Cell<Free>,
+    /// The inode that gives back what it has taken, and what it keeps of it.
+    held: Cell<Option<(usize, usize)>>,
 }
 
 pub const ROOT: usize = 0;
@@ -65,7 +87,64 @@ impl Memory {
             left: Cell::new(usize::MAX),
             made: Cell::new(0),
             exchanges: true,
+            free: Cell::new(Free { files: usize::MAX / 2, bytes: usize::MAX / 2 }),
+            held: Cell::new(None),
         }
+    }
+
+    /// A process ends, and with it what it held.
+    pub fn forget(&self) {
+        self.held.set(None);
+    }
+
+    /// Does what may need space; when there is none, once more with the reserve.
+    fn with_room<T>(&self, act: impl Fn() -> Result<T>) -> Result<T> {
+        match act() {
+            Err(error) if error.errno() == Errno::ENOSPC => {}
+            done => return done,
+        }
+        if let Some((inode, floor)) = self.held.take() {
+            self.change()?;
+            let taken = self.inodes.borrow()[inode].taken;
+            self.inodes.borrow_mut()[inode].taken = taken.min(floor);
+            self.give(0, taken.saturating_sub(floor));
+        }
+        act()
+    }
+
+    fn pay(&self, files: usize, bytes: usize) -> Result<()> {
+        let free = self.free.get();
+        let left = (free.files.checked_sub(files), free.bytes.checked_sub(bytes));
+        let (Some(files), Some(bytes)) = left else { return Err(fail(Errno::ENOSPC)) };
+        self.free.set(Free { files, bytes });
+        Ok(())
+    }
+
+    fn give(&self, files: usize, bytes: usize) {
+        let free = self.free.get();
+        self.free.set(Free { files: free.files + files, bytes: free.bytes + bytes });
+    }
+
+    /// What a new name in a directory costs.
+    fn growth(&self, dir: usize, name: &Name) -> usize {
+        let inode = &self.inodes.borrow()[dir];
+        let Content::Dir(entries) = &inode.content else { return 0 };
+        let fits =
+            entries.contains_key(name) || entries.len() < NAMES + inode.taken / BLOCK * NAMES;
+        if fits { 0 } else { BLOCK }
+    }
+
+    fn grown(&self, dir: usize, bytes: usize) {
+        self.inodes.borrow_mut()[dir].taken += bytes;
+    }
+
+    fn size(&self, inode: usize) -> usize {
+        let inode = &self.inodes.borrow()[inode];
+        inode.taken
+            + match &inode.content {
+                Content::Dir(_) => 0,
+                Content::File(bytes) | Content::Link(bytes) => bytes.len(),
+            }
     }
 
     /// The power goes after that many changes from now.
@@ -110,13 +189,30 @@ impl Memory {
         }
     }
 
-    fn create(&self, dir: usize, name: &Name, content: Content) -> Result<usize> {
+    fn create(&self, dir: usize, name: &Name, content: &Content) -> Result<usize> {
         if self.lookup(dir, name).is_some() {
             return Err(fail(Errno::EEXIST));
         }
         self.may_change(dir)?;
-        self.change()?;
-        Ok(self.add(dir, name, content))
+        self.with_room(|| {
+            let growth = self.growth(dir, name);
+            self.pay(1, growth)?;
+            self.change()?;
+            self.grown(dir, growth);
+            Ok(self.add(dir, name, content.clone()))
+        })
+    }
+
+    /// Gives a file another content.
+    fn write(&self, inode: usize, content: &[u8]) -> Result<()> {
+        self.with_room(|| {
+            let before = self.size(inode) - self.inodes.borrow()[inode].taken;
+            self.pay(0, content.len().saturating_sub(before))?;
+            self.change()?;
+            self.give(0, before.saturating_sub(content.len()));
+            self.inodes.borrow_mut()[inode].content = Content::File(content.to_vec());
+            Ok(())
+        })
     }
 
     /// Adds a file, as whoever makes the tree does.
@@ -290,30 +386,63 @@ impl Tree for Memory {
     fn make_dir(&self, dir: &usize, name: &Name, _: u32) -> Result<()> {
         match self.open(dir, std::slice::from_ref(name))? {
             Some(_) => Ok(()),
-            None => self.create(*dir, name, Content::Dir(BTreeMap::new())).map(drop),
+            None => self.create(*dir, name, &Content::Dir(BTreeMap::new())).map(drop),
         }
     }
 
     fn make_file(&self, dir: &usize, name: &Name, content: &[u8]) -> Result<()> {
         // Not atomic: first the empty file, then its content.
-        let inode = self.create(*dir, name, Content::File(Vec::new()))?;
-        if !content.is_empty() {
-            self.change()?;
-            self.inodes.borrow_mut()[inode].content = Content::File(content.to_vec());
+        let inode = self.create(*dir, name, &Content::File(Vec::new()))?;
+        if content.is_empty() { Ok(()) } else { self.write(inode, content) }
+    }
+
+    fn make_empty(&self, dir: &usize, name: &Name) -> Result<()> {
+        if self.lookup(*dir, name).is_some() {
+            return Ok(());
         }
+        self.create(*dir, name, &Content::File(Vec::new())).map(drop)
+    }
+
+    fn fill(&self, dir: &usize, name: &Name, content: &[u8]) -> Result<bool> {
+        let Some(inode) = self.lookup(*dir, name) else { return Ok(false) };
+        self.write(inode, content).map(|()| true)
+    }
+
+    fn reserve(&self, dir: &usize, name: &Name, size: u64, floor: u64) -> Result<()> {
+        let (size, floor) = (usize::try_from(size).unwrap(), usize::try_from(floor).unwrap());
+        let inode = match self.lookup(*dir, name) {
+            Some(inode) => inode,
+            None if size == 0 => return Ok(()),
+            None => self.create(*dir, name, &Content::File(Vec::new()))?,
+        };
+        let more = size.saturating_sub(self.inodes.borrow()[inode].taken);
+        if more > 0 {
+            self.pay(0, more)?;
+            self.change()?;
+            self.grown(inode, more);
+        }
+        self.held.set(Some((inode, floor)));
         Ok(())
     }
 
     fn make_link(&self, dir: &usize, name: &Name, target: &[u8], _: &Stat) -> Result<()> {
-        self.create(*dir, name, Content::Link(target.to_vec())).map(drop)
+        self.create(*dir, name, &Content::Link(target.to_vec())).map(drop)
     }
 
     fn copy_metadata(&self, _: &usize, _: &usize) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
 
-    fn set_times(&self, _: &usize, _: &Stat) -> Result<()> {
-        Ok(())
+    fn set_times(&self, dir: &usize, _: &Stat) -> Result<()> {
+        self.may_change(*dir)
+    }
+
+    fn set_mode(&self, dir: &usize, _: u32) -> Result<()> {
+        self.may_change(*dir)
+    }
+
+    fn set_owner(&self, dir: &usize, _: (u32, u32)) -> Result<()> {
+        self.may_change(*dir)
     }
 
     fn rename(&self, from: (&usize, &Name), to: (&usize, &Name)) -> Result<Moved> {
@@ -327,10 +456,15 @@ impl Tree for Memory {
         if let Some(errno) = self.hinders(*from.0, *to.0, inode) {
             return Err(OpError::new("rename", format!("{from:?} to {to:?}"), errno));
         }
-        self.change()?;
-        self.unlink(*from.0, from.1);
-        self.link(*to.0, to.1, inode);
-        Ok(Moved::Done)
+        self.with_room(|| {
+            let growth = self.growth(*to.0, to.1);
+            self.pay(0, growth)?;
+            self.change()?;
+            self.grown(*to.0, growth);
+            self.unlink(*from.0, from.1);
+            self.link(*to.0, to.1, inode);
+            Ok(Moved::Done)
+        })
     }
 
     fn replace(&self, from: (&usize, &Name), to: (&usize, &Name)) -> Result<()> {
@@ -338,10 +472,18 @@ impl Tree for Memory {
         if let Some(errno) = self.hinders(*from.0, *to.0, inode) {
             return Err(OpError::new("rename", format!("{from:?} to {to:?}"), errno));
         }
-        self.change()?;
-        self.unlink(*from.0, from.1);
-        self.link(*to.0, to.1, inode);
-        Ok(())
+        self.with_room(|| {
+            let growth = self.growth(*to.0, to.1);
+            self.pay(0, growth)?;
+            self.change()?;
+            self.grown(*to.0, growth);
+            if let Some(replaced) = self.lookup(*to.0, to.1) {
+                self.give(1, self.size(replaced));
+            }
+            self.unlink(*from.0, from.1);
+            self.link(*to.0, to.1, inode);
+            Ok(())
+        })
     }
 
     fn exchange(&self, a: (&usize, &Name), b: (&usize, &Name)) -> Result<bool> {
@@ -365,9 +507,10 @@ impl Tree for Memory {
     }
 
     fn remove_file(&self, dir: &usize, name: &Name) -> Result<()> {
-        if self.lookup(*dir, name).is_some() {
+        if let Some(inode) = self.lookup(*dir, name) {
             self.may_change(*dir)?;
             self.change()?;
+            self.give(1, self.size(inode));
             self.unlink(*dir, name);
         }
         Ok(())

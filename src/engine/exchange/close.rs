@@ -1,19 +1,21 @@
 //! The end of an exchange: the record, the commit (I5), and after it the last
 //! clean-up, which is all that is left to do once the marker is alone.
 
-use super::flags::{Change, change_flags, note, remove_note};
+use super::flags::{Change, HINDERING, change_flags, note, remove_note};
 use super::marker::{disarm, holds_in_progress};
+use super::space::{give_back, unstock};
+use super::spares::draft;
 use super::{Exchange, Population, Result, rename};
 use crate::engine::facts::Staging;
-use crate::engine::intent::{self, Direction, Flagged, Intent};
+use crate::engine::intent::{self, Direction, Intent, RootLook};
 use crate::engine::names::{
-    ETC, INTENT, LEFT, LUSTRATE, MARKER, NEW, NIXOS_ROOT, OLD_ROOT, OLD_ROOT_TMP, PART, RECORD,
+    DRAFT, ETC, INTENT, LEFT, LUSTRATE, MARKER, NEW, NIXOS_ROOT, OLD_ROOT, OLD_ROOT_TMP, RECORD,
     RW_ETC, UPPER, UPPER_MARKER,
 };
 use crate::engine::time::{Timestamp, is_dated};
 use crate::fs::name::Name;
 use crate::fs::sys::Kind;
-use crate::fs::tree::{self, Moved, Tree};
+use crate::fs::tree::{self, Moved, Stat, Tree};
 
 /// Intents and records larger than this are not read: over a million entries.
 pub const MAX_INTENT: usize = 512 << 20;
@@ -24,7 +26,7 @@ impl<T: Tree> Exchange<'_, T> {
             Population::New => self.close_lustration()?,
             Population::Old => self.close_revert()?,
         }
-        clean_up(self.tree, self.root, &self.intent.flags)
+        clean_up(self.tree, self.root, Some(&self.intent))
     }
 
     fn close_lustration(&mut self) -> Result<()> {
@@ -33,7 +35,10 @@ impl<T: Tree> Exchange<'_, T> {
         }
         self.change_flags(Change::RestoreEtc)?;
         self.put_upper_marker_aside()?;
-        self.tree.remove_dir(&self.meta, &NEW)?;
+        // A revert needs a directory, and may find no inode for one.
+        if self.tree.rename((&self.meta, &NEW), (&self.meta, &DRAFT))? == Moved::Taken {
+            self.tree.remove_dir(&self.meta, &NEW)?;
+        }
         self.write_record()?;
         self.commit((&OLD_ROOT_TMP, &OLD_ROOT))
     }
@@ -64,6 +69,7 @@ impl<T: Tree> Exchange<'_, T> {
             let why = self.tolerated(stop)?;
             self.note(format!("'{rotated}' keeps its name: {why}"));
         }
+        unstock(self.tree, &self.meta)?;
         let name = self.name_for_new_root()?;
         self.done.place = Some(name.clone());
         self.commit((&self.intent.incoming(), &name))
@@ -116,9 +122,8 @@ impl<T: Tree> Exchange<'_, T> {
         let record = &mut self.intent;
         record.warnings.extend(self.done.notes.iter().cloned());
         record.finished = Some(Timestamp::now());
-        self.tree.remove_file(&self.meta, &PART)?;
-        self.tree.make_file(&self.meta, &PART, &record.to_text())?;
-        Ok(self.tree.replace((&self.meta, &PART), (&self.meta, &RECORD))?)
+        let written = draft(self.tree, &self.meta, &record.to_text())?;
+        Ok(self.tree.replace((&self.meta, &written), (&self.meta, &RECORD))?)
     }
 }
 
@@ -178,9 +183,17 @@ pub fn free_dated<T: Tree>(tree: &T, root: &T::Dir, time: Timestamp, base: &Name
     Ok(dated.numbered(at))
 }
 
-/// After the commit: the flags of the root and of old roots, and last the
-/// in-progress marker.
-fn clean_up<T: Tree>(tree: &T, root: &T::Dir, flags: &[Flagged]) -> Result<()> {
+/// After the commit: what the root directory itself was like, the flags of the root
+/// and of old roots, and last the in-progress marker.
+fn clean_up<T: Tree>(tree: &T, root: &T::Dir, intent: Option<&Intent>) -> Result<()> {
+    let flags = intent.map_or(&[][..], |intent| &intent.flags);
+    if let Some(intent) = intent
+        && let Some(look) = &intent.look
+        && intent.direction == Direction::Revert
+        && intent.finished.is_some()
+    {
+        give_look_back(tree, root, intent, look)?;
+    }
     if !flags.is_empty() {
         let old_root = tree.open(root, &[OLD_ROOT])?;
         let bases: Vec<_> = std::iter::once(root).chain(&old_root).collect();
@@ -195,6 +208,26 @@ fn clean_up<T: Tree>(tree: &T, root: &T::Dir, flags: &[Flagged]) -> Result<()> {
     }
     // The marker could not leave an immutable one: only here a crash can lose a flag.
     change_flags(tree, &[root], flags, Change::RestoreEtc)
+}
+
+fn give_look_back<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    intent: &Intent,
+    look: &RootLook,
+) -> Result<()> {
+    // One that is immutable again has it.
+    if intent.root_flags().is_some() && tree.flags(root, None)? & HINDERING != 0 {
+        return Ok(());
+    }
+    let now = tree.stat_dir(root)?;
+    if (now.uid, now.gid) != (look.uid, look.gid) {
+        tree.set_owner(root, (look.uid, look.gid))?;
+    }
+    if now.mode != look.mode {
+        tree.set_mode(root, look.mode)?;
+    }
+    Ok(tree.set_times(root, &Stat { accessed: look.accessed, modified: look.modified, ..now })?)
 }
 
 /// The `.lustrate` of an exchange of which only the in-progress marker is left:
@@ -233,12 +266,13 @@ pub fn ended<T: Tree>(
 /// # Errors
 /// [`Stop`]; it can be repeated.
 pub fn finish<T: Tree>(tree: &T, root: &T::Dir, meta: &T::Dir) -> Result<()> {
-    let flags = load(tree, meta)?.map_or(Vec::new(), |intent| intent.flags);
+    let intent = load(tree, meta)?;
+    let flags = intent.as_ref().map_or(&[][..], |intent| &intent.flags);
     // A revert that had only begun has cleared these.
     if let Some(old_root) = tree.open(root, &[OLD_ROOT])?.filter(|_| !flags.is_empty()) {
-        change_flags(tree, &[root, &old_root], &flags, Change::Restore)?;
+        change_flags(tree, &[root, &old_root], flags, Change::Restore)?;
     }
-    clean_up(tree, root, &flags)?;
+    clean_up(tree, root, intent.as_ref())?;
     Ok(tree.remove_file(meta, &INTENT)?)
 }
 
@@ -250,27 +284,26 @@ pub fn finish<T: Tree>(tree: &T, root: &T::Dir, meta: &T::Dir) -> Result<()> {
 /// [`Stop`]; it can be repeated.
 pub fn withdraw<T: Tree>(tree: &T, root: &T::Dir, staging: Staging) -> Result<bool> {
     let left = staging == Staging::Empty && remove_leftover(tree, root)?;
-    let Some(etc) = tree.open(root, &[ETC])? else { return Ok(left) };
+    Ok(undo_note(tree, root)? || left)
+}
+
+/// Sets the flags of an immutable root again that are noted in `etc`.
+pub(super) fn undo_note<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
+    let Some(etc) = tree.open(root, &[ETC])? else { return Ok(false) };
     if let Some(flags) = note(tree, &etc)?.1 {
         let now = tree.flags(root, None)?;
         tree.set_flags(root, None, now | flags)?;
     }
-    Ok(remove_note(tree, &etc)? || left)
+    remove_note(tree, &etc)
 }
 
 /// Removes a staging directory in which there is no intent, and nothing moved.
 /// One in a root that is immutable is not ours: a run clears that first.
 pub(super) fn remove_leftover<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
     let Some(staging) = tree.open(root, &[OLD_ROOT_TMP])? else { return Ok(false) };
-    let meta = tree.open(&staging, &[LUSTRATE])?;
-    if let Some(meta) = &meta {
-        for name in tree.list(meta)? {
-            tree.remove_file(meta, &name)?;
-        }
-        tree.remove_dir(&staging, &LUSTRATE)?;
-    }
-    if tree.flags(root, None)? & super::HINDERING != 0 {
-        return Ok(meta.is_some());
+    let given = give_back(tree, &staging)?;
+    if tree.flags(root, None)? & HINDERING != 0 {
+        return Ok(given);
     }
     tree.remove_dir(root, &OLD_ROOT_TMP)?;
     Ok(true)

@@ -1,8 +1,8 @@
 //! Nested keepers: each is renamed from its place in the population that goes
 //! out to the same place in the one that comes in (I1: never copied).
 
-use super::{Exchange, Population, Result};
-use crate::engine::names::{BOOT_BAK, COPIES, ETC};
+use super::{Coming, Exchange, Population, Result};
+use crate::engine::names::{BOOT_BAK, COPIES, ETC, MAKING};
 use crate::error::Stop;
 use crate::fs::name::{Name, RelPath};
 use crate::fs::tree::{Moved, Stat, Tree};
@@ -42,11 +42,16 @@ impl<T: Tree> Exchange<'_, T> {
                 Ok(()) => {}
             }
         }
-        if coming == Population::New {
-            for at in 0..self.intent.links.len() {
-                let link = self.intent.links[at].clone();
-                self.recreate(&link)?;
-            }
+        if coming == Population::New && self.coming != Coming::Made {
+            self.recreate_links()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn recreate_links(&mut self) -> Result<()> {
+        for at in 0..self.intent.links.len() {
+            let link = self.intent.links[at].clone();
+            self.recreate(&link)?;
         }
         Ok(())
     }
@@ -70,7 +75,7 @@ impl<T: Tree> Exchange<'_, T> {
         if self.tree.stat(&from, keeper.last())?.is_none() {
             return Ok(None);
         }
-        if coming == Population::New {
+        if coming == Population::New && self.coming != Coming::Made {
             self.make_parents(keeper.parents())?;
         }
         let to = match self.holder(coming, keeper.entry())? {
@@ -208,9 +213,6 @@ impl<T: Tree> Exchange<'_, T> {
         Ok(())
     }
 }
-
-/// In `.lustrate`: a directory or link that is being made.
-const MAKING: Name = Name::literal("making");
 
 struct Pair<D> {
     from: D,

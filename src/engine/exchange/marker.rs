@@ -7,7 +7,8 @@
 
 use nix::errno::Errno;
 
-use super::{Exchange, Population, Result, rename};
+use super::spares::draft;
+use super::{Coming, Exchange, Population, Result, rename};
 use crate::engine::intent::Direction;
 use crate::engine::names::{ETC, MARKER, MARKER_PART, MARKER_SAVED, NIXOS, PART, SAVED_MARKER};
 use crate::error::Stop;
@@ -15,7 +16,7 @@ use crate::fs::name::Name;
 use crate::fs::tree::{Moved, Tree};
 
 /// The content of the in-progress marker.
-fn content(direction: Direction) -> &'static [u8] {
+pub(super) fn content(direction: Direction) -> &'static [u8] {
     match direction {
         Direction::Lustrate => {
             b"# nixos-lustrate: lustration in progress\n\
@@ -42,7 +43,7 @@ pub fn direction_of(marker: &[u8]) -> Option<Direction> {
     [Direction::Lustrate, Direction::Revert].into_iter().find(|d| content(*d) == marker)
 }
 
-fn is_in_progress(marker: &[u8]) -> bool {
+pub(super) fn is_in_progress(marker: &[u8]) -> bool {
     direction_of(marker).is_some()
 }
 
@@ -75,7 +76,7 @@ impl<T: Tree> Exchange<'_, T> {
 
     /// Completes the `etc` that is going to come in.
     pub(super) fn arm_coming(&mut self, coming: Population) -> Result<()> {
-        if self.intent.pin(&ETC).is_some() {
+        if self.intent.pin(&ETC).is_some() || self.coming == Coming::Made {
             return Ok(());
         }
         if coming == Population::New {
@@ -96,7 +97,7 @@ impl<T: Tree> Exchange<'_, T> {
         let Some(holder) = self.holder(Population::New, &ETC)? else { return Ok(()) };
         let Some(etc) = self.tree.open(holder, &[ETC])? else { return Ok(()) };
         if self.tree.stat(&etc, &NIXOS)?.is_none() {
-            self.tree.make_file(&etc, &NIXOS, b"")?;
+            self.tree.make_empty(&etc, &NIXOS)?;
         }
         Ok(())
     }
@@ -113,9 +114,9 @@ pub(super) fn arm<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir, need: Need) ->
         (Need::InProgress(direction), Some(found)) if found == direction => return Ok(()),
         (Need::InProgress(direction), Some(_)) => {
             // One of ours for the other way: nothing of the user's.
-            tree.remove_file(meta, &PART)?;
-            tree.make_file(meta, &PART, content(direction))?;
-            return match tree.replace((meta, &PART), (etc, &MARKER)) {
+            let ours = draft(tree, meta, content(direction))?;
+            tree.sync(meta)?;
+            return match tree.replace((meta, &ours), (etc, &MARKER)) {
                 Err(error) if error.errno() == Errno::EXDEV => make_in(tree, etc, direction),
                 done => Ok(done?),
             };
@@ -194,14 +195,40 @@ fn marker_aside<T: Tree>(tree: &T, meta: &T::Dir, direction: Direction) -> Resul
             Some(marker) if marker == content(direction) => return Ok(name),
             Some(marker) if is_in_progress(&marker) => tree.remove_file(meta, &name)?,
             None if tree.stat(meta, &name)?.is_none() => {
-                tree.remove_file(meta, &PART)?;
-                tree.make_file(meta, &PART, content(direction))?;
-                rename(tree, (meta, &PART), (meta, &name))?;
+                let ours = draft(tree, meta, content(direction))?;
+                // Without its content it would ask for a lustration.
+                tree.sync(meta)?;
+                rename(tree, (meta, &ours), (meta, &name))?;
                 return Ok(name);
             }
             _ => at += 1,
         }
     }
+}
+
+/// Makes in-progress markers before anything else of an exchange; the sync that
+/// the intent needs is theirs too.
+pub(super) fn prepare<T: Tree>(
+    tree: &T,
+    meta: &T::Dir,
+    direction: Direction,
+    many: u32,
+) -> Result<()> {
+    let (mut at, mut there) = (0, 0);
+    while there < many {
+        let name = SAVED_MARKER.numbered(at);
+        match tree.read(meta, &name, LONGEST_MARKER)? {
+            Some(marker) => there += u32::from(marker == content(direction)),
+            None if tree.stat(meta, &name)?.is_some() => {}
+            None => {
+                let ours = draft(tree, meta, content(direction))?;
+                rename(tree, (meta, &ours), (meta, &name))?;
+                there += 1;
+            }
+        }
+        at += 1;
+    }
+    Ok(())
 }
 
 /// Takes our marker out of an `etc` that goes home; when that is the old one,

@@ -1,8 +1,9 @@
 //! The reasons to refuse, each with what was found, what would have happened,
 //! and the mend (I6).
 
+use crate::engine::exchange::reserve;
 use crate::engine::facts::{Facts, Journal, Marker, Staging};
-use crate::engine::intent::Direction;
+use crate::engine::intent::{Direction, Intent};
 use crate::engine::keeplist::BadKeep;
 use crate::engine::names::{ETC, LUSTRATE, MARKER, NIX, OLD_ROOT, OLD_ROOT_TMP};
 use crate::error::Refusal;
@@ -31,6 +32,39 @@ pub(super) fn before(facts: &Facts, direction: Direction) -> Vec<Refusal> {
         Direction::Revert => vec![no_system(facts)],
     });
     refusals.into_iter().flatten().collect()
+}
+
+/// btrfs takes new space for each rename, among the metadata, where nothing can be
+/// set aside for it.
+const MARGIN: u64 = 16 << 20;
+
+/// What shows to be too little without trying (I9); the rest shows when it is taken.
+pub(super) fn space(facts: &Facts, intent: &Intent) -> Option<Refusal> {
+    let space = facts.environment.space?;
+    let root = &facts.environment.root;
+    // Both directions, and the files of one, at the least.
+    let (bytes, least) = (2 * reserve(intent, space.base, 0), 16);
+    let files = space.files.unwrap_or(u64::MAX);
+    let short = space.bytes < bytes || files < least;
+    let found = match space.metadata.filter(|free| *free < MARGIN) {
+        Some(free) => format!(
+            "{root} has {} MiB left for metadata, and btrfs needs {} for renames",
+            free >> 20,
+            MARGIN >> 20
+        ),
+        // A revert has its space, if a lustration of this version took it.
+        None if short && intent.direction == Direction::Lustrate => format!(
+            "{root} has {} KiB and {files} inodes left, and {} KiB and {least} are needed",
+            space.bytes >> 10,
+            bytes >> 10
+        ),
+        None => return None,
+    };
+    Some(Refusal::new(
+        found,
+        "The move, or the way back, would have stopped part-way",
+        "Free some space there (delete files, or make it larger), then try again",
+    ))
 }
 
 fn read_only(facts: &Facts) -> Option<Refusal> {

@@ -6,6 +6,7 @@ use super::{Draft, add_flags, is_protected};
 use crate::engine::facts::{Entry, Facts, Journal};
 use crate::engine::intent::{Direction, Flagged, Intent, Pin};
 use crate::engine::names::{BOOT, ETC, OLD_ROOT, OLD_ROOT_TMP, is_reserved};
+use crate::engine::time::is_dated;
 use crate::error::Refusal;
 use crate::fs::mounts::Mount;
 use crate::fs::name::word;
@@ -151,6 +152,18 @@ impl Draft<'_> {
         // Flags are rare, and come first: the rest is a search for each entry.
         for rename in renames(facts, &self.plan.intent).filter(|r| r.entry.stat.flags != 0) {
             add_flags(&mut flags, flagged(&rename.entry.name, &rename.entry.stat));
+        }
+        // Older old roots that are going to be closed to users.
+        let intent = &self.plan.intent;
+        let closes = |entry: &&Entry| {
+            let open = entry.stat.flags != 0 && entry.stat.mode & 0o77 != 0;
+            open && is_dated(&entry.name, &OLD_ROOT)
+                && intent.pin(&entry.name) == Some(Pin::Protected)
+        };
+        if intent.direction == Direction::Lustrate {
+            for entry in facts.entries.iter().filter(closes) {
+                add_flags(&mut flags, flagged(&entry.name, &entry.stat));
+            }
         }
         for flagged in &facts.keeper_flags {
             add_flags(&mut flags, flagged.clone());

@@ -1,6 +1,7 @@
 //! What proves that an exchange is in progress (I5): a directory has a name that
 //! anybody can give.
 
+use crate::engine::exchange::is_taken;
 use crate::engine::facts::{Marker, Result, Staging};
 use crate::engine::names::{LUSTRATE, OLD_ROOT_TMP, is_reserved};
 use crate::fs::name::RelPath;
@@ -28,7 +29,10 @@ pub(super) fn staging<T: Tree>(tree: &T, root: &T::Dir, marker: &Marker) -> Resu
     let mut staged = tree.list(&staging)?;
     staged.retain(|name| *name != LUSTRATE);
     if staged.is_empty() {
-        return Ok(Staging::Empty);
+        let meta = tree.open(&staging, &[LUSTRATE])?;
+        let inside = meta.map_or(Ok(Vec::new()), |meta| tree.list(&meta))?;
+        let ours = inside.iter().all(is_taken);
+        return Ok(if ours { Staging::Empty } else { Staging::Foreign });
     }
     if *marker == Marker::None {
         return Ok(Staging::Foreign);
