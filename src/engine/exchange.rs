@@ -184,8 +184,8 @@ impl<T: Tree> Exchange<'_, T> {
             }
         }
         // Also what the plan knew of: a file system that is mounted there.
-        for at in 0..self.intent.aside.len() {
-            let name = self.intent.aside[at].0.clone();
+        let aside: Vec<Name> = self.intent.aside.iter().map(|(name, _)| name.clone()).collect();
+        for name in aside {
             if out == Population::New && name != ETC && !self.is_old_in_root(&name) {
                 self.give_way(&name)?;
             }
@@ -223,6 +223,9 @@ impl<T: Tree> Exchange<'_, T> {
     /// gets another name in it.
     fn give_way(&mut self, name: &Name) -> Result<()> {
         let (tree, root) = (self.tree, self.root);
+        if tree.stat(root, name)?.is_none() {
+            return Ok(()); // it has, before the power went
+        }
         let known = self.intent.aside.iter().find(|(aside, _)| aside == name);
         let dated = match known {
             Some((_, dated)) if tree.stat(root, dated)?.is_none() => dated.clone(),
