@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::site::{Access, Site};
+use super::steps::KEYS;
 use crate::engine::environment::{View, environment};
 use crate::engine::facts::Marker;
 use crate::engine::names::{MARKER, OLD_ROOT};
@@ -45,7 +46,7 @@ pub fn site(root: &Path, access: Access, verb: &str) -> Result<Site, Error> {
         )
         .into());
     }
-    Site::new(Disk::default(), dir, shown, around.mounts, access)
+    Site::new(Disk::default(), dir, shown, around.mounts, access, &KEYS)
 }
 
 /// Whether a root is that of the running system.
@@ -119,24 +120,6 @@ pub fn may_cancel(site: &Site) -> Result<(), Error> {
         return Err(Refusal::new(found, format!("The old boot loader would have come back without its system, and /etc/{MARKER} with nobody to read it"), mend).into());
     }
     Ok(())
-}
-
-/// There is nobody to ask.
-#[must_use]
-pub fn no_terminal(verb: &str) -> Error {
-    let mend = match verb {
-        "prepare" => "See what it would do with --dry-run, then add --yes",
-        _ => "What would be undone is said above: add --yes",
-    };
-    let found = "there is no terminal to ask on";
-    Refusal::new(found, "What is going to be done has to be confirmed", mend).into()
-}
-
-/// The answer was no.
-#[must_use]
-pub fn not_confirmed() -> Error {
-    Refusal::new("it was not confirmed", "Nothing is done without it", "Answer y, or give --yes")
-        .into()
 }
 
 /// Reboots the running system, in its own way.
