@@ -94,6 +94,19 @@ impl Stop {
         Self::Root(Box::new(Trouble::Interrupted))
     }
 
+    /// What was found, without what it leads to.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn found(&self) -> String {
+        match self {
+            Self::Root(trouble) => match &**trouble {
+                Trouble::Reason(refusal) => refusal.found.clone(),
+                trouble => trouble.to_string(),
+            },
+            Self::Op(error) => error.to_string(),
+        }
+    }
+
     /// Whether there was no space left.
     #[cfg(feature = "full")]
     #[must_use]

@@ -220,12 +220,10 @@ fn stopped(site: &mut Site, stop: Stop) -> Error {
     if !site.recorded {
         return untouched(stop);
     }
-    let Some(trouble) = site.failed.clone() else {
+    if !site.failed {
         return part_way(site, stop, "prepare", "cancel");
-    };
-    say(&format!(
-        "\nThe boot loader of NixOS is not there: {trouble}. Putting everything back.\n\n"
-    ));
+    }
+    say(&format!("\nPutting everything back: {}.\n\n", stop.found()));
     match step::backward(&steps::ALL, site) {
         Ok(_) => {
             let back = if site.stays {
@@ -238,7 +236,7 @@ fn stopped(site: &mut Site, stop: Stop) -> Error {
                 site.shown.trim_end_matches('/'),
                 state_file::LOG
             );
-            Error::Stopped(Stop::wrong(trouble, back, log))
+            Error::Stopped(Stop::wrong(stop.found(), back, log))
         }
         Err(second) => part_way(site, second, "cancel", "prepare"),
     }

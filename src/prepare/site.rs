@@ -53,8 +53,8 @@ pub struct Site {
     pub recorded: bool,
     /// The inode number of the `etc` that is in the root.
     pub etc: u64,
-    /// What the boot loader's installer did not do as it should.
-    pub failed: Option<String>,
+    /// The boot loader's installer did not do what it should.
+    pub failed: bool,
     /// Something was not put back, and what was saved of it stays.
     pub stays: bool,
     pub(super) home: Option<Dir>,
@@ -107,7 +107,7 @@ impl Site {
             watch,
             recorded,
             etc,
-            failed: None,
+            failed: false,
             stays: false,
             home,
             lock: None,
@@ -278,7 +278,7 @@ impl Ledger for Site {
     fn end(&mut self) -> Result<()> {
         let home = self.home()?;
         // What the boot loader's installer said when it failed is wanted later.
-        let stays = |name: &Name| *name == STATE || (self.failed.is_some() && *name == LOG);
+        let stays = |name: &Name| *name == STATE || (self.failed && *name == LOG);
         let mut saved = false;
         for name in self.disk.list(home)?.iter().filter(|name| !stays(name)) {
             if self.disk.stat(home, name)?.is_some_and(|stat| stat.kind == Kind::Dir) {
@@ -290,7 +290,7 @@ impl Ledger for Site {
         self.disk.sync(home)?;
         self.disk.remove_file(home, &STATE)?;
         let parent = self.dir(&HOME[..2])?;
-        if self.failed.is_none() && !saved {
+        if !self.failed && !saved {
             self.disk.remove_dir(&parent, &HOME[2])?;
             self.home = None;
         }

@@ -112,8 +112,8 @@ impl State {
                 "What is there would have been removed or changed",
                 "Bring the file back from a backup, or undo by hand what it lists, and remove it",
             )),
-            Some(Wrong::Earlier(what)) => Err(Refusal::new(
-                format!("{shown} was written by nixos-lustrate {}, which {what}", state.tool),
+            Some(Wrong::Earlier(did)) => Err(Refusal::new(
+                format!("{shown} was written by nixos-lustrate {}, which {did}", state.tool),
                 "This version cannot undo that",
                 "Use that version",
             )),

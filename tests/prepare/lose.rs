@@ -422,6 +422,7 @@ fn a_path_that_prepare_never_chooses_is_refused() {
 fn a_note_that_is_none_is_refused() {
     require_root!();
     let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
+    machine.tree().file("srv/victim/data", "precious");
     machine.tree().directory(HOME, 0o700);
     let state = |notes: &str| attack(&machine, "boot.bak").replace("\"notes\":{", notes);
     for notes in [

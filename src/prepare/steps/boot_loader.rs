@@ -10,9 +10,9 @@ use crate::prepare::installation::{self, Known, STEP};
 use crate::prepare::notes::Key;
 use crate::prepare::saving::{How, SAVED};
 use crate::prepare::site::Site;
-use crate::prepare::state_file::LOG;
+use crate::prepare::state_file::{HOME, LOG};
 use crate::prepare::step::{Look, Result, Step};
-use crate::prepare::{adopt, clear_esp, efi, installed, installer, named, restore};
+use crate::prepare::{adopt, clear_esp, efi, escape, installed, installer, named, restore};
 
 /// Whether `/run/current-system` is made for the boot loader's installer.
 pub const MADE_CURRENT: Key<bool> = Key::new("current-system");
@@ -79,11 +79,12 @@ impl Step<Site> for Loader {
             None => installed::look(site, &site.state.system)?.err(),
         };
         if let Some(trouble) = trouble {
-            site.failed = Some(trouble.clone());
+            site.failed = true;
+            let log = [&HOME[..], &[LOG]].concat();
             return Err(Stop::wrong(
-                trouble,
+                format!("the boot loader of NixOS is not there: {trouble}"),
                 "NixOS would not have booted",
-                format!("See {}", site.disk.show(site.home()?, Some(&LOG))),
+                format!("See what its installer said, in {}", escape::of_path(&log)),
             ));
         }
         site.window(false)
