@@ -1,12 +1,22 @@
-//! `prepare` and `cancel`: what the manual's in-place procedure has people type,
-//! on the old distribution, as steps that are recorded, repeated and undone.
+//! `prepare` and `cancel`: what the manual's in-place procedure has people type, on the
+//! old distribution, as steps that are recorded, repeated and undone.
+//!
+//! [`command`] opens and locks the root and reads the state ([`open`], [`site`],
+//! [`state_file`]), finds the system and the keep-list ([`wish`]), asks `check`, has the
+//! engine judge what will move, shows what each step would do, and asks once. Then
+//! [`step::forward`] takes [`steps::ALL`]: what one puts aside ([`notes`]) is on the disk
+//! before it changes anything. The last has the boot loader's installer run by a process
+//! of its own ([`installer`]), which lists what it left ([`installation`]), and looks at
+//! what it wrote ([`installed`]); if that boots no NixOS, everything is put back.
+//!
+//! [`cancel`] opens the same, and stops while a boot file names a NixOS that would lose
+//! its marker ([`named`]). [`step::backward`] undoes the steps, the last first: boot
+//! files that are not others' work since are put back from what was saved ([`restore`]).
 //!
 //! - **P1** At no instant can the machine boot into NixOS without the marker.
 //! - **P2** The time in which neither system boots is announced, short, and mended
 //!   by `prepare` again or by `cancel` from a rescue system.
 //! - **P3** Nothing on `/boot` or an ESP is lost: what is replaced was saved.
-//!
-//! The engine is in [`step`]; what is done in [`steps`].
 
 use std::path::PathBuf;
 
@@ -173,7 +183,7 @@ fn examine(site: &Site, options: &Options) -> Result<(), Error> {
 fn judge(site: &Site) -> Result<Option<Plan>, Error> {
     let keep = steps::marker::kept(site).map_err(untouched)?;
     let wishes = Wishes { keep, always: true };
-    let bare = if open::is_running(&site.root)? {
+    let bare = if site.is_running().map_err(untouched)? {
         match crate::fs::disk::Disk::clone_root() {
             Ok(dir) => Some(dir),
             Err(error) if error.errno() == nix::errno::Errno::ENOSYS => {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::durable::{From, Hash, hash, not_json, put};
+use super::durable::{From, Hash, errno, failed, hash, not_json, put};
 use super::escape;
 use super::places::is_vfat;
 use super::step::Result;
@@ -140,7 +140,9 @@ impl Reader<'_> {
                         found.hash = Some(hash(self.disk, dir, &name, self.from, self.watch)?);
                     }
                     let file = super::durable::open(self.disk, dir, &name)?;
-                    found.size = file.metadata().map_or(0, |m| m.len());
+                    let size = file.metadata().map(|metadata| metadata.len());
+                    found.size = size
+                        .map_err(|e| failed(self.disk, "look at", dir, Some(&name))(errno(&e)))?;
                 }
                 Kind::Link => found.target = Some(self.disk.read_link(dir, &name)?),
                 Kind::Special => {}
@@ -201,7 +203,7 @@ pub fn write(disk: &Disk, dir: &Dir, name: &Name, catalog: &Catalog) -> Result<(
             size: item.size,
             vfat: item.vfat,
         };
-        text.push_str(&serde_json::to_string(&line).map_err(not_json)?);
+        text.push_str(&serde_json::to_string(&line).map_err(|error| not_json(&error))?);
         text.push('\n');
     }
     put(disk, dir, name, text.as_bytes())

@@ -52,13 +52,13 @@ pub fn failed<'a>(
     move |errno| OpError::new(op, disk.show(dir, name), errno).into()
 }
 
-fn errno(error: &std::io::Error) -> Errno {
+pub(super) fn errno(error: &std::io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
 /// A record that cannot be written as JSON.
 #[must_use]
-pub fn not_json(error: serde_json::Error) -> Stop {
+pub fn not_json(error: &serde_json::Error) -> Stop {
     Stop::wrong(
         format!("what is done cannot be recorded: {error}"),
         "It could not be undone",

@@ -108,7 +108,7 @@ fn read(site: &Site) -> Result<Option<Record>> {
 }
 
 fn write(site: &Site, record: &Record) -> Result<()> {
-    let text = serde_json::to_string(record).map_err(not_json)?;
+    let text = serde_json::to_string(record).map_err(|error| not_json(&error))?;
     put(&site.disk, site.home()?, &RECORD, text.as_bytes())
 }
 

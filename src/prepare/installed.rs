@@ -2,16 +2,17 @@
 //! (users.md 14). There has to be a configuration with an entry for this very
 //! system, whose kernel and initrd are on the disk with the right content.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 
 use crate::bootloader::configurations::{FILES, FOLDERS, is_image};
 use crate::bootloader::entries::{Entry, components, entries, image_boots};
+use crate::error::{OpError, Stop};
 use crate::fs::disk::Dir;
 use crate::fs::name::Name;
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
 use crate::fs::walk;
-use crate::prepare::durable::{open, parent};
+use crate::prepare::durable::{errno, open, parent};
 use crate::prepare::escape;
 use crate::prepare::places::Kept;
 use crate::prepare::site::Site;
@@ -152,7 +153,7 @@ fn differs(
 
 /// Whether a file has the content of another, perhaps with more behind it:
 /// secrets are appended to an initrd.
-fn begins_with(site: &Site, file: &[Name], wanted: &[Name]) -> Result<bool> {
+fn begins_with(site: &Site, path: &[Name], wanted_path: &[Name]) -> Result<bool> {
     let opened = |path: &[Name]| match parent(&site.disk, &site.root, path)? {
         Some((dir, name)) => {
             let is_file = site.disk.stat(&dir, &name)?.is_some_and(|s| s.kind == Kind::File);
@@ -160,18 +161,26 @@ fn begins_with(site: &Site, file: &[Name], wanted: &[Name]) -> Result<bool> {
         }
         None => Ok(None),
     };
-    let (Some(mut file), Some(mut wanted)) = (opened(file)?, opened(wanted)?) else {
+    let (Some(mut file), Some(mut wanted)) = (opened(path)?, opened(wanted_path)?) else {
         return Ok(false);
     };
     let (mut ours, mut theirs) = (vec![0; 1 << 20], vec![0; 1 << 20]);
     loop {
-        let Ok(length) = wanted.read(&mut theirs) else { return Ok(false) };
+        let length = wanted.read(&mut theirs).map_err(|error| unread(site, wanted_path, &error))?;
         if length == 0 {
             return Ok(true);
         }
         let ours = &mut ours[..length];
-        if file.read_exact(ours).is_err() || ours != &theirs[..length] {
-            return Ok(false);
+        match file.read_exact(ours) {
+            Ok(()) if ours == &theirs[..length] => {}
+            Err(error) if error.kind() != ErrorKind::UnexpectedEof => {
+                return Err(unread(site, path, &error));
+            }
+            _ => return Ok(false), // another, or a shorter one
         }
     }
+}
+
+fn unread(site: &Site, path: &[Name], error: &std::io::Error) -> Stop {
+    OpError::new("read", site.show_below(&site.root, path), errno(error)).into()
 }

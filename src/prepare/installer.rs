@@ -25,7 +25,6 @@ use super::state_file::LOG;
 use super::step::Result;
 use crate::error::{OpError, Stop};
 use crate::fs::disk::{Dir, Disk};
-use crate::fs::sys;
 use crate::fs::sys::supervisor::{self, Forked};
 use crate::fs::tree::Tree;
 
@@ -124,14 +123,11 @@ fn environment(system: &str) -> Vec<(&'static str, String)> {
 
 /// Starts it with the root as its `/`.
 fn start(site: &Site, command: &mut Command) -> Result<std::io::Result<Child>> {
-    let here = Disk::open_root("/".as_ref())?;
-    let same = |a: &Dir, b: &Dir| sys::stat(a, None).ok().zip(sys::stat(b, None).ok());
-    let same =
-        same(&here, &site.root).is_some_and(|(a, b)| (a.device, a.inode) == (b.device, b.inode));
-    if same {
+    if site.is_running()? {
         command.current_dir("/");
         return Ok(command.spawn());
     }
+    let here = Disk::open_root("/".as_ref())?;
     // As root one gets out of a chroot by a directory that was opened before.
     let go = |dir: &Dir| {
         nix::unistd::fchdir(dir).and_then(|()| nix::unistd::chroot(&PathBuf::from(".")))

@@ -89,7 +89,7 @@ impl Notes {
     /// # Errors
     /// When it cannot be written as JSON.
     pub fn set<T: Serialize>(&mut self, key: &Key<T>, value: &T) -> Result<()> {
-        let value = serde_json::to_value(value).map_err(not_json)?;
+        let value = serde_json::to_value(value).map_err(|error| not_json(&error))?;
         self.0.insert(key.name.to_owned(), value);
         Ok(())
     }

@@ -11,9 +11,8 @@ use crate::engine::facts::Marker;
 use crate::engine::names::{MARKER, OLD_ROOT};
 use crate::engine::survey::{look, older_came_back};
 use crate::error::{Error, OpError, Refusal};
-use crate::fs::disk::{Dir, Disk};
+use crate::fs::disk::Disk;
 use crate::fs::name::Shown;
-use crate::fs::sys;
 use crate::fs::tree::Tree;
 
 /// Opens the root, locks it, and reads the state.
@@ -47,18 +46,6 @@ pub fn site(root: &Path, access: Access, verb: &str) -> Result<Site, Error> {
         .into());
     }
     Site::new(Disk::default(), dir, shown, around.mounts, access, &KEYS)
-}
-
-/// Whether a root is that of the running system.
-///
-/// # Errors
-/// A refusal when it cannot be told.
-pub fn is_running(root: &Dir) -> Result<bool, Error> {
-    let running = Disk::open_root("/".as_ref()).map_err(Refusal::from)?;
-    let stat = |dir: &Dir| sys::stat(dir, None);
-    let both = stat(root).and_then(|a| stat(&running).map(|b| (a, b)));
-    let (a, b) = both.map_err(|errno| Refusal::from(OpError::new("look at", "/", errno)))?;
-    Ok((a.device, a.inode) == (b.device, b.inode))
 }
 
 /// Refuses while files are being moved.

@@ -164,6 +164,16 @@ impl Site {
         Ok(())
     }
 
+    /// Whether the root is that of the running system.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn is_running(&self) -> Result<bool> {
+        let (ours, running) = (self.disk.stat_dir(&self.root)?, Disk::open_root("/".as_ref())?);
+        let running = self.disk.stat_dir(&running)?;
+        Ok((ours.device, ours.inode) == (running.device, running.inode))
+    }
+
     /// Where boot files are.
     ///
     /// # Errors

@@ -133,7 +133,7 @@ impl State {
     /// # Errors
     /// Any failure of a system call.
     pub fn write(&self, disk: &Disk, home: &Dir) -> Result<()> {
-        let mut text = serde_json::to_string_pretty(self).map_err(not_json)?;
+        let mut text = serde_json::to_string_pretty(self).map_err(|error| not_json(&error))?;
         text.push('\n');
         put(disk, home, &STATE, text.as_bytes())
     }

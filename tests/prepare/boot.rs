@@ -121,7 +121,7 @@ fn without_space_for_a_copy_nothing_is_touched() {
         let before = machine.manifest();
         let ended = machine.prepare(&[]).expect(3);
         let at = format!("{}{at}", machine.path().display());
-        ended.says(&[
+        let ended = ended.says(&[
             &format!("/boot holds 1 MiB, and {at} has 5 MiB free"),
             "The boot files of the old system could not be saved",
             &format!("on the file system of {at}"),
