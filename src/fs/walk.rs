@@ -1,4 +1,4 @@
-//! Where a path of the keep-list really leads, below the root.
+//! Where a path really leads, below the root.
 //!
 //! Links are followed here by name, with the root as their `/`, so that none
 //! leads out of it (I2), and each is remembered: the real path is kept and the
