@@ -230,7 +230,9 @@ fn walk<T: Tree>(
 ) -> Result<Found, OpError> {
     let mut way = Way::new(path.names());
     let mut links: Vec<RelPath> = Vec::new();
-    while let Some(name) = way.next() {
+    loop {
+        // After a `..` or a link to `/` at the end: the directory where it is then.
+        let Some(name) = way.next().or_else(|| way.real.pop()) else { return Ok(Found::Root) };
         let opened = if way.real.is_empty() { None } else { tree.open(root, &way.real)? };
         if opened.is_none() && !way.real.is_empty() {
             return Ok(Found::Missing); // a file on the way
@@ -265,15 +267,5 @@ fn walk<T: Tree>(
             Turn::Nowhere => return Ok(Found::Missing),
             Turn::Loop => return Ok(Found::Loop),
         }
-    }
-    // The last part was a `..`, or a link to `/`: a directory on the way.
-    match RelPath::new(way.real) {
-        None => Ok(Found::Root),
-        Some(real) => match straight(tree, root, here, &real, Last::Keep)? {
-            Some(Found::Here { real, stat, parent, .. }) => {
-                Ok(Found::Here { real, links, stat, parent })
-            }
-            _ => Ok(Found::Missing),
-        },
     }
 }

@@ -274,6 +274,8 @@ mod tests {
             ("slashes", "//a//./b".to_owned()),
             ("dangling", "a/none".to_owned()),
             ("through-file", "a/file/x".to_owned()),
+            ("up", "a/b/..".to_owned()),
+            ("a/here", ".".to_owned()),
             ("0", "a/file".to_owned()),
         ] {
             symlink(target, base.join(name)).expect("a link");
@@ -298,6 +300,9 @@ mod tests {
             ("a/b/", Ok(Some("/a/b"))),
             ("slash/", Ok(Some("/a/b"))),
             ("slashes", Ok(Some("/a/b"))),
+            ("up", Ok(Some("/a"))),
+            ("a/here", Ok(Some("/a"))),
+            ("up/here/file", Ok(Some("/a/file"))),
             ("dangling", Ok(None)),
             ("through-file", Ok(None)),
             ("none", Ok(None)),

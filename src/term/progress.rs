@@ -218,10 +218,33 @@ mod tests {
         let progress = Progress::new();
         progress.catch(Second::Waits).expect("caught");
         assert!(progress.pause().is_ok());
-        signal_hook::low_level::raise(SIGQUIT).expect("a signal");
+        signal_hook::low_level::raise(SIGTERM).expect("a signal");
         progress.shield(true);
         assert!(progress.pause().is_ok() && progress.interrupted());
         progress.shield(false);
         assert_eq!(progress.pause(), Err(Stop::interrupted()));
+    }
+    /// The test is its own second program, which ends.
+    #[test]
+    fn a_second_signal_ends_it_where_that_was_asked_for() {
+        use std::os::unix::process::ExitStatusExt;
+        let raise = || signal_hook::low_level::raise(SIGTERM).expect("a signal");
+        if std::env::var_os("RAISE_TWICE").is_some() {
+            let progress = Progress::new();
+            progress.catch(Second::Ends).expect("caught");
+            raise();
+            assert!(progress.interrupted());
+            raise();
+            return;
+        }
+        let mut program = std::process::Command::new(std::env::current_exe().expect("a path"));
+        let name = module_path!().split_once("::").map_or("", |(_, module)| module);
+        program.args([
+            "--exact",
+            &format!("{name}::a_second_signal_ends_it_where_that_was_asked_for"),
+        ]);
+        program.env("RAISE_TWICE", "yes").stdout(std::process::Stdio::null());
+        let ended = program.status().expect("it runs");
+        assert_eq!(ended.signal(), Some(SIGTERM), "{ended}");
     }
 }
