@@ -1,6 +1,6 @@
 //! `check`: a doctor's report on the machine that is to become NixOS.
 //!
-//! Readers ([`crate::host`]) gather facts; the files of this folder judge them,
+//! Readers ([`crate::machine`]) gather facts; the files of this folder judge them,
 //! one for each group of checks. Nothing is written, and nothing passes silently:
 //! what could not be examined is a finding too.
 

@@ -4,15 +4,15 @@
 //! follows no link. [`survey`] reads, [`judge`] decides, `act` removes.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::engine::environment::{View, in_initrd};
 use crate::engine::root::Root;
-use crate::error::{Error, OpError, Refusal};
+use crate::error::{Error, Refusal};
 use crate::fs::name::Shown;
 use crate::fs::remove::Halt;
-use crate::term::print;
+use crate::term::progress::{Progress, Second};
+use crate::term::{ask, print};
 
 mod act;
 pub mod age;
@@ -21,11 +21,9 @@ pub mod facts;
 pub mod judge;
 mod show;
 pub mod survey;
-mod watch;
 
 use facts::{Facts, Wishes};
 use judge::Plan;
-use watch::Watch;
 
 /// What is done with the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,12 +81,14 @@ impl Purge {
             (false, _) => {}
         }
         if self.consent == Consent::Ask && !plan.remove.is_empty() {
-            ask(&show::plan(&facts, &plan))?;
+            ask::somebody("See what would go with --dry-run, then add --yes")?;
+            print(&show::plan(&facts, &plan))?;
+            ask::confirm("Remove this?", "purge")?;
         }
-        let mut watch = Watch::new();
-        let done = removal(&root, &facts, &plan, &mut watch);
+        let watch = Progress::new();
+        let done = removal(&root, &facts, &plan, &watch);
         if self.json && done.is_ok() {
-            print(&show::json(&facts, &plan, Some(watch.total)))?;
+            print(&show::json(&facts, &plan, Some(watch.total())))?;
         }
         done
     }
@@ -115,37 +115,8 @@ fn may_purge(consent: Consent) -> Result<(), Error> {
     Ok(())
 }
 
-/// Asks once.
-fn ask(plan: &str) -> Result<(), Error> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Refusal::new(
-            "standard input is no terminal, and --yes was not given",
-            "Nobody could have been asked",
-            "See what would go with --dry-run, then add --yes",
-        )
-        .into());
-    }
-    print(plan)?;
-    let mut err = std::io::stderr();
-    let mut answer = String::new();
-    let asked = err.write_all(b"\nRemove this? [y/N] ").and_then(|()| err.flush());
-    // What cannot be asked or read is no yes.
-    let read = asked.and_then(|()| std::io::stdin().read_line(&mut answer));
-    let answer = answer.trim().to_ascii_lowercase();
-    if read.is_ok() && (answer == "y" || answer == "yes") {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        "the answer was not yes",
-        "Nothing is removed without it",
-        "To be asked again: nixos-lustrate purge",
-    )
-    .into())
-}
-
-fn removal(root: &Root, facts: &Facts, plan: &Plan, watch: &mut Watch) -> Result<(), Error> {
-    crate::fs::sys::removal::catch_interrupts()
-        .map_err(|errno| Refusal::from(OpError::new("catch", "interrupts", errno)))?;
+fn removal(root: &Root, facts: &Facts, plan: &Plan, watch: &Progress) -> Result<(), Error> {
+    watch.catch(Second::Ends)?;
     let done = act::act(&root.disk, &root.dir, facts, plan, watch);
     if plan.remove.is_empty() {
         log::info!("{}", show::nothing(facts, plan));
@@ -154,14 +125,14 @@ fn removal(root: &Root, facts: &Facts, plan: &Plan, watch: &mut Watch) -> Result
 }
 
 /// A refusal while nothing has been changed.
-fn halted(halt: &Halt, root: &Root, watch: &Watch) -> Error {
+fn halted(halt: &Halt, root: &Root, watch: &Progress) -> Error {
     let (found, mend) = halt.said();
-    if watch.total == 0 && !root.disk.touched() {
+    if watch.total() == 0 && !root.disk.touched() {
         let mend = mend.unwrap_or_else(|| "Try again".to_owned());
         return Refusal::new(found, "Nothing could be removed", mend).into();
     }
     let mend = mend.map(|mend| format!("{mend}. ")).unwrap_or_default();
-    let gone = show::count(watch.total);
+    let gone = show::count(watch.total());
     Error::Halted(format!(
         "stopped part-way: {found}. {mend}So far, {gone} removed.\n\
          To go on, give the same command again"

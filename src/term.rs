@@ -1,7 +1,11 @@
-//! What a terminal is shown. Uses `error` and `fs::sys`.
+//! What a terminal is shown and asked. Uses `error` and `fs`.
 
 #[cfg(feature = "full")]
+pub mod ask;
+#[cfg(feature = "full")]
 pub mod console;
+#[cfg(feature = "full")]
+pub mod progress;
 pub mod text;
 
 use crate::error::{Error, OpError};

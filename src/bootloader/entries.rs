@@ -60,6 +60,14 @@ pub fn entries(text: &str) -> Vec<Entry> {
     found
 }
 
+/// Whether a unified kernel image boots the system at `/SYSTEM`: its command line is
+/// in it (lanzaboote).
+#[must_use]
+pub fn image_boots(content: &[u8], system: &str) -> bool {
+    let init = format!("init=/{system}/init");
+    content.windows(init.len()).any(|window| window == init.as_bytes())
+}
+
 /// The components of a path in a configuration: without GRUB's `($drive1)`,
 /// limine's `boot():` and `#hash`; `..` goes up from `base`, where the
 /// configuration is.
@@ -87,7 +95,6 @@ pub fn components(path: &str, base: &[Name]) -> Vec<Name> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prepare::text::of_path;
 
     const SYSTEM: &str = "nix/store/abc-nixos-system-x-26.05";
 
@@ -137,7 +144,10 @@ mod tests {
             let entry =
                 entries.iter().find(|e| e.boots(SYSTEM)).unwrap_or_else(|| panic!("{text}"));
             let base = [Name::literal("extlinux")];
-            let shown = |path: &str| of_path(&components(path, &base));
+            let shown = |path: &str| {
+                let names = components(path, &base);
+                names.iter().map(ToString::to_string).collect::<Vec<_>>().join("/")
+            };
             assert_eq!(shown(&entry.kernel), kernel, "{text}");
             assert_eq!(entry.initrds.iter().map(|i| shown(i)).collect::<Vec<_>>(), [initrd]);
             assert_eq!(entries.iter().filter(|e| e.boots(SYSTEM)).count(), 1);

@@ -4,7 +4,7 @@
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 
-use super::files::{failed, put, temporary};
+use super::durable::{failed, put, temporary};
 use super::step::Result;
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;

@@ -6,16 +6,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{From, Hash, hash, put};
+use super::durable::{From, Hash, errno, failed, hash, not_json, put};
+use super::escape;
 use super::places::is_vfat;
 use super::step::Result;
-use super::text;
-use super::watch::Watch;
-use crate::error::Stop;
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
 use crate::fs::sys::{Kind, Stat};
 use crate::fs::tree::Tree;
+use crate::term::progress::Progress;
 
 /// A path below a place; empty is the place itself.
 pub type Path = Vec<Name>;
@@ -78,7 +77,7 @@ pub fn read(
     place: &Dir,
     skip: Option<&Name>,
     from: From,
-    watch: &Watch,
+    watch: &Progress,
 ) -> Result<Catalog> {
     let mut catalog = Catalog::new();
     let stat = disk.stat_dir(place)?;
@@ -106,7 +105,7 @@ struct Reader<'a> {
     disk: &'a Disk,
     skip: Option<&'a Name>,
     from: From,
-    watch: &'a Watch,
+    watch: &'a Progress,
 }
 
 impl Reader<'_> {
@@ -140,8 +139,10 @@ impl Reader<'_> {
                     if self.from != From::Nowhere {
                         found.hash = Some(hash(self.disk, dir, &name, self.from, self.watch)?);
                     }
-                    let file = super::files::open(self.disk, dir, &name)?;
-                    found.size = file.metadata().map_or(0, |m| m.len());
+                    let file = super::durable::open(self.disk, dir, &name)?;
+                    let size = file.metadata().map(|metadata| metadata.len());
+                    found.size = size
+                        .map_err(|e| failed(self.disk, "look at", dir, Some(&name))(errno(&e)))?;
                 }
                 Kind::Link => found.target = Some(self.disk.read_link(dir, &name)?),
                 Kind::Special => {}
@@ -191,18 +192,18 @@ pub fn write(disk: &Disk, dir: &Dir, name: &Name, catalog: &Catalog) -> Result<(
     let mut text = String::new();
     for (path, item) in catalog {
         let line = Line {
-            path: text::of_path(path),
+            path: escape::of_path(path),
             kind: KINDS.iter().find(|(kind, _)| *kind == item.kind).map_or('s', |(_, c)| *c),
             mode: item.mode,
             owner: item.owner,
             modified: item.modified,
             hash: item.hash,
-            target: item.target.as_deref().map(text::escape),
+            target: item.target.as_deref().map(escape::escape),
             inode: item.inode,
             size: item.size,
             vfat: item.vfat,
         };
-        text.push_str(&serde_json::to_string(&line).unwrap_or_default());
+        text.push_str(&serde_json::to_string(&line).map_err(|error| not_json(&error))?);
         text.push('\n');
     }
     put(disk, dir, name, text.as_bytes())
@@ -214,17 +215,12 @@ pub fn write(disk: &Disk, dir: &Dir, name: &Name, catalog: &Catalog) -> Result<(
 /// When it is missing or damaged.
 pub fn load(disk: &Disk, dir: &Dir, name: &Name) -> Result<Catalog> {
     let text = disk.read(dir, name, usize::MAX - 1)?.unwrap_or_default();
-    let damaged = || {
-        Stop::changed(format!(
-            "{} is damaged. Bring it back from a backup",
-            disk.show(dir, Some(name))
-        ))
-    };
+    let damaged = || super::durable::damaged(disk, dir, name);
     let mut catalog = Catalog::new();
     for line in text.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
         let line: Line = serde_json::from_slice(line).map_err(|_| damaged())?;
         let kind = KINDS.iter().find(|(_, c)| *c == line.kind).ok_or_else(damaged)?.0;
-        let target = line.target.as_deref().map(|t| text::unescape(t).ok_or_else(damaged));
+        let target = line.target.as_deref().map(|t| escape::unescape(t).ok_or_else(damaged));
         let item = Item {
             kind,
             mode: line.mode,
@@ -236,7 +232,7 @@ pub fn load(disk: &Disk, dir: &Dir, name: &Name) -> Result<Catalog> {
             size: line.size,
             vfat: line.vfat,
         };
-        catalog.insert(text::path(&line.path).ok_or_else(damaged)?, item);
+        catalog.insert(escape::path(&line.path).ok_or_else(damaged)?, item);
     }
     if catalog.is_empty() {
         return Err(damaged());

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::escape;
+use super::notes::Key;
 use super::step::Result;
-use super::text;
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
 use crate::fs::tree::Tree;
@@ -21,6 +22,9 @@ const VARIABLES: [Name; 4] = [
 /// `BootOrder` and each `Boot####`: their bytes, in hexadecimal digits.
 pub type Variables = BTreeMap<String, String>;
 
+/// Those that were there before.
+pub const BEFORE: Key<Option<Variables>> = Key::new("efi");
+
 /// Reads them; `None` where there is no EFI, or `/sys` is not mounted.
 ///
 /// # Errors
@@ -33,7 +37,7 @@ pub fn read(disk: &Disk, root: &Dir) -> Result<Option<Variables>> {
             continue;
         };
         if let Some(value) = disk.read(&dir, &file, 64 << 10)? {
-            found.insert(text::escape(name), text::hex(&value));
+            found.insert(escape::escape(name), escape::hex(&value));
         }
     }
     Ok((!found.is_empty()).then_some(found))

@@ -13,14 +13,16 @@ use nix::sys::time::TimeSpec;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{self, Item};
-use super::files::{From, failed, open, put};
-use super::places::{Kept, places};
+use super::durable::{From, damaged, failed, not_json, open, put};
+use super::places::Kept;
 use super::saving::list_name;
 use super::site::Site;
-use super::step::Result;
-use crate::error::Stop;
+use super::step::{Ledger, Result};
 use crate::fs::name::Name;
 use crate::fs::tree::Tree;
+
+/// The step that runs it, by its name in the state file.
+pub const STEP: &str = "boot-loader";
 
 /// The record, in the state directory.
 pub const RECORD: Name = Name::literal("installer.json");
@@ -101,16 +103,19 @@ pub fn known(site: &Site) -> Result<Known> {
 fn read(site: &Site) -> Result<Option<Record>> {
     let home = site.home()?;
     let Some(text) = site.disk.read(home, &RECORD, MAX)? else { return Ok(None) };
-    let damaged = |_| {
-        let shown = site.disk.show(home, Some(&RECORD));
-        Stop::changed(format!("{shown} is damaged. Bring it back from a backup"))
-    };
-    serde_json::from_slice(&text).map(Some).map_err(damaged)
+    let read = serde_json::from_slice(&text);
+    read.map(Some).map_err(|_| damaged(&site.disk, home, &RECORD))
 }
 
 fn write(site: &Site, record: &Record) -> Result<()> {
-    let text = serde_json::to_string(record).unwrap_or_default();
+    let text = serde_json::to_string(record).map_err(|error| not_json(&error))?;
     put(&site.disk, site.home()?, &RECORD, text.as_bytes())
+}
+
+/// Whether the step that runs it has begun: there is no way but on or back.
+#[must_use]
+pub fn has_begun(site: &Site) -> bool {
+    site.mark(STEP).is_some()
 }
 
 /// Notes that the boot loader is changed from here on.
@@ -144,7 +149,7 @@ pub fn goes_on(site: &Site) -> Result<()> {
 /// # Errors
 /// Any failure of a system call.
 pub fn has_ended(site: &Site, trouble: Option<String>) -> Result<()> {
-    for place in places(&site.disk, &site.root, &site.mounts)? {
+    for place in site.places()? {
         if place.kept == Kept::Missing {
             continue;
         }

@@ -9,10 +9,9 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::stat::Mode;
 
-use super::site::Site;
-use super::state::LOCK;
-use crate::error::{Error, OpError, Refusal};
-use crate::fs::disk::Dir;
+use super::state_file::LOCK;
+use crate::error::{OpError, Refusal};
+use crate::fs::disk::{Dir, Disk};
 use crate::fs::tree::Tree;
 
 /// Never dropped by itself: it ends with the process, and its drop may panic.
@@ -37,31 +36,23 @@ pub fn root(root: &Dir, shown: &str) -> std::result::Result<Lock<OwnedFd>, Refus
     })
 }
 
-impl Site {
-    /// A second lock, in the state directory: the boot loader's installer
-    /// inherits it, and may outlive a `prepare` that is killed.
-    ///
-    /// # Errors
-    /// A refusal while the installer has it.
-    pub fn take_lock(&mut self) -> std::result::Result<(), Error> {
-        let Some(home) = self.home.as_ref().filter(|_| self.lock.is_none()) else { return Ok(()) };
-        let flags = OFlag::O_RDONLY | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let wrong =
-            |errno| Refusal::from(OpError::new("lock", self.disk.show(home, Some(&LOCK)), errno));
-        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-        let file = nix::fcntl::openat(home, LOCK.as_os_str(), flags, mode).map_err(wrong)?;
-        match Flock::lock(File::from(file), FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => self.lock = Some(ManuallyDrop::new(lock)),
-            Err((_, Errno::EWOULDBLOCK)) => {
-                return Err(Refusal::new(
-                    format!("the boot loader's installer is still at work on {}", self.shown),
-                    "Two at once would get in each other's way",
-                    "Wait until it has ended",
-                )
-                .into());
-            }
-            Err((_, errno)) => return Err(wrong(errno).into()),
-        }
-        Ok(())
-    }
+/// A second lock, in the state directory: the boot loader's installer inherits it,
+/// and may outlive a `prepare` that is killed.
+///
+/// # Errors
+/// A refusal while the installer has it.
+pub fn installer(disk: &Disk, home: &Dir, shown: &str) -> std::result::Result<Lock<File>, Refusal> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let wrong = |errno| Refusal::from(OpError::new("lock", disk.show(home, Some(&LOCK)), errno));
+    let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+    let file = nix::fcntl::openat(home, LOCK.as_os_str(), flags, mode).map_err(wrong)?;
+    let locked = Flock::lock(File::from(file), FlockArg::LockExclusiveNonblock);
+    locked.map(ManuallyDrop::new).map_err(|(_, errno)| match errno {
+        Errno::EWOULDBLOCK => Refusal::new(
+            format!("the boot loader's installer is still at work on {shown}"),
+            "Two at once would get in each other's way",
+            "Wait until it has ended",
+        ),
+        errno => wrong(errno),
+    })
 }

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::Command;
 
 use super::site::{Access, Site};
+use super::steps::KEYS;
 use crate::engine::environment::{View, environment};
 use crate::engine::facts::Marker;
 use crate::engine::names::{MARKER, OLD_ROOT};
 use crate::engine::survey::{look, older_came_back};
 use crate::error::{Error, OpError, Refusal};
-use crate::fs::disk::{Dir, Disk};
+use crate::fs::disk::Disk;
 use crate::fs::name::Shown;
-use crate::fs::sys;
 use crate::fs::tree::Tree;
 
 /// Opens the root, locks it, and reads the state.
@@ -45,19 +45,7 @@ pub fn site(root: &Path, access: Access, verb: &str) -> Result<Site, Error> {
         )
         .into());
     }
-    Site::new(Disk::default(), dir, shown, around.mounts, access)
-}
-
-/// Whether a root is that of the running system.
-///
-/// # Errors
-/// A refusal when it cannot be told.
-pub fn is_running(root: &Dir) -> Result<bool, Error> {
-    let running = Disk::open_root("/".as_ref()).map_err(Refusal::from)?;
-    let stat = |dir: &Dir| sys::stat(dir, None);
-    let both = stat(root).and_then(|a| stat(&running).map(|b| (a, b)));
-    let (a, b) = both.map_err(|errno| Refusal::from(OpError::new("look at", "/", errno)))?;
-    Ok((a.device, a.inode) == (b.device, b.inode))
+    Site::new(Disk::default(), dir, shown, around.mounts, access, &KEYS)
 }
 
 /// Refuses while files are being moved.
@@ -119,24 +107,6 @@ pub fn may_cancel(site: &Site) -> Result<(), Error> {
         return Err(Refusal::new(found, format!("The old boot loader would have come back without its system, and /etc/{MARKER} with nobody to read it"), mend).into());
     }
     Ok(())
-}
-
-/// There is nobody to ask.
-#[must_use]
-pub fn no_terminal(verb: &str) -> Error {
-    let mend = match verb {
-        "prepare" => "See what it would do with --dry-run, then add --yes",
-        _ => "What would be undone is said above: add --yes",
-    };
-    let found = "there is no terminal to ask on";
-    Refusal::new(found, "What is going to be done has to be confirmed", mend).into()
-}
-
-/// The answer was no.
-#[must_use]
-pub fn not_confirmed() -> Error {
-    Refusal::new("it was not confirmed", "Nothing is done without it", "Answer y, or give --yes")
-        .into()
 }
 
 /// Reboots the running system, in its own way.

@@ -16,14 +16,14 @@ pub fn say(text: &str) {
 }
 
 /// One line for a step.
-pub fn news(news: News<'_>, title: impl Fn(&str) -> &'static str) {
+pub fn news(news: News<'_>) {
     match news {
-        News::Begins(step) => say(&line("begins", title(step))),
-        News::Done(step) => say(&line("done", title(step))),
-        News::Skipped(step, why) => say(&line("skipped", &format!("{}: {why}", title(step)))),
+        News::Begins(step) => say(&line("begins", step)),
+        News::Done(step) => say(&line("done", step)),
+        News::Skipped(step, why) => say(&line("skipped", &format!("{step}: {why}"))),
         News::Undoing(_) => {}
         News::Undone(step, rest) => {
-            let mut text = line("undone", title(step));
+            let mut text = line("undone", step);
             for sentence in rest {
                 text.push_str(&line("", sentence));
             }

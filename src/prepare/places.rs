@@ -82,10 +82,11 @@ fn place(disk: &Disk, root: &Dir, mounts: &[Mount], name: Name, saved: Name) -> 
         (Some(stat), Some(_)) if stat.kind == Kind::Dir => Kept::Directory,
         _ => {
             let shown = disk.show(root, Some(&name));
-            return Err(Stop::changed(format!(
-                "{shown} is no directory, and the boot loader would be written to where it leads. \
-                 Make it a directory, or mount the file system there"
-            )));
+            return Err(Stop::wrong(
+                format!("{shown} is no directory"),
+                "The boot loader would be written to where it leads",
+                "Make it a directory, or mount the file system there",
+            ));
         }
     };
     let esp = mounted && opened.as_ref().is_some_and(|dir| is_esp(disk, dir));

@@ -7,17 +7,19 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno;
 
 use super::lock::{self, Lock};
-use super::state::{HOME, LOG, MarkText, STATE, State};
+use super::notes::Known;
+use super::places::{Place, places};
+use super::state_file::{HOME, LOG, STATE, State};
 use super::step::{Ledger, Mark, News, Phase, Result};
-use super::watch::Watch;
-use super::{home, output, steps};
+use super::{home, output};
 use crate::engine::names::ETC;
-use crate::error::{Error, OpError, Refusal, Stop};
+use crate::error::{Error, OpError, Refusal};
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::mounts::Mount;
 use crate::fs::name::{Name, RelPath};
 use crate::fs::sys::{Kind, supervisor};
 use crate::fs::tree::Tree;
+use crate::term::progress::Progress;
 
 /// What `prepare` was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub struct Site {
     /// What was asked for.
     pub wish: Wish,
     /// Progress and interruption.
-    pub watch: Watch,
+    pub watch: Progress,
     /// The state is on the disk.
     pub recorded: bool,
     /// The inode number of the `etc` that is in the root.
@@ -56,7 +58,7 @@ pub struct Site {
     /// Something was not put back, and what was saved of it stays.
     pub stays: bool,
     pub(super) home: Option<Dir>,
-    pub(super) lock: Option<Lock<File>>,
+    lock: Option<Lock<File>>,
     root_lock: Option<Lock<OwnedFd>>,
 }
 
@@ -70,7 +72,7 @@ pub enum Access {
 }
 
 impl Site {
-    /// Takes a root that was opened.
+    /// Takes a root that was opened. `known` are the notes that the state may have.
     ///
     /// # Errors
     /// A refusal: somebody else is at work, or the state file cannot be read.
@@ -80,6 +82,7 @@ impl Site {
         shown: String,
         mounts: Vec<Mount>,
         access: Access,
+        known: &[&dyn Known],
     ) -> std::result::Result<Self, Error> {
         let root_lock = match access {
             Access::Read => None,
@@ -87,13 +90,13 @@ impl Site {
         };
         let home = home::open(&disk, &root)?;
         let found = match &home {
-            Some(home) => State::read(&disk, home)?,
+            Some(home) => State::read(&disk, home, known)?,
             None => None,
         };
         let etc = disk.stat(&root, &ETC).map_err(Refusal::from)?.map_or(0, |stat| stat.inode);
         let recorded = found.is_some();
         let state = found.unwrap_or_else(|| State::new(etc, String::new()));
-        let watch = Watch::new();
+        let watch = Progress::new();
         let mut site = Self {
             disk,
             root,
@@ -134,7 +137,7 @@ impl Site {
     /// A path below a directory, for a message.
     #[must_use]
     pub fn show_below(&self, dir: &Dir, path: &[Name]) -> String {
-        let below = super::text::of_path(path);
+        let below = super::escape::of_path(path);
         format!("{}/{below}", self.disk.show(dir, None))
     }
 
@@ -152,6 +155,49 @@ impl Site {
             )
         };
         Ok(self.disk.open(&self.root, path)?.ok_or_else(missing)?)
+    }
+
+    fn take_lock(&mut self) -> std::result::Result<(), Refusal> {
+        if let Some(home) = self.home.as_ref().filter(|_| self.lock.is_none()) {
+            self.lock = Some(lock::installer(&self.disk, home, &self.shown)?);
+        }
+        Ok(())
+    }
+
+    /// Whether the root is that of the running system.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn is_running(&self) -> Result<bool> {
+        let (ours, running) = (self.disk.stat_dir(&self.root)?, Disk::open_root("/".as_ref())?);
+        let running = self.disk.stat_dir(&running)?;
+        Ok((ours.device, ours.inode) == (running.device, running.inode))
+    }
+
+    /// Where boot files are.
+    ///
+    /// # Errors
+    /// When `boot` is no directory, or cannot be looked at.
+    pub fn places(&self) -> Result<Vec<Place>> {
+        places(&self.disk, &self.root, &self.mounts)
+    }
+
+    /// Writes everything to the disks of the root and of the places.
+    ///
+    /// # Errors
+    /// Any failure of a system call.
+    pub fn sync(&self) -> Result<()> {
+        self.disk.sync(&self.root)?;
+        for place in self.places()? {
+            let base = vec![place.name.clone()];
+            let nested = place.nested.iter().map(|n| [base.as_slice(), n.names()].concat());
+            for path in std::iter::once(base.clone()).chain(nested) {
+                if let Some(dir) = self.disk.open(&self.root, &path)? {
+                    self.disk.sync(&dir)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Writes the state.
@@ -191,7 +237,7 @@ impl Site {
         }
         let left = supervisor::leave_session(log);
         left.map_err(|errno| OpError::new("leave the session of", "the terminal", errno))?;
-        self.watch = Watch::new();
+        self.watch = Progress::new();
         Ok(())
     }
 
@@ -209,31 +255,31 @@ impl Site {
 
 impl Ledger for Site {
     fn phase(&self) -> Option<Phase> {
-        self.recorded.then(|| self.state.phase.into())
+        self.recorded.then_some(self.state.phase)
     }
 
     fn set_phase(&mut self, phase: Phase) -> Result<()> {
         if self.home.is_none() {
             self.home = Some(home::make(&self.disk, &self.root)?);
         }
-        self.take_lock().map_err(|error| Stop::changed(error.to_string()))?;
+        self.take_lock()?;
         if !self.recorded {
             let system = self.wish.system.as_ref().map(ToString::to_string);
             self.state = State::new(self.etc, system.unwrap_or_default());
         }
-        self.state.phase = phase.into();
+        self.state.phase = phase;
         self.save()?;
         self.recorded = true;
         Ok(())
     }
 
     fn mark(&self, step: &str) -> Option<Mark> {
-        self.state.steps.get(step).map(|mark| (*mark).into())
+        self.state.steps.get(step).copied()
     }
 
     fn set_mark(&mut self, step: &str, mark: Option<Mark>) -> Result<()> {
         match mark {
-            Some(mark) => self.state.steps.insert(step.to_owned(), MarkText::from(mark)),
+            Some(mark) => self.state.steps.insert(step.to_owned(), mark),
             None => self.state.steps.remove(step),
         };
         self.save()
@@ -270,6 +316,6 @@ impl Ledger for Site {
     }
 
     fn tell(&self, news: News<'_>) {
-        output::news(news, steps::title);
+        output::news(news);
     }
 }

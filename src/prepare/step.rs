@@ -6,6 +6,8 @@
 //! covers all that was changed; each step can be carried out and undone from any
 //! of its own half-way states.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Stop;
 
 /// A `Result` of one operation.
@@ -21,7 +23,8 @@ pub enum Look {
 }
 
 /// How far a step is, by the record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mark {
     /// It may have changed something.
     Begun,
@@ -30,7 +33,8 @@ pub enum Mark {
 }
 
 /// Which way the whole goes, by the record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Towards NixOS.
     Preparing,
@@ -40,7 +44,7 @@ pub enum Phase {
     Cancelling,
 }
 
-/// What happened to a step.
+/// What happened to a step, by its title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum News<'a> {
     /// It begins.
@@ -93,8 +97,11 @@ pub trait Ledger {
 
 /// One thing that `prepare` does.
 pub trait Step<W: Ledger> {
-    /// Its name in the record and in the output; never changed.
+    /// Its name in the record; never changed.
     fn name(&self) -> &'static str;
+
+    /// What it is, for a person.
+    fn title(&self) -> &'static str;
 
     /// Whether there is something to do. Reads only.
     ///
@@ -142,11 +149,11 @@ pub fn forward<W: Ledger>(steps: &Steps<'_, W>, world: &mut W) -> Result<()> {
         match (step.look(world)?, mark) {
             (Look::Skip(_), Some(Mark::Begun)) => {
                 world.set_mark(name, Some(Mark::Done))?;
-                world.tell(News::Done(name));
+                world.tell(News::Done(step.title()));
                 continue;
             }
             (Look::Skip(why), _) => {
-                world.tell(News::Skipped(name, &why));
+                world.tell(News::Skipped(step.title(), &why));
                 continue;
             }
             (Look::Due(_), _) => {}
@@ -157,10 +164,10 @@ pub fn forward<W: Ledger>(steps: &Steps<'_, W>, world: &mut W) -> Result<()> {
         }
         step.record(world)?;
         world.set_mark(name, Some(Mark::Begun))?;
-        world.tell(News::Begins(name));
+        world.tell(News::Begins(step.title()));
         step.carry_out(world)?;
         world.set_mark(name, Some(Mark::Done))?;
-        world.tell(News::Done(name));
+        world.tell(News::Done(step.title()));
     }
     if world.phase() == Some(Phase::Preparing) {
         world.set_phase(Phase::Prepared)?;
@@ -180,10 +187,10 @@ pub fn backward<W: Ledger>(steps: &Steps<'_, W>, world: &mut W) -> Result<Vec<St
         world.pause()?;
         let name = step.name();
         if world.mark(name).is_some() {
-            world.tell(News::Undoing(name));
+            world.tell(News::Undoing(step.title()));
             let left = step.undo(world)?;
             world.set_mark(name, None)?;
-            world.tell(News::Undone(name, &left));
+            world.tell(News::Undone(step.title(), &left));
             rest.extend(left);
         }
     }

@@ -9,14 +9,14 @@ use nix::errno::Errno;
 
 use super::facts::{Candidate, Facts, Sort};
 use super::judge::Plan;
-use super::watch::Watch;
 use crate::engine::exchange::{HINDERING, free_dated, noted_flags, undo_note};
 use crate::engine::names::{ETC, FLAGS_NOTE, PURGED};
 use crate::error::OpError;
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
-use crate::fs::remove::{Halt, Manner, Progress, remove};
+use crate::fs::remove::{Halt, Manner, Progress as _, remove};
 use crate::fs::tree::{Moved, Tree};
+use crate::term::progress::{Progress, Unit};
 
 type Result<T> = std::result::Result<T, Halt>;
 
@@ -29,7 +29,7 @@ pub(super) fn act(
     root: &Dir,
     facts: &Facts,
     plan: &Plan,
-    watch: &mut Watch,
+    watch: &Progress,
 ) -> Result<()> {
     if !plan.remove.is_empty() {
         note_root_flags(disk, root)?;
@@ -38,11 +38,11 @@ pub(super) fn act(
         watch.may_go_on()?;
         let path = facts.show(&candidate.path);
         log::debug!("Removing {path}");
-        watch.begin(path.clone());
+        watch.begin(path.as_str(), Unit::Entries, None);
         let done = one(disk, root, candidate, watch);
-        watch.clear();
+        let removed = watch.end();
         done?;
-        log::info!("Removed {path}: {} entries", watch.here());
+        log::info!("Removed {path}: {removed} entries");
         Ok(())
     });
     // Also those that an interrupted purge has left cleared.
@@ -62,7 +62,7 @@ fn keeping_times(disk: &Disk, root: &Dir, act: impl FnOnce(&Dir) -> Result<()>) 
     Ok(())
 }
 
-fn one(disk: &Disk, root: &Dir, candidate: &Candidate, watch: &mut Watch) -> Result<()> {
+fn one(disk: &Disk, root: &Dir, candidate: &Candidate, watch: &Progress) -> Result<()> {
     let name = candidate.path.last();
     if candidate.sort == Sort::Leftover {
         return match candidate.path.parents() {
@@ -87,10 +87,11 @@ fn one(disk: &Disk, root: &Dir, candidate: &Candidate, watch: &mut Watch) -> Res
     tree(root, &aside, watch)
 }
 
-fn tree(dir: &Dir, name: &Name, watch: &mut Watch) -> Result<()> {
+fn tree(dir: &Dir, name: &Name, watch: &Progress) -> Result<()> {
     // A name has no NUL.
     let name = CString::new(name.as_bytes()).unwrap_or_default();
-    remove(dir.as_fd(), &name, Manner::Insist, watch)
+    let mut watch = watch;
+    remove(dir.as_fd(), &name, Manner::Insist, &mut watch)
 }
 
 /// Nothing can be renamed or removed in an immutable root. Flags that hinder are

@@ -12,7 +12,7 @@ use crate::error::Refusal;
 use crate::term::text;
 
 /// `1 entry was`, `2 entries were`.
-pub(super) fn count(entries: u64) -> String {
+pub(super) fn count(entries: usize) -> String {
     match entries {
         1 => "1 entry was".to_owned(),
         entries => format!("{entries} entries were"),
@@ -82,7 +82,7 @@ struct Document<'a> {
     refusals: Vec<RefusalDocument<'a>>,
     remove: Vec<CandidateDocument<'a>>,
     stay: Vec<CandidateDocument<'a>>,
-    removed: Option<u64>,
+    removed: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -110,7 +110,7 @@ impl<'a> CandidateDocument<'a> {
 
 /// The plan as JSON; once it was carried out, with the number of entries that
 /// were removed.
-pub(super) fn json(facts: &Facts, plan: &Plan, removed: Option<u64>) -> String {
+pub(super) fn json(facts: &Facts, plan: &Plan, removed: Option<usize>) -> String {
     let stay = plan.keep.iter().map(|(c, why)| CandidateDocument::new(c, Some(why.as_str())));
     json::text(&Document {
         root: &facts.environment.root,

@@ -36,7 +36,7 @@ impl World {
 
     fn write(&self, change: impl FnOnce(&mut Disk)) -> Result<()> {
         if self.left.get() == 0 {
-            return Err(Stop::changed("no power".to_owned()));
+            return Err(Stop::interrupted());
         }
         self.left.set(self.left.get() - 1);
         self.writes.set(self.writes.get() + 1);
@@ -113,6 +113,10 @@ impl Two {
 
 impl Step<World> for Two {
     fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn title(&self) -> &'static str {
         self.0
     }
 

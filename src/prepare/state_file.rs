@@ -6,14 +6,14 @@
 //! `etc` that it was made for: once a lustration has put another `etc` into the
 //! root, it describes a system that is not there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::efi::Variables;
-use super::files::put;
+use super::durable::{not_json, put};
+use super::escape;
+use super::notes::{Known, Notes, Wrong};
 use super::step::{Mark, Phase, Result};
-use super::{saving, steps, text};
 use crate::engine::names::NIX;
 use crate::error::Refusal;
 use crate::fs::disk::{Dir, Disk};
@@ -45,7 +45,7 @@ pub struct State {
     /// When `prepare` began.
     pub started: String,
     /// Which way it goes.
-    pub phase: PhaseText,
+    pub phase: Phase,
     /// The inode number of the `etc` that is prepared.
     pub etc: u64,
     /// The system, below the root.
@@ -53,93 +53,10 @@ pub struct State {
     /// Neither the old boot loader nor the new one may be whole.
     pub window: bool,
     /// How far each step is; those that have not begun are not listed.
-    pub steps: BTreeMap<String, MarkText>,
+    pub steps: BTreeMap<String, Mark>,
     /// What the steps have put aside.
     #[serde(default)]
     pub notes: Notes,
-}
-
-/// [`Phase`] as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PhaseText {
-    /// [`Phase::Preparing`].
-    Preparing,
-    /// [`Phase::Prepared`].
-    Prepared,
-    /// [`Phase::Cancelling`].
-    Cancelling,
-}
-
-/// [`Mark`] as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MarkText {
-    /// [`Mark::Begun`].
-    Begun,
-    /// [`Mark::Done`].
-    Done,
-}
-
-/// What the steps have put aside.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
-pub struct Notes {
-    /// The marker files.
-    pub marker: Option<steps::marker::Note>,
-    /// How many files list owners in `/nix`.
-    pub owners: u32,
-    /// The modes of host keys, by path.
-    pub keys: BTreeMap<String, u32>,
-    /// Whether `/etc/resolv.conf` is replaced.
-    pub resolv: bool,
-    /// Where the boot files were saved, by place.
-    pub saved: BTreeMap<String, saving::Note>,
-    /// The EFI variables before.
-    pub efi: Option<Variables>,
-    /// `/run/current-system` was made for the boot loader's installer.
-    pub current_system: bool,
-    /// The systems in a store that were named as what to boot before anything was
-    /// changed.
-    pub named: Option<BTreeSet<String>>,
-}
-
-impl From<Phase> for PhaseText {
-    fn from(phase: Phase) -> Self {
-        match phase {
-            Phase::Preparing => Self::Preparing,
-            Phase::Prepared => Self::Prepared,
-            Phase::Cancelling => Self::Cancelling,
-        }
-    }
-}
-
-impl From<PhaseText> for Phase {
-    fn from(phase: PhaseText) -> Self {
-        match phase {
-            PhaseText::Preparing => Self::Preparing,
-            PhaseText::Prepared => Self::Prepared,
-            PhaseText::Cancelling => Self::Cancelling,
-        }
-    }
-}
-
-impl From<Mark> for MarkText {
-    fn from(mark: Mark) -> Self {
-        match mark {
-            Mark::Begun => Self::Begun,
-            Mark::Done => Self::Done,
-        }
-    }
-}
-
-impl From<MarkText> for Mark {
-    fn from(mark: MarkText) -> Self {
-        match mark {
-            MarkText::Begun => Self::Begun,
-            MarkText::Done => Self::Done,
-        }
-    }
 }
 
 impl State {
@@ -150,7 +67,7 @@ impl State {
             version: VERSION,
             tool: env!("CARGO_PKG_VERSION").to_owned(),
             started: crate::engine::time::Timestamp::now().to_string(),
-            phase: PhaseText::Preparing,
+            phase: Phase::Preparing,
             etc,
             system,
             window: false,
@@ -162,18 +79,24 @@ impl State {
     /// Reads it; `None` when there is none.
     ///
     /// # Errors
-    /// A refusal when it cannot be read or understood.
-    pub fn read(disk: &Disk, home: &Dir) -> std::result::Result<Option<Self>, Refusal> {
+    /// A refusal when it cannot be read or understood, or when one of the `known`
+    /// notes is wrong.
+    pub fn read(
+        disk: &Disk,
+        home: &Dir,
+        known: &[&dyn Known],
+    ) -> std::result::Result<Option<Self>, Refusal> {
         let Some(text) = disk.read(home, &STATE, MAX)? else { return Ok(None) };
         let shown = disk.show(home, Some(&STATE));
         let consequence = "What is to be undone would have been guessed";
-        let state: Self = serde_json::from_slice(&text).map_err(|error| {
+        let damaged = |error: serde_json::Error| {
             Refusal::new(
                 format!("{shown} is damaged: {error}"),
                 consequence,
                 "Bring it back from a backup, or undo by hand what it lists, and remove it",
             )
-        })?;
+        };
+        let state: Self = serde_json::from_slice(&text).map_err(damaged)?;
         if state.version > VERSION {
             return Err(Refusal::new(
                 format!("{shown} was written by nixos-lustrate {}, a newer one", state.tool),
@@ -181,30 +104,28 @@ impl State {
                 "Use that version",
             ));
         }
-        if let Some(what) = state.impossible() {
-            return Err(Refusal::new(
+        let wrong = known.iter().find_map(|key| key.wrong(&state.notes).transpose());
+        match state.wrong_system().map(Ok).or(wrong).transpose().map_err(damaged)? {
+            None => Ok(Some(state)),
+            Some(Wrong::Never(what)) => Err(Refusal::new(
                 format!("{shown} names {what}, which nixos-lustrate never chooses"),
                 "What is there would have been removed or changed",
                 "Bring the file back from a backup, or undo by hand what it lists, and remove it",
-            ));
+            )),
+            Some(Wrong::Earlier(did)) => Err(Refusal::new(
+                format!("{shown} was written by nixos-lustrate {}, which {did}", state.tool),
+                "This version cannot undo that",
+                "Use that version",
+            )),
         }
-        Ok(Some(state))
     }
 
-    /// The first path that no `prepare` can have written.
-    fn impossible(&self) -> Option<String> {
+    /// A system that is in no store.
+    fn wrong_system(&self) -> Option<Wrong> {
         let store = [NIX, Name::literal("store")];
-        let system = text::path(&self.system).unwrap_or_default();
-        if !(self.system.is_empty() || system.len() == 3 && system.starts_with(&store)) {
-            let system = &self.system;
-            return Some(format!("the system '{system}'"));
-        }
-        let is_name = |name: &str| text::path(name).is_some_and(|path| path.len() == 1);
-        let mut keys = self.notes.keys.keys();
-        if let Some(key) = keys.find(|key| !(is_name(key) && key.starts_with("ssh_host_"))) {
-            return Some(format!("the host key '{key}'"));
-        }
-        self.notes.saved.iter().find_map(|(name, note)| note.impossible(name))
+        let system = escape::path(&self.system).unwrap_or_default();
+        let is_system = self.system.is_empty() || system.len() == 3 && system.starts_with(&store);
+        (!is_system).then(|| Wrong::Never(format!("the system '{}'", self.system)))
     }
 
     /// Writes it, onto the disk.
@@ -212,7 +133,7 @@ impl State {
     /// # Errors
     /// Any failure of a system call.
     pub fn write(&self, disk: &Disk, home: &Dir) -> Result<()> {
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        let mut text = serde_json::to_string_pretty(self).map_err(|error| not_json(&error))?;
         text.push('\n');
         put(disk, home, &STATE, text.as_bytes())
     }

@@ -13,13 +13,13 @@ use nix::sys::time::TimeSpec;
 use sha2::{Digest, Sha256};
 
 use super::step::Result;
-use super::watch::Watch;
 use crate::error::{OpError, Stop};
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
-use crate::fs::remove::{Halt, Manner, Progress};
+use crate::fs::remove::{Halt, Manner};
 use crate::fs::sys::{self, Kind, Links, Stat};
 use crate::fs::tree::Tree;
+use crate::term::progress::Progress;
 
 /// What a file's content hashes to.
 pub type Hash = [u8; 32];
@@ -52,8 +52,28 @@ pub fn failed<'a>(
     move |errno| OpError::new(op, disk.show(dir, name), errno).into()
 }
 
-fn errno(error: &std::io::Error) -> Errno {
+pub(super) fn errno(error: &std::io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
+/// A record that cannot be written as JSON.
+#[must_use]
+pub fn not_json(error: &serde_json::Error) -> Stop {
+    Stop::wrong(
+        format!("what is done cannot be recorded: {error}"),
+        "It could not be undone",
+        "Report this, with the line above",
+    )
+}
+
+/// A record that cannot be understood.
+#[must_use]
+pub fn damaged(disk: &Disk, dir: &Dir, name: &Name) -> Stop {
+    Stop::wrong(
+        format!("{} is damaged", disk.show(dir, Some(name))),
+        "What is to be undone would have been guessed",
+        "Bring it back from a backup",
+    )
 }
 
 /// Writes a file of our own in one step, replacing what has the name.
@@ -66,6 +86,27 @@ pub fn put(disk: &Disk, dir: &Dir, name: &Name, content: &[u8]) -> Result<()> {
     disk.make_file(dir, &part, content)?;
     disk.replace((dir, &part), (dir, name))?;
     Ok(disk.sync(dir)?)
+}
+
+/// The directory that holds a path, which is not the root.
+///
+/// # Errors
+/// Any failure of a system call.
+pub fn parent(disk: &Disk, root: &Dir, path: &[Name]) -> Result<Option<(Dir, Name)>> {
+    let Some((last, parents)) = path.split_last() else { return Ok(None) };
+    let dir = disk.open(root, parents)?;
+    Ok(dir.map(|dir| (dir, last.clone())))
+}
+
+/// The content of a file, by its real path; `None` when there is none.
+///
+/// # Errors
+/// Any failure of a system call.
+pub fn read(disk: &Disk, root: &Dir, path: &[Name], max: usize) -> Result<Option<Vec<u8>>> {
+    match parent(disk, root, path)? {
+        Some((dir, name)) => Ok(disk.read(&dir, &name, max)?),
+        None => Ok(None),
+    }
 }
 
 /// Opens a regular file for reading.
@@ -81,7 +122,7 @@ pub fn open(disk: &Disk, dir: &Dir, name: &Name) -> Result<File> {
 /// Reads a file to its end; each piece goes to `take`.
 fn each_chunk(
     mut file: &File,
-    watch: &Watch,
+    watch: &Progress,
     mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
 ) -> Result<std::result::Result<(), Errno>> {
     let mut buffer = vec![0; CHUNK];
@@ -117,7 +158,7 @@ pub enum From {
 ///
 /// # Errors
 /// Any failure of openat2(2) or read(2).
-pub fn hash(disk: &Disk, dir: &Dir, name: &Name, from: From, watch: &Watch) -> Result<Hash> {
+pub fn hash(disk: &Disk, dir: &Dir, name: &Name, from: From, watch: &Progress) -> Result<Hash> {
     let file = open(disk, dir, name)?;
     if from == From::Disk {
         let dropped = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
@@ -142,7 +183,7 @@ pub fn copy(
     from: (&Dir, &Name),
     to: (&Dir, &Name),
     like: &Stat,
-    watch: &Watch,
+    watch: &Progress,
 ) -> Result<()> {
     let source = open(disk, from.0, from.1)?;
     let wrong = failed(disk, "write", to.0, Some(to.1));
@@ -218,18 +259,19 @@ pub fn set_mode(disk: &Disk, dir: &Dir, name: &Name, mode: u32) -> Result<()> {
 ///
 /// # Errors
 /// Any failure of a system call.
-pub fn remove(disk: &Disk, dir: &Dir, name: &Name, watch: &Watch) -> Result<()> {
+pub fn remove(disk: &Disk, dir: &Dir, name: &Name, watch: &Progress) -> Result<()> {
     let Some(stat) = disk.stat(dir, name)? else { return Ok(()) };
     // A name has no NUL.
     let text = CString::new(name.as_bytes()).unwrap_or_default();
     let halted = |halt: Halt| {
         let (found, mend) = halt.said_with_source();
         match halt {
-            Halt::Interrupted => Stop::changed("interrupted".to_owned()),
+            Halt::Interrupted => Stop::interrupted(),
             Halt::Failed(error) => error.into(),
-            _ => Stop::changed(
-                [Some(found), mend].into_iter().flatten().collect::<Vec<_>>().join(". "),
-            ),
+            _ => {
+                let mend = mend.unwrap_or_else(|| "Try again".to_owned());
+                Stop::wrong(found, "It stays, with what is in it", mend)
+            }
         }
     };
     if stat.kind != Kind::Dir {
@@ -240,18 +282,6 @@ pub fn remove(disk: &Disk, dir: &Dir, name: &Name, watch: &Watch) -> Result<()> 
             done => Ok(done?),
         };
     }
-    let mut looks_on = LooksOn(watch);
-    crate::fs::remove::remove(dir.as_fd(), &text, Manner::Respect, &mut looks_on).map_err(halted)
-}
-
-struct LooksOn<'a>(&'a Watch);
-
-impl Progress for LooksOn<'_> {
-    fn may_go_on(&self) -> std::result::Result<(), Halt> {
-        self.0.pause().map_err(|_| Halt::Interrupted)
-    }
-
-    fn removed(&mut self) {
-        self.0.add(1);
-    }
+    let mut watch = watch;
+    crate::fs::remove::remove(dir.as_fd(), &text, Manner::Respect, &mut watch).map_err(halted)
 }
