@@ -1,6 +1,6 @@
 //! Boot loaders: where their configurations are, how they read, and what in them is
 //! NixOS's. Pure.
 
-pub mod configurations;
-pub mod entries;
-pub mod nixos;
+pub(crate) mod configurations;
+pub(crate) mod entries;
+pub(crate) mod nixos;

@@ -117,7 +117,7 @@ impl Report {
 
     /// As JSON.
     #[must_use]
-    pub fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         json::text(self)
     }
 }

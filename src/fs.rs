@@ -7,7 +7,7 @@ pub mod mounts;
 pub mod name;
 #[cfg(feature = "full")]
 pub(crate) mod remove;
-pub mod swaps;
+pub(crate) mod swaps;
 pub mod sys;
 pub mod tree;
 pub mod walk;

@@ -32,33 +32,33 @@ use crate::fs::name::RelPath;
 use crate::term::ask;
 use crate::term::progress::Second;
 
-pub mod adopt;
-pub mod aside;
-pub mod cancel;
-pub mod catalog;
-pub mod clear_esp;
-pub mod copy;
-pub mod durable;
-pub mod efi;
-pub mod escape;
+pub(crate) mod adopt;
+pub(crate) mod aside;
+pub(crate) mod cancel;
+pub(crate) mod catalog;
+pub(crate) mod clear_esp;
+pub(crate) mod copy;
+pub(crate) mod durable;
+pub(crate) mod efi;
+pub(crate) mod escape;
 mod home;
-pub mod installation;
-pub mod installed;
-pub mod installer;
-pub mod lock;
-pub mod named;
-pub mod notes;
-pub mod open;
-pub mod ours;
-pub mod output;
-pub mod places;
-pub mod restore;
-pub mod saving;
-pub mod site;
-pub mod state_file;
-pub mod step;
-pub mod steps;
-pub mod wildcards;
+pub(crate) mod installation;
+pub(crate) mod installed;
+pub(crate) mod installer;
+pub(crate) mod lock;
+pub(crate) mod named;
+pub(crate) mod notes;
+pub(crate) mod open;
+pub(crate) mod ours;
+pub(crate) mod output;
+pub(crate) mod places;
+pub(crate) mod restore;
+pub(crate) mod saving;
+pub(crate) mod site;
+pub(crate) mod state_file;
+pub(crate) mod step;
+pub(crate) mod steps;
+pub(crate) mod wildcards;
 mod wish;
 
 use output::{line, say};
@@ -102,7 +102,7 @@ pub struct Flags {
 /// [`Error::Refused`] with nothing touched; [`Error::PartWay`] when it can go on
 /// or back; [`Error::Stopped`] when the boot loader's installer failed and
 /// everything was put back.
-pub fn command(options: &Options) -> Result<(), Error> {
+pub(crate) fn command(options: &Options) -> Result<(), Error> {
     let Flags { yes, reboot, dry_run, .. } = options.flags;
     if reboot && options.root.as_os_str() != "/" {
         return Err(Error::Usage("--reboot is for the running system, not with --root".into()));

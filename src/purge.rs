@@ -15,12 +15,12 @@ use crate::term::progress::{Progress, Second};
 use crate::term::{ask, print};
 
 mod act;
-pub mod age;
-pub mod binds;
-pub mod facts;
-pub mod judge;
+pub(crate) mod age;
+pub(crate) mod binds;
+pub(crate) mod facts;
+pub(crate) mod judge;
 mod show;
-pub mod survey;
+pub(crate) mod survey;
 
 use facts::{Facts, Wishes};
 use judge::Plan;

@@ -20,7 +20,7 @@ use crate::fs::name::Shown;
 use crate::fs::tree::Tree;
 
 pub mod cmdline;
-pub mod guard;
+mod guard;
 
 use cmdline::{Asked, CmdLine};
 use guard::Idle;

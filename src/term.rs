@@ -1,11 +1,11 @@
 //! What a terminal is shown and asked. Uses `error` and `fs`.
 
 #[cfg(feature = "full")]
-pub mod ask;
+pub(crate) mod ask;
 #[cfg(feature = "full")]
 pub mod console;
 #[cfg(feature = "full")]
-pub mod progress;
+pub(crate) mod progress;
 pub mod text;
 
 use crate::error::{Error, OpError};

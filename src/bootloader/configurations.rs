@@ -1,7 +1,7 @@
 //! Where the configurations of boot loaders are, below `/boot` or an ESP.
 
 /// Single files.
-pub const FILES: [&str; 6] = [
+pub(crate) const FILES: [&str; 6] = [
     "grub/grub.cfg",
     "extlinux/extlinux.conf",
     "limine/limine.conf",
@@ -11,7 +11,7 @@ pub const FILES: [&str; 6] = [
 ];
 
 /// Directories that have one for each entry, and how the names of those end.
-pub const FOLDERS: [(&str, &[u8]); 2] = [("loader/entries", b".conf"), ("EFI/Linux", IMAGE)];
+pub(crate) const FOLDERS: [(&str, &[u8]); 2] = [("loader/entries", b".conf"), ("EFI/Linux", IMAGE)];
 
 /// How the name of a unified kernel image ends.
 const IMAGE: &[u8] = b".efi";
@@ -23,12 +23,12 @@ fn ends(name: &[u8], ends: &[&[u8]]) -> bool {
 
 /// Whether a file is text that says what is booted.
 #[must_use]
-pub fn is_text(name: &[u8]) -> bool {
+pub(crate) fn is_text(name: &[u8]) -> bool {
     ends(name, &[b".cfg", b".conf"])
 }
 
 /// Whether a file is a program of the firmware, a unified kernel image perhaps.
 #[must_use]
-pub fn is_image(name: &[u8]) -> bool {
+pub(crate) fn is_image(name: &[u8]) -> bool {
     ends(name, &[IMAGE])
 }

@@ -8,7 +8,7 @@ use crate::fs::name::Name;
 
 /// A system that can be booted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The kernel's path, as the configuration has it.
     pub kernel: String,
     /// The initrds' paths.
@@ -20,7 +20,7 @@ pub struct Entry {
 impl Entry {
     /// Whether it boots the system at `/SYSTEM`.
     #[must_use]
-    pub fn boots(&self, system: &str) -> bool {
+    pub(crate) fn boots(&self, system: &str) -> bool {
         let init = format!("init=/{system}/init");
         self.arguments.split_whitespace().any(|word| word == init)
     }
@@ -28,7 +28,7 @@ impl Entry {
 
 /// Reads a configuration of any of the kinds.
 #[must_use]
-pub fn entries(text: &str) -> Vec<Entry> {
+pub(crate) fn entries(text: &str) -> Vec<Entry> {
     let mut found = vec![Entry::default()];
     for line in text.lines() {
         let line = line.trim();
@@ -63,7 +63,7 @@ pub fn entries(text: &str) -> Vec<Entry> {
 /// Whether a unified kernel image boots the system at `/SYSTEM`: its command line is
 /// in it (lanzaboote).
 #[must_use]
-pub fn image_boots(content: &[u8], system: &str) -> bool {
+pub(crate) fn image_boots(content: &[u8], system: &str) -> bool {
     let init = format!("init=/{system}/init");
     content.windows(init.len()).any(|window| window == init.as_bytes())
 }
@@ -72,7 +72,7 @@ pub fn image_boots(content: &[u8], system: &str) -> bool {
 /// limine's `boot():` and `#hash`; `..` goes up from `base`, where the
 /// configuration is.
 #[must_use]
-pub fn components(path: &str, base: &[Name]) -> Vec<Name> {
+pub(crate) fn components(path: &str, base: &[Name]) -> Vec<Name> {
     let path = path.split('#').next().unwrap_or(path);
     let path = match path.split_once("):") {
         Some((_, path)) => path,

@@ -7,7 +7,7 @@ const SYSTEM: &[u8] = b"-nixos-system-";
 
 /// The systems in a store that a text, or an image, names as what to boot.
 #[must_use]
-pub fn systems(content: &[u8]) -> BTreeSet<String> {
+pub(crate) fn systems(content: &[u8]) -> BTreeSet<String> {
     let is_of_name = |b: &u8| b.is_ascii_alphanumeric() || b"+-._?=".contains(b);
     let mut found = BTreeSet::new();
     let mut at = 0;
@@ -27,19 +27,19 @@ pub fn systems(content: &[u8]) -> BTreeSet<String> {
 
 /// Whether an entry of the store is a system, by its name.
 #[must_use]
-pub fn is_system(name: &[u8]) -> bool {
+pub(crate) fn is_system(name: &[u8]) -> bool {
     find(name, SYSTEM).is_some()
 }
 
 /// Whether a text chooses among the entries that NixOS's systemd-boot has.
 #[must_use]
-pub fn lists_generations(text: &[u8]) -> bool {
+pub(crate) fn lists_generations(text: &[u8]) -> bool {
     find(text, b"nixos-generation-").is_some()
 }
 
 /// Whether a name begins as those in the store do: 32 digits and a hyphen.
 #[must_use]
-pub fn is_of_store(name: &[u8]) -> bool {
+pub(crate) fn is_of_store(name: &[u8]) -> bool {
     let is_digit = |b: &u8| b"0123456789abcdfghijklmnpqrsvwxyz".contains(b);
     name.get(..32).is_some_and(|digits| digits.iter().all(is_digit)) && name.get(32) == Some(&b'-')
 }
@@ -47,7 +47,7 @@ pub fn is_of_store(name: &[u8]) -> bool {
 /// Whether a directory is one that only a boot loader of NixOS makes (nixpkgs,
 /// nixos/modules/system/boot/loader).
 #[must_use]
-pub fn makes(name: &[u8]) -> bool {
+pub(crate) fn makes(name: &[u8]) -> bool {
     matches!(name, b"kernels" | b"nixos") || name.starts_with(b"NixOS-boot")
 }
 

@@ -93,7 +93,7 @@ impl Finding {
 
     /// Not examined, since something could not be read.
     #[must_use]
-    pub fn unread(id: &'static str, error: &OpError) -> Self {
+    pub(crate) fn unread(id: &'static str, error: &OpError) -> Self {
         let mend = match error.errno() {
             Errno::EACCES | Errno::EPERM => "Run it as root: sudo nixos-lustrate check",
             _ => "See the kernel's messages: dmesg",

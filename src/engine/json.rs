@@ -44,7 +44,12 @@ struct LeftDocument {
 
 /// What `run` would do, in a word; the plan, or the reasons to refuse; as JSON.
 #[must_use]
-pub fn plan(run: &'static str, plan: Option<&Plan>, refusals: &[Refusal], root: &str) -> String {
+pub(crate) fn plan(
+    run: &'static str,
+    plan: Option<&Plan>,
+    refusals: &[Refusal],
+    root: &str,
+) -> String {
     let names = |names: &[crate::fs::name::Name]| names.iter().map(ToString::to_string).collect();
     let refusals = refusals.iter().map(refusal).collect();
     let document = match plan {
@@ -118,7 +123,7 @@ struct RootDocument<'a> {
 
 /// A state as JSON.
 #[must_use]
-pub fn status(status: &Status) -> String {
+pub(crate) fn status(status: &Status) -> String {
     let intent = status.intent.as_ref();
     let direction = match status.state {
         State::InProgress(Direction::Lustrate) => Some("lustrate"),

@@ -17,14 +17,14 @@ use crate::fs::walk::{Found, Last, resolve};
 mod journal;
 mod keeps;
 
-pub use journal::older_came_back;
+pub(crate) use journal::older_came_back;
 
 use journal::journal;
 use keeps::{keeper_flags, keeps};
 
 /// What a few system calls tell: whether there is anything to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub(crate) struct Look {
     /// The staging directory is there.
     pub staging: bool,
     /// A revert is in its last steps.
@@ -36,7 +36,7 @@ pub struct Look {
 impl Look {
     /// Whether an exchange is in progress.
     #[must_use]
-    pub fn in_progress(&self) -> bool {
+    pub(crate) fn in_progress(&self) -> bool {
         self.staging || self.closing
     }
 }
@@ -45,7 +45,7 @@ impl Look {
 ///
 /// # Errors
 /// What the file system answers.
-pub fn look<T: Tree>(tree: &T, root: &T::Dir) -> Result<Look> {
+pub(crate) fn look<T: Tree>(tree: &T, root: &T::Dir) -> Result<Look> {
     look_in(tree, root, tree.open(root, &[ETC])?.as_ref())
 }
 
@@ -53,7 +53,7 @@ pub fn look<T: Tree>(tree: &T, root: &T::Dir) -> Result<Look> {
 ///
 /// # Errors
 /// What the file system answers.
-pub fn look_in<T: Tree>(tree: &T, root: &T::Dir, etc: Option<&T::Dir>) -> Result<Look> {
+pub(crate) fn look_in<T: Tree>(tree: &T, root: &T::Dir, etc: Option<&T::Dir>) -> Result<Look> {
     let staging = tree.stat(root, &OLD_ROOT_TMP)?.is_some_and(|s| s.kind == Kind::Dir);
     let closing = !staging
         && tree.stat(root, &NIXOS_ROOT_TMP)?.is_some_and(|s| s.kind == Kind::Dir)
@@ -98,7 +98,7 @@ fn marker_through_link<T: Tree>(tree: &T, root: &T::Dir) -> Result<Marker> {
 ///
 /// # Errors
 /// What the file system answers.
-pub fn survey<T: Tree>(
+pub(crate) fn survey<T: Tree>(
     tree: &T,
     root: &T::Dir,
     look: Look,

@@ -8,7 +8,7 @@ use crate::machine::sources::Sources;
 
 /// What starts the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Firmware {
+pub(crate) enum Firmware {
     /// UEFI; it is known by `/sys/firmware/efi`.
     Uefi,
     /// A BIOS, or UEFI in its mode of a BIOS.
@@ -17,7 +17,7 @@ pub enum Firmware {
 
 /// What `/boot` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// There is none.
     Missing,
     /// A directory of the root's file system.
@@ -32,7 +32,7 @@ pub enum Kind {
 
 /// The boot files' places.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Boot {
+pub(crate) struct Boot {
     /// What `/boot` is.
     pub kind: Kind,
     /// An ESP below `/boot`.
@@ -50,10 +50,7 @@ const PLACES: [&str; 4] = ["/boot", "/boot/efi", "/boot/EFI", "/efi"];
 
 impl Boot {
     /// Reads it.
-    ///
-    /// # Errors
-    /// What could not be read.
-    pub fn read(sources: &Sources, mounts: &Mounts) -> Result<Self> {
+    pub(crate) fn read(sources: &Sources, mounts: &Mounts) -> Result<Self> {
         let files = sources.files();
         let is_esp = |m: &&Mount| {
             let place = m.point.starts_with("/boot") || m.point.starts_with("/efi");

@@ -18,7 +18,7 @@ use crate::fs::walk::{Turn, Way};
 const MAX_TEXT: u64 = 16 << 20;
 
 /// A `Result` of reading.
-pub type Result<T> = std::result::Result<T, OpError>;
+pub(crate) type Result<T> = std::result::Result<T, OpError>;
 
 /// The files below a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,9 +84,6 @@ impl Files {
     }
 
     /// What a path leads to.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn metadata(&self, path: impl AsRef<Path>) -> Result<Option<Metadata>> {
         let Some(real) = self.real(path)? else { return Ok(None) };
         let outside = self.outside(real);
@@ -95,26 +92,17 @@ impl Files {
 
     /// What is at a path, where only the last name may be a link, which is not
     /// followed: quicker, for the names in a directory.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn metadata_of(&self, path: impl AsRef<Path>) -> Result<Option<Metadata>> {
         let outside = self.outside(path);
         found(fs::symlink_metadata(&outside)).map_err(|e| failed("look at", &outside, &e))
     }
 
     /// Whether there is anything at the path.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn exists(&self, path: impl AsRef<Path>) -> Result<bool> {
         Ok(self.real(path)?.is_some())
     }
 
     /// Where the link at the path leads; `None` when it is no link.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn link(&self, path: impl AsRef<Path>) -> Result<Option<PathBuf>> {
         let path = path.as_ref();
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -132,9 +120,6 @@ impl Files {
     }
 
     /// Opens a regular file; `None` when there is none.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Option<File>> {
         let Some(real) = self.real(path)? else { return Ok(None) };
         let outside = self.outside(real);
@@ -147,9 +132,6 @@ impl Files {
     }
 
     /// The content of a regular file, up to 16 MiB of it.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
         let path = path.as_ref();
         let Some(file) = self.open(path)? else { return Ok(None) };
@@ -160,9 +142,6 @@ impl Files {
     }
 
     /// All of a regular file, however long.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn read_whole(&self, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
         let path = path.as_ref();
         let Some(mut file) = self.open(path)? else { return Ok(None) };
@@ -173,18 +152,12 @@ impl Files {
     }
 
     /// The content of a file as text; what is no UTF-8 is replaced.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn text(&self, path: impl AsRef<Path>) -> Result<Option<String>> {
         let content = self.read(path)?;
         Ok(content.map(|content| String::from_utf8_lossy(&content).into_owned()))
     }
 
     /// The names in a directory, sorted; none when there is no such directory.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn list(&self, path: impl AsRef<Path>) -> Result<Vec<OsString>> {
         let Some(real) = self.real(path)? else { return Ok(Vec::new()) };
         let outside = self.outside(real);
@@ -203,7 +176,7 @@ impl Files {
 
 /// A path for a message.
 #[must_use]
-pub fn show(path: &Path) -> String {
+pub(crate) fn show(path: &Path) -> String {
     Shown(path.as_os_str().as_bytes()).to_string()
 }
 

@@ -37,7 +37,7 @@ impl Entry {
 
 /// Reads an fstab; lines with fewer than three fields are no entries.
 #[must_use]
-pub fn parse(text: &str) -> Vec<Entry> {
+pub(crate) fn parse(text: &str) -> Vec<Entry> {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     let entry = |line: &str| {
         let mut fields = line.split_whitespace().map(unescape);

@@ -11,7 +11,7 @@ use crate::machine::sources::Sources;
 
 /// A mounted file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mount {
+pub(crate) struct Mount {
     /// Where, as seen inside the root: the root itself is `/`.
     pub point: PathBuf,
     /// Which directory of the file system: for btrfs, the subvolume.
@@ -29,20 +29,20 @@ pub struct Mount {
 impl Mount {
     /// Whether an option is set.
     #[must_use]
-    pub fn has(&self, option: &str) -> bool {
+    pub(crate) fn has(&self, option: &str) -> bool {
         self.options.iter().any(|o| o == option)
     }
 
     /// The btrfs subvolume, without a leading `/`; empty for the top level.
     #[must_use]
-    pub fn subvolume(&self) -> Option<String> {
+    pub(crate) fn subvolume(&self) -> Option<String> {
         let directory = self.directory.strip_prefix("/").unwrap_or(&self.directory);
         (self.fs_type == "btrfs").then(|| crate::machine::files::show(directory))
     }
 
     /// Whether its files are on a disk, or on a server: not made by the kernel.
     #[must_use]
-    pub fn is_storage(&self) -> bool {
+    pub(crate) fn is_storage(&self) -> bool {
         const VIRTUAL: [&str; 28] = [
             "autofs",
             "binfmt_misc",
@@ -79,14 +79,11 @@ impl Mount {
 
 /// The mounts of a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mounts(Vec<Mount>);
+pub(crate) struct Mounts(Vec<Mount>);
 
 impl Mounts {
     /// Reads those at and below the root.
-    ///
-    /// # Errors
-    /// What could not be read.
-    pub fn read(sources: &Sources) -> Result<Self> {
+    pub(crate) fn read(sources: &Sources) -> Result<Self> {
         let path = sources.proc.join("self/mountinfo");
         let table = std::fs::read(&path).map_err(|e| failed("read", &path, &e))?;
         if sources.running {
@@ -99,7 +96,7 @@ impl Mounts {
 
     /// Those of a mount table that are at or below `root`; pure.
     #[must_use]
-    pub fn parse(table: &[u8], root: &Path) -> Self {
+    pub(crate) fn parse(table: &[u8], root: &Path) -> Self {
         let all: Vec<Mount> = table.split(|&b| b == b'\n').filter_map(line).collect();
         // A root that is a plain directory is on the file system around it.
         let around = all.iter().filter(|m| root.starts_with(&m.point));
@@ -119,26 +116,19 @@ impl Mounts {
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Mount> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Mount> {
         self.0.iter()
     }
 
     /// What is mounted at a path.
     #[must_use]
-    pub fn at(&self, point: impl AsRef<Path>) -> Option<&Mount> {
+    pub(crate) fn at(&self, point: impl AsRef<Path>) -> Option<&Mount> {
         self.0.iter().find(|m| m.point == point.as_ref())
-    }
-
-    /// The file system that holds a path.
-    #[must_use]
-    pub fn holding(&self, path: impl AsRef<Path>) -> Option<&Mount> {
-        let over = self.0.iter().filter(|m| path.as_ref().starts_with(&m.point));
-        over.max_by_key(|m| m.point.components().count())
     }
 
     /// That of the root.
     #[must_use]
-    pub fn root(&self) -> Option<&Mount> {
+    pub(crate) fn root(&self) -> Option<&Mount> {
         self.at("/")
     }
 }
@@ -177,7 +167,6 @@ mod tests {
         assert_eq!(points, [("/".into(), "btrfs"), ("/boot".into(), "vfat")]);
         assert_eq!(mounts.root().and_then(Mount::subvolume).as_deref(), Some("@"));
         assert!(mounts.at("/boot").is_some_and(|m| m.has("nosuid") && m.has("ro")));
-        assert_eq!(mounts.holding("/boot/efi").map(|m| m.device), Some((8, 3)));
     }
 
     #[test]

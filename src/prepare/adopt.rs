@@ -23,7 +23,7 @@ use crate::fs::tree::Tree;
 /// # Errors
 /// Any failure of a system call; it can be repeated. And when nobody can tell
 /// whether somebody else has changed something.
-pub fn adopt(site: &Site) -> Result<()> {
+pub(crate) fn adopt(site: &Site) -> Result<()> {
     let known = installation::known(site)?;
     let saved = site.state.notes.get(&SAVED)?;
     for place in site.places()? {

@@ -26,7 +26,7 @@ pub struct Options {
 ///
 /// # Errors
 /// [`Error::Refused`] with nothing touched; [`Error::PartWay`] when it can go on.
-pub fn command(options: &Options) -> Result<(), Error> {
+pub(crate) fn command(options: &Options) -> Result<(), Error> {
     let site = &mut open::site(&options.root, Access::Write, "cancel")?;
     let shown = site.shown.trim_end_matches('/').to_owned();
     if !site.recorded {

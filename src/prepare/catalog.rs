@@ -17,11 +17,11 @@ use crate::fs::tree::Tree;
 use crate::term::progress::Progress;
 
 /// A path below a place; empty is the place itself.
-pub type Path = Vec<Name>;
+pub(crate) type Path = Vec<Name>;
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
+pub(crate) struct Item {
     /// What it is.
     pub kind: Kind,
     /// Permission bits.
@@ -43,18 +43,18 @@ pub struct Item {
 }
 
 /// All files of a place, parents before what is in them.
-pub type Catalog = BTreeMap<Path, Item>;
+pub(crate) type Catalog = BTreeMap<Path, Item>;
 
 impl Item {
     /// Whether two files have the same content.
     #[must_use]
-    pub fn same_content(&self, other: &Self) -> bool {
+    pub(crate) fn same_content(&self, other: &Self) -> bool {
         self.kind == other.kind && self.hash == other.hash && self.target == other.target
     }
 
     /// Whether owner, mode and, but for directories, the time are the same.
     #[must_use]
-    pub fn same_metadata(&self, other: &Self) -> bool {
+    pub(crate) fn same_metadata(&self, other: &Self) -> bool {
         self.vfat
             || (self.mode, self.owner) == (other.mode, other.owner)
                 && (self.kind == Kind::Dir || self.modified == other.modified)
@@ -62,17 +62,14 @@ impl Item {
 
     /// What it should be, for those who set it.
     #[must_use]
-    pub fn stat(&self, now: &Stat) -> Stat {
+    pub(crate) fn stat(&self, now: &Stat) -> Stat {
         let (mode, modified) = (self.mode, self.modified);
         Stat { mode, uid: self.owner.0, gid: self.owner.1, modified, ..*now }
     }
 }
 
 /// Reads a place, with what is mounted in it. `skip` is left out.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn read(
+pub(crate) fn read(
     disk: &Disk,
     place: &Dir,
     skip: Option<&Name>,
@@ -155,13 +152,13 @@ impl Reader<'_> {
 
 /// How many bytes the files have.
 #[must_use]
-pub fn size(catalog: &Catalog) -> u64 {
+pub(crate) fn size(catalog: &Catalog) -> u64 {
     catalog.values().map(|item| item.size).sum()
 }
 
 /// How many bytes a copy needs, on a file system with blocks of 4 KiB.
 #[must_use]
-pub fn room(catalog: &Catalog) -> u64 {
+pub(crate) fn room(catalog: &Catalog) -> u64 {
     catalog.values().map(|item| item.size.div_ceil(4096) * 4096 + 4096).sum()
 }
 
@@ -185,10 +182,7 @@ const KINDS: [(Kind, char); 4] =
     [(Kind::Dir, 'd'), (Kind::File, 'f'), (Kind::Link, 'l'), (Kind::Special, 's')];
 
 /// Writes a catalog, one line of JSON for each file.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn write(disk: &Disk, dir: &Dir, name: &Name, catalog: &Catalog) -> Result<()> {
+pub(crate) fn write(disk: &Disk, dir: &Dir, name: &Name, catalog: &Catalog) -> Result<()> {
     let mut text = String::new();
     for (path, item) in catalog {
         let line = Line {
@@ -213,7 +207,7 @@ pub fn write(disk: &Disk, dir: &Dir, name: &Name, catalog: &Catalog) -> Result<(
 ///
 /// # Errors
 /// When it is missing or damaged.
-pub fn load(disk: &Disk, dir: &Dir, name: &Name) -> Result<Catalog> {
+pub(crate) fn load(disk: &Disk, dir: &Dir, name: &Name) -> Result<Catalog> {
     let text = disk.read(dir, name, usize::MAX - 1)?.unwrap_or_default();
     let damaged = || super::durable::damaged(disk, dir, name);
     let mut catalog = Catalog::new();

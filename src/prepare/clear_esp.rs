@@ -15,10 +15,7 @@ use crate::prepare::site::Site;
 use crate::prepare::step::Result;
 
 /// What of the ESPs is the old boot loader's: paths below the root.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn owned(site: &Site) -> Result<Vec<Vec<Name>>> {
+pub(crate) fn owned(site: &Site) -> Result<Vec<Vec<Name>>> {
     let etc_file = |name: &'static str, max| -> Result<Vec<u8>> {
         let path = [ETC, Name::literal(name)];
         let Some(real) = walk::real(&site.disk, &site.root, &path)? else { return Ok(Vec::new()) };
@@ -78,10 +75,7 @@ fn esps(site: &Site) -> Result<Vec<Vec<Name>>> {
 }
 
 /// Removes it.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn old_loader(site: &Site) -> Result<()> {
+pub(crate) fn old_loader(site: &Site) -> Result<()> {
     for path in owned(site)? {
         let Some((name, parents)) = path.split_last() else { continue };
         let dir = site.dir(parents)?;

@@ -18,7 +18,7 @@ use crate::term::progress::Unit;
 ///
 /// # Errors
 /// Any failure of a system call; and when the copy is not the same.
-pub fn tree(site: &Site, from: &Dir, to: &Dir, files: &Catalog) -> Result<()> {
+pub(crate) fn tree(site: &Site, from: &Dir, to: &Dir, files: &Catalog) -> Result<()> {
     let bytes = catalog::size(files);
     site.watch.begin("Copying the boot files", Unit::Bytes, usize::try_from(bytes).ok());
     for (path, item) in files {

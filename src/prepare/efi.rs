@@ -20,16 +20,13 @@ const VARIABLES: [Name; 4] = [
 ];
 
 /// `BootOrder` and each `Boot####`: their bytes, in hexadecimal digits.
-pub type Variables = BTreeMap<String, String>;
+pub(crate) type Variables = BTreeMap<String, String>;
 
 /// Those that were there before.
-pub const BEFORE: Key<Option<Variables>> = Key::new("efi");
+pub(crate) const BEFORE: Key<Option<Variables>> = Key::new("efi");
 
 /// Reads them; `None` where there is no EFI, or `/sys` is not mounted.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn read(disk: &Disk, root: &Dir) -> Result<Option<Variables>> {
+pub(crate) fn read(disk: &Disk, root: &Dir) -> Result<Option<Variables>> {
     let Some(dir) = disk.open(root, &VARIABLES)? else { return Ok(None) };
     let mut found = Variables::new();
     for file in disk.list(&dir)? {
@@ -53,7 +50,7 @@ fn is_boot(name: &[u8]) -> bool {
 
 /// What changed since, in sentences with the command that undoes it.
 #[must_use]
-pub fn changes(before: &Variables, now: &Variables) -> Vec<String> {
+pub(crate) fn changes(before: &Variables, now: &Variables) -> Vec<String> {
     let mut found = Vec::new();
     for (name, value) in now {
         let number = name.trim_start_matches("Boot");

@@ -22,10 +22,10 @@ use crate::fs::name::Name;
 use crate::fs::tree::Tree;
 
 /// The step that runs it, by its name in the state file.
-pub const STEP: &str = "boot-loader";
+pub(crate) const STEP: &str = "boot-loader";
 
 /// The record, in the state directory.
-pub const RECORD: Name = Name::literal("installer.json");
+pub(crate) const RECORD: Name = Name::literal("installer.json");
 
 const MAX: usize = 1 << 20;
 
@@ -55,7 +55,7 @@ struct Ended {
 
 /// What is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Known {
+pub(crate) enum Known {
     /// It has not begun.
     NotRun,
     /// It began; when it ended nobody has seen.
@@ -72,7 +72,7 @@ pub enum Known {
 impl Known {
     /// Whether a file was written while it ran, as far as that is known.
     #[must_use]
-    pub fn covers(&self, item: &Item) -> bool {
+    pub(crate) fn covers(&self, item: &Item) -> bool {
         let Self::Unfinished { from, until } = self else { return false };
         let slack = if item.vfat { VFAT } else { 0 };
         (from.0 - slack, from.1) <= item.modified && item.modified <= *until
@@ -88,7 +88,7 @@ fn boot_id() -> String {
 ///
 /// # Errors
 /// When the record cannot be read or understood.
-pub fn known(site: &Site) -> Result<Known> {
+pub(crate) fn known(site: &Site) -> Result<Known> {
     let Some(home) = site.home.as_ref() else { return Ok(Known::NotRun) };
     let Some(record) = read(site)? else { return Ok(Known::NotRun) };
     if let Some(ended) = record.ended {
@@ -114,15 +114,12 @@ fn write(site: &Site, record: &Record) -> Result<()> {
 
 /// Whether the step that runs it has begun: there is no way but on or back.
 #[must_use]
-pub fn has_begun(site: &Site) -> bool {
+pub(crate) fn has_begun(site: &Site) -> bool {
     site.mark(STEP).is_some()
 }
 
 /// Notes that the boot loader is changed from here on.
-///
-/// # Errors
-/// When it cannot be noted.
-pub fn begins(site: &Site) -> Result<()> {
+pub(crate) fn begins(site: &Site) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     let began = match now.subsec_nanos().checked_sub(LAG) {
@@ -133,10 +130,7 @@ pub fn begins(site: &Site) -> Result<()> {
 }
 
 /// Notes that it still runs.
-///
-/// # Errors
-/// When it cannot be noted.
-pub fn goes_on(site: &Site) -> Result<()> {
+pub(crate) fn goes_on(site: &Site) -> Result<()> {
     let home = site.home()?;
     let file = open(&site.disk, home, &RECORD)?;
     let now = TimeSpec::UTIME_NOW;
@@ -145,10 +139,7 @@ pub fn goes_on(site: &Site) -> Result<()> {
 }
 
 /// Lists what it left, and then notes that it has ended.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn has_ended(site: &Site, trouble: Option<String>) -> Result<()> {
+pub(crate) fn has_ended(site: &Site, trouble: Option<String>) -> Result<()> {
     for place in site.places()? {
         if place.kept == Kept::Missing {
             continue;

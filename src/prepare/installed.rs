@@ -61,10 +61,7 @@ fn read(site: &Site, base: &Dir, path: &[Name], max: usize) -> Result<Option<Vec
 }
 
 /// What boots the system at `/SYSTEM`, or what is missing for that.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn look(site: &Site, system: &str) -> Result<std::result::Result<String, String>> {
+pub(crate) fn look(site: &Site, system: &str) -> Result<std::result::Result<String, String>> {
     let mut missing = None;
     for base in bases(site)? {
         let Some(dir) = site.disk.open(&site.root, &base)? else { continue };

@@ -36,7 +36,7 @@ const TOUCH: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When it cannot be started, its output not be logged, or what it left not listed.
-pub fn run(site: &mut Site) -> Result<Option<String>> {
+pub(crate) fn run(site: &mut Site) -> Result<Option<String>> {
     let home = site.home()?;
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_APPEND;
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;

@@ -15,13 +15,13 @@ use crate::fs::disk::{Dir, Disk};
 use crate::fs::tree::Tree;
 
 /// Never dropped by itself: it ends with the process, and its drop may panic.
-pub type Lock<T> = ManuallyDrop<Flock<T>>;
+pub(crate) type Lock<T> = ManuallyDrop<Flock<T>>;
 
 /// Locks a root.
 ///
 /// # Errors
 /// A refusal when somebody else has it.
-pub fn root(root: &Dir, shown: &str) -> std::result::Result<Lock<OwnedFd>, Refusal> {
+pub(crate) fn root(root: &Dir, shown: &str) -> std::result::Result<Lock<OwnedFd>, Refusal> {
     let wrong = |errno| Refusal::from(OpError::new("lock", shown, errno));
     let fd = root.as_fd().try_clone_to_owned();
     let fd = fd.map_err(|e| wrong(Errno::from_raw(e.raw_os_error().unwrap_or(0))))?;
@@ -41,7 +41,11 @@ pub fn root(root: &Dir, shown: &str) -> std::result::Result<Lock<OwnedFd>, Refus
 ///
 /// # Errors
 /// A refusal while the installer has it.
-pub fn installer(disk: &Disk, home: &Dir, shown: &str) -> std::result::Result<Lock<File>, Refusal> {
+pub(crate) fn installer(
+    disk: &Disk,
+    home: &Dir,
+    shown: &str,
+) -> std::result::Result<Lock<File>, Refusal> {
     let flags = OFlag::O_RDONLY | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let wrong = |errno| Refusal::from(OpError::new("lock", disk.show(home, Some(&LOCK)), errno));
     let mode = Mode::S_IRUSR | Mode::S_IWUSR;

@@ -27,10 +27,7 @@ fn all(site: &Site) -> Result<BTreeSet<String>> {
 
 /// Notes, before anything is changed, which systems are named already: those of
 /// other disks, which the old system's configuration offers.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn note_others(site: &mut Site) -> Result<()> {
+pub(crate) fn note_others(site: &mut Site) -> Result<()> {
     if site.state.notes.get(&NAMED)?.is_none() {
         let named = all(site)?;
         site.state.notes.set(&NAMED, &Some(named))?;
@@ -42,7 +39,7 @@ pub fn note_others(site: &mut Site) -> Result<()> {
 ///
 /// # Errors
 /// [`Stop`] when one does.
-pub fn may_leave(site: &Site) -> Result<()> {
+pub(crate) fn may_leave(site: &Site) -> Result<()> {
     remains(site)?.map_or(Ok(()), Err)
 }
 

@@ -14,14 +14,14 @@ use crate::error::Stop;
 /// The name of a value, and what is wrong with one: a path in it that no `prepare`
 /// can have written, for example.
 #[derive(Debug)]
-pub struct Key<T> {
+pub(crate) struct Key<T> {
     name: &'static str,
     wrong: fn(&T) -> Option<Wrong>,
 }
 
 /// What is wrong with a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wrong {
+pub(crate) enum Wrong {
     /// It names what `prepare` never chooses.
     Never(String),
     /// An earlier version did what this one cannot undo: what.
@@ -31,19 +31,19 @@ pub enum Wrong {
 impl<T> Key<T> {
     /// A value in which nothing can be wrong.
     #[must_use]
-    pub const fn new(name: &'static str) -> Self {
+    pub(crate) const fn new(name: &'static str) -> Self {
         Self { name, wrong: |_| None }
     }
 
     /// A value that makes root do what it says.
     #[must_use]
-    pub const fn checked(name: &'static str, wrong: fn(&T) -> Option<Wrong>) -> Self {
+    pub(crate) const fn checked(name: &'static str, wrong: fn(&T) -> Option<Wrong>) -> Self {
         Self { name, wrong }
     }
 }
 
 /// A [`Key`] of whatever type.
-pub trait Known: Sync {
+pub(crate) trait Known: Sync {
     /// What is wrong with its value.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl<T: DeserializeOwned> Known for Key<T> {
 /// The values.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Notes(BTreeMap<String, Value>);
+pub(crate) struct Notes(BTreeMap<String, Value>);
 
 impl Notes {
     fn read<T: DeserializeOwned>(&self, key: &Key<T>) -> serde_json::Result<Option<T>> {
@@ -72,7 +72,7 @@ impl Notes {
     /// # Errors
     /// When it is damaged, or wrong: that is seen when the state is opened, unless
     /// the key is missing in the list of all.
-    pub fn get<T: DeserializeOwned + Default>(&self, key: &Key<T>) -> Result<T> {
+    pub(crate) fn get<T: DeserializeOwned + Default>(&self, key: &Key<T>) -> Result<T> {
         match self.read(key) {
             Ok(None) => Ok(T::default()),
             Ok(Some(value)) if (key.wrong)(&value).is_none() => Ok(value),
@@ -88,7 +88,7 @@ impl Notes {
     ///
     /// # Errors
     /// When it cannot be written as JSON.
-    pub fn set<T: Serialize>(&mut self, key: &Key<T>, value: &T) -> Result<()> {
+    pub(crate) fn set<T: Serialize>(&mut self, key: &Key<T>, value: &T) -> Result<()> {
         let value = serde_json::to_value(value).map_err(|error| not_json(&error))?;
         self.0.insert(key.name.to_owned(), value);
         Ok(())

@@ -19,7 +19,7 @@ use crate::fs::tree::Tree;
 ///
 /// # Errors
 /// A refusal.
-pub fn site(root: &Path, access: Access, verb: &str) -> Result<Site, Error> {
+pub(crate) fn site(root: &Path, access: Access, verb: &str) -> Result<Site, Error> {
     let shown = Shown(std::os::unix::ffi::OsStrExt::as_bytes(root.as_os_str())).to_string();
     let dir = Disk::open_root(root.as_os_str()).map_err(|error| {
         Refusal::new(
@@ -67,7 +67,7 @@ fn not_in_progress(site: &Site, would: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// A refusal.
-pub fn may_prepare(site: &Site) -> Result<(), Error> {
+pub(crate) fn may_prepare(site: &Site) -> Result<(), Error> {
     not_in_progress(site, "Half a system would have been prepared")?;
     if site.recorded && site.state.etc != site.etc {
         let home = format!("{}/nix/var/nixos-lustrate", site.shown.trim_end_matches('/'));
@@ -85,7 +85,7 @@ pub fn may_prepare(site: &Site) -> Result<(), Error> {
 ///
 /// # Errors
 /// A refusal.
-pub fn may_cancel(site: &Site) -> Result<(), Error> {
+pub(crate) fn may_cancel(site: &Site) -> Result<(), Error> {
     not_in_progress(site, "The boot loader of a system that is not whole would have come back")?;
     if site.recorded && site.state.etc != site.etc {
         let root = &site.shown;
@@ -113,7 +113,7 @@ pub fn may_cancel(site: &Site) -> Result<(), Error> {
 ///
 /// # Errors
 /// When nothing could be started that does it.
-pub fn reboot() -> Result<(), Error> {
+pub(crate) fn reboot() -> Result<(), Error> {
     let ways: [(&str, &[&str]); 2] = [("systemctl", &["reboot"]), ("reboot", &[])];
     for (program, arguments) in ways {
         if Command::new(program).args(arguments).status().is_ok_and(|status| status.success()) {

@@ -24,7 +24,7 @@ const MAX: usize = 1 << 30;
 
 /// The systems in a store that were named as what to boot before anything was
 /// changed; none until that is known.
-pub const NAMED: Key<Option<BTreeSet<String>>> = Key::new("named");
+pub(crate) const NAMED: Key<Option<BTreeSet<String>>> = Key::new("named");
 
 fn may_name(path: &[Name], item: &Item) -> bool {
     let name = path.last().map(Name::as_bytes).unwrap_or_default();
@@ -61,7 +61,7 @@ fn names_ours(site: &Site, text: &[u8]) -> Result<bool> {
 
 /// What is NixOS's whoever wrote it.
 #[derive(Debug)]
-pub struct Judge<'a> {
+pub(crate) struct Judge<'a> {
     site: &'a Site,
     /// The kernels and initrds of the systems in the store, once they are wanted.
     parts: std::cell::OnceCell<BTreeSet<Hash>>,
@@ -70,16 +70,13 @@ pub struct Judge<'a> {
 impl<'a> Judge<'a> {
     /// Nothing is read yet.
     #[must_use]
-    pub fn new(site: &'a Site) -> Self {
+    pub(crate) fn new(site: &'a Site) -> Self {
         Self { site, parts: std::cell::OnceCell::new() }
     }
 
     /// Whether a file is provably NixOS's: by its name, which begins with a hash of
     /// the store; by its text; or because a system in the store has it.
-    ///
-    /// # Errors
-    /// Any failure of a system call.
-    pub fn is_of_nixos(&self, place: &Place, path: &[Name], item: &Item) -> Result<bool> {
+    pub(crate) fn is_of_nixos(&self, place: &Place, path: &[Name], item: &Item) -> Result<bool> {
         if item.kind != Kind::File {
             return Ok(false);
         }

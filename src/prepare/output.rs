@@ -10,13 +10,13 @@ use crate::term::console::shown_on;
 const INDENT: usize = 11;
 
 /// Prints; somebody who has closed the pipe does not stop a step.
-pub fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(shown_on(&out, text.to_owned(), 0).as_bytes()).and_then(|()| out.flush());
 }
 
 /// One line for a step.
-pub fn news(news: News<'_>) {
+pub(crate) fn news(news: News<'_>) {
     match news {
         News::Begins(step) => say(&line("begins", step)),
         News::Done(step) => say(&line("done", step)),
@@ -34,12 +34,12 @@ pub fn news(news: News<'_>) {
 
 /// A line with its first word in a column of its own.
 #[must_use]
-pub fn line(word: &str, rest: &str) -> String {
+pub(crate) fn line(word: &str, rest: &str) -> String {
     shown_on(&std::io::stdout(), format!("{word:<9}  {rest}\n"), INDENT)
 }
 
 /// The beginning of the time in which neither system may boot.
-pub fn window_opens(root: &str) {
+pub(crate) fn window_opens(root: &str) {
     let root = if root == "/" { String::new() } else { format!(" --root {root}") };
     say(&format!(
         "\nFrom here until \"A system boots again\" the machine may not boot.\n\
@@ -50,6 +50,6 @@ pub fn window_opens(root: &str) {
 }
 
 /// Its end.
-pub fn window_closes() {
+pub(crate) fn window_closes() {
     say("\nA system boots again.\n\n");
 }

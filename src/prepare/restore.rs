@@ -35,7 +35,7 @@ enum Way {
 
 /// What was not put back.
 #[derive(Debug, Default)]
-pub struct Rest {
+pub(crate) struct Rest {
     /// In sentences.
     pub said: Vec<String>,
     /// Something that was saved was not put back.
@@ -46,7 +46,7 @@ pub struct Rest {
 ///
 /// # Errors
 /// Any failure of a system call; or a saved file is missing or damaged.
-pub fn restore(site: &Site, place: &Place, note: &Note) -> Result<Rest> {
+pub(crate) fn restore(site: &Site, place: &Place, note: &Note) -> Result<Rest> {
     match put_back(site, place, note, Way::Beside) {
         Err(stop) if stop.is_for_space() => put_back(site, place, note, Way::InItsPlace),
         done => done,

@@ -28,7 +28,7 @@ const SPARE: u64 = 8 << 20;
 /// How a place was saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum How {
+pub(crate) enum How {
     /// It is not there: what comes is new.
     Absent,
     /// Copied.
@@ -40,7 +40,7 @@ pub enum How {
 /// Where the boot files of a place are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Note {
+pub(crate) struct Note {
     /// How it was saved.
     pub how: How,
     /// The directory that holds what was saved, below the root.
@@ -58,23 +58,23 @@ pub struct Note {
 }
 
 /// The notes, by the names of the places.
-pub type Saved = BTreeMap<String, Note>;
+pub(crate) type Saved = BTreeMap<String, Note>;
 
 /// Where the boot files were saved.
-pub const SAVED: Key<Saved> =
+pub(crate) const SAVED: Key<Saved> =
     Key::checked("saved", |notes| notes.iter().find_map(|(place, note)| note.wrong(place)));
 
 impl Note {
     /// Nothing is saved yet.
     #[must_use]
-    pub fn new(place: &Place, how: How) -> Self {
+    pub(crate) fn new(place: &Place, how: How) -> Self {
         let (home, mounted) = (escape::of_path(&home(place)), mounted(place));
         Self { how, home, inode: 0, moved: Vec::new(), mounted, stays: false }
     }
 
     /// Something in it was not put back.
     #[must_use]
-    pub fn staying(self) -> Self {
+    pub(crate) fn staying(self) -> Self {
         Self { stays: true, ..self }
     }
 
@@ -101,7 +101,7 @@ impl Note {
     ///
     /// # Errors
     /// When its parent is gone.
-    pub fn place(&self, site: &Site) -> Result<(Dir, Name)> {
+    pub(crate) fn place(&self, site: &Site) -> Result<(Dir, Name)> {
         let path = escape::path(&self.home).unwrap_or_default();
         let damaged = || {
             Stop::wrong(
@@ -115,10 +115,7 @@ impl Note {
     }
 
     /// What was saved, if it is there and is what was saved.
-    ///
-    /// # Errors
-    /// Any failure of a system call.
-    pub fn saved(&self, site: &Site) -> Result<Option<Dir>> {
+    pub(crate) fn saved(&self, site: &Site) -> Result<Option<Dir>> {
         let (dir, name) = self.place(site)?;
         let is_it = site.disk.stat(&dir, &name)?.is_some_and(|stat| stat.inode == self.inode);
         if is_it { Ok(site.disk.open(&dir, &[name])?) } else { Ok(None) }
@@ -127,7 +124,7 @@ impl Note {
 
 /// The list of a place's files before, or after, the boot loader's installer.
 #[must_use]
-pub fn list_name(place: &Place, when: &str) -> Name {
+pub(crate) fn list_name(place: &Place, when: &str) -> Name {
     Name::new(format!("{}.{when}", place.name).as_bytes()).unwrap_or(place.saved.clone())
 }
 
@@ -138,7 +135,7 @@ pub fn list_name(place: &Place, when: &str) -> Name {
 /// in an initrd `/boot` is not mounted, and a revert would let the saved directory
 /// change places with the bare mount point, where nobody would find it again.
 #[must_use]
-pub fn home(place: &Place) -> Vec<Name> {
+pub(crate) fn home(place: &Place) -> Vec<Name> {
     home_of(&place.saved, place.kept)
 }
 
@@ -149,16 +146,13 @@ fn home_of(saved: &Name, kept: Kept) -> Vec<Name> {
 
 /// Where the link in the root leads, when what is saved is not there itself.
 #[must_use]
-pub fn link(place: &Place) -> Option<Vec<u8>> {
+pub(crate) fn link(place: &Place) -> Option<Vec<u8>> {
     let home = home(place);
     (home.len() > 1).then(|| home.iter().map(Name::as_bytes).collect::<Vec<_>>().join(&b'/'))
 }
 
 /// How a place can be saved, or why it cannot.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn how(
+pub(crate) fn how(
     site: &Site,
     place: &Place,
     files: &Catalog,
@@ -192,10 +186,7 @@ fn free(site: &Site, dir: &Dir) -> Result<u64> {
 }
 
 /// What hinders, before anything is written.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn refusals(site: &Site) -> Result<Vec<Refusal>> {
+pub(crate) fn refusals(site: &Site) -> Result<Vec<Refusal>> {
     let mut found = Vec::new();
     let saved = site.state.notes.get(&SAVED)?;
     for place in site.places()? {
@@ -225,10 +216,7 @@ pub fn refusals(site: &Site) -> Result<Vec<Refusal>> {
 }
 
 /// The files of a place.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn read(site: &Site, place: &Place, from: From) -> Result<Catalog> {
+pub(crate) fn read(site: &Site, place: &Place, from: From) -> Result<Catalog> {
     if place.kept == Kept::Missing {
         return Ok(Catalog::new());
     }
@@ -239,7 +227,7 @@ pub fn read(site: &Site, place: &Place, from: From) -> Result<Catalog> {
 
 /// What is mounted on a place, and in it.
 #[must_use]
-pub fn mounted(place: &Place) -> Vec<String> {
+pub(crate) fn mounted(place: &Place) -> Vec<String> {
     let itself = (place.kept == Kept::Mount).then(String::new);
     let nested = place.nested.iter().map(|point| escape::of_path(point.names()));
     itself.into_iter().chain(nested).collect()
@@ -247,10 +235,7 @@ pub fn mounted(place: &Place) -> Vec<String> {
 
 /// File systems that are mounted otherwise than when the boot files were saved:
 /// what is there now would be taken for the boot files, or be emptied with them.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn unmounted(site: &Site) -> Result<Vec<Refusal>> {
+pub(crate) fn unmounted(site: &Site) -> Result<Vec<Refusal>> {
     let mut refusals = Vec::new();
     for (name, note) in &site.state.notes.get(&SAVED)? {
         let places = site.places()?;

@@ -23,7 +23,7 @@ use crate::term::progress::Progress;
 
 /// What `prepare` was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wish {
+pub(crate) struct Wish {
     /// The system, in `/nix/store`.
     pub system: Option<RelPath>,
     /// The lines that the marker has to have.
@@ -34,7 +34,7 @@ pub struct Wish {
 
 /// The machine.
 #[derive(Debug)]
-pub struct Site {
+pub(crate) struct Site {
     /// The file system.
     pub disk: Disk,
     /// The root.
@@ -64,7 +64,7 @@ pub struct Site {
 
 /// Whether a command is going to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// It only looks.
     Read,
     /// It writes, and nobody else may meanwhile.
@@ -76,7 +76,7 @@ impl Site {
     ///
     /// # Errors
     /// A refusal: somebody else is at work, or the state file cannot be read.
-    pub fn new(
+    pub(crate) fn new(
         disk: Disk,
         root: Dir,
         shown: String,
@@ -123,7 +123,7 @@ impl Site {
     ///
     /// # Errors
     /// When it is gone.
-    pub fn home(&self) -> Result<&Dir> {
+    pub(crate) fn home(&self) -> Result<&Dir> {
         let gone = || {
             OpError::new(
                 "open",
@@ -136,7 +136,7 @@ impl Site {
 
     /// A path below a directory, for a message.
     #[must_use]
-    pub fn show_below(&self, dir: &Dir, path: &[Name]) -> String {
+    pub(crate) fn show_below(&self, dir: &Dir, path: &[Name]) -> String {
         let below = super::escape::of_path(path);
         format!("{}/{below}", self.disk.show(dir, None))
     }
@@ -145,7 +145,7 @@ impl Site {
     ///
     /// # Errors
     /// When it is not there.
-    pub fn dir(&self, path: &[Name]) -> Result<Dir> {
+    pub(crate) fn dir(&self, path: &[Name]) -> Result<Dir> {
         let shown = || path.iter().map(ToString::to_string).collect::<Vec<_>>().join("/");
         let missing = || {
             OpError::new(
@@ -168,7 +168,7 @@ impl Site {
     ///
     /// # Errors
     /// When it cannot be told.
-    pub fn is_running(&self) -> Result<bool> {
+    pub(crate) fn is_running(&self) -> Result<bool> {
         let (ours, running) = (self.disk.stat_dir(&self.root)?, Disk::open_root("/".as_ref())?);
         let running = self.disk.stat_dir(&running)?;
         Ok((ours.device, ours.inode) == (running.device, running.inode))
@@ -178,15 +178,12 @@ impl Site {
     ///
     /// # Errors
     /// When `boot` is no directory, or cannot be looked at.
-    pub fn places(&self) -> Result<Vec<Place>> {
+    pub(crate) fn places(&self) -> Result<Vec<Place>> {
         places(&self.disk, &self.root, &self.mounts)
     }
 
     /// Writes everything to the disks of the root and of the places.
-    ///
-    /// # Errors
-    /// Any failure of a system call.
-    pub fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         self.disk.sync(&self.root)?;
         for place in self.places()? {
             let base = vec![place.name.clone()];
@@ -201,19 +198,13 @@ impl Site {
     }
 
     /// Writes the state.
-    ///
-    /// # Errors
-    /// Any failure of a system call.
-    pub fn save(&self) -> Result<()> {
+    pub(crate) fn save(&self) -> Result<()> {
         self.state.write(&self.disk, self.home()?)
     }
 
     /// Notes that from here, or no longer, neither boot loader may be whole, and
     /// says so (P2).
-    ///
-    /// # Errors
-    /// When it cannot be noted.
-    pub fn window(&mut self, open: bool) -> Result<()> {
+    pub(crate) fn window(&mut self, open: bool) -> Result<()> {
         self.watch.shield(open);
         if open != self.state.window {
             self.state.window = open;
@@ -227,9 +218,6 @@ impl Site {
 
     /// In a process that goes on when this one is killed: the lock of the root is not
     /// its own, and its output is the log.
-    ///
-    /// # Errors
-    /// Any failure of a system call.
     pub(super) fn leave(&mut self, log: &File) -> Result<()> {
         if let Some(lock) = self.root_lock.take() {
             // Never unlocked: that would unlock it for this process's parent too.
@@ -243,10 +231,7 @@ impl Site {
 
     /// What keeps others away while the boot loader's installer runs, even if
     /// this process is killed: a descriptor for it to inherit.
-    ///
-    /// # Errors
-    /// When it cannot be duplicated.
-    pub fn lock_to_inherit(&self) -> Result<OwnedFd> {
+    pub(crate) fn lock_to_inherit(&self) -> Result<OwnedFd> {
         let none = || OpError::new("lock", self.shown.clone(), Errno::ENOLCK);
         let lock = self.lock.as_ref().ok_or_else(none)?;
         Ok(lock.as_fd().try_clone_to_owned().map_err(|_| none())?)

@@ -21,23 +21,23 @@ use crate::fs::name::Name;
 use crate::fs::tree::Tree;
 
 /// The version of the format.
-pub const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// The directory of the state file, below the root.
-pub const HOME: [Name; 3] = [NIX, Name::literal("var"), Name::literal("nixos-lustrate")];
+pub(crate) const HOME: [Name; 3] = [NIX, Name::literal("var"), Name::literal("nixos-lustrate")];
 /// In it: the state.
-pub const STATE: Name = Name::literal("state.json");
+pub(crate) const STATE: Name = Name::literal("state.json");
 /// What the boot loader's installer said.
-pub const LOG: Name = Name::literal("boot-loader.log");
+pub(crate) const LOG: Name = Name::literal("boot-loader.log");
 /// Held by whoever is at work, and by the boot loader's installer.
-pub const LOCK: Name = Name::literal("lock");
+pub(crate) const LOCK: Name = Name::literal("lock");
 
 const MAX: usize = 16 << 20;
 
 /// What `prepare` has done, and what `cancel` needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct State {
+pub(crate) struct State {
     /// [`VERSION`].
     pub version: u32,
     /// The version of the program that wrote it.
@@ -62,7 +62,7 @@ pub struct State {
 impl State {
     /// A state in which nothing has been done.
     #[must_use]
-    pub fn new(etc: u64, system: String) -> Self {
+    pub(crate) fn new(etc: u64, system: String) -> Self {
         Self {
             version: VERSION,
             tool: env!("CARGO_PKG_VERSION").to_owned(),
@@ -81,7 +81,7 @@ impl State {
     /// # Errors
     /// A refusal when it cannot be read or understood, or when one of the `known`
     /// notes is wrong.
-    pub fn read(
+    pub(crate) fn read(
         disk: &Disk,
         home: &Dir,
         known: &[&dyn Known],
@@ -129,10 +129,7 @@ impl State {
     }
 
     /// Writes it, onto the disk.
-    ///
-    /// # Errors
-    /// Any failure of a system call.
-    pub fn write(&self, disk: &Disk, home: &Dir) -> Result<()> {
+    pub(crate) fn write(&self, disk: &Disk, home: &Dir) -> Result<()> {
         let mut text = serde_json::to_string_pretty(self).map_err(|error| not_json(&error))?;
         text.push('\n');
         put(disk, home, &STATE, text.as_bytes())

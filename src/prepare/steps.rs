@@ -1,12 +1,12 @@
 //! The steps of `prepare`, in their order. The marker comes first and leaves
 //! last (P1); the boot loader comes last and is put back first.
 
-pub mod boot_loader;
-pub mod host_keys;
-pub mod marker;
-pub mod owners;
-pub mod resolv;
-pub mod save;
+pub(crate) mod boot_loader;
+pub(crate) mod host_keys;
+pub(crate) mod marker;
+pub(crate) mod owners;
+pub(crate) mod resolv;
+pub(crate) mod save;
 
 use super::notes::Known;
 use super::site::Site;
@@ -14,7 +14,7 @@ use super::step::Step;
 use super::{efi, ours, saving};
 
 /// All of them.
-pub const ALL: [&dyn Step<Site>; 6] = [
+pub(crate) const ALL: [&dyn Step<Site>; 6] = [
     &marker::Marker,
     &owners::Owners,
     &resolv::Resolv,
@@ -24,7 +24,7 @@ pub const ALL: [&dyn Step<Site>; 6] = [
 ];
 
 /// All that they put aside: looked at when the state is opened.
-pub const KEYS: [&dyn Known; 8] = [
+pub(crate) const KEYS: [&dyn Known; 8] = [
     &marker::BEFORE,
     &owners::PASSES,
     &resolv::REPLACED,

@@ -15,7 +15,7 @@ mod refuse;
 
 /// What is going to happen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// What is removed, in this order.
     pub remove: Vec<Candidate>,
     /// What stays, the newest first, and why.
@@ -29,7 +29,7 @@ const FIRST: Timestamp = Timestamp(1_451_606_400);
 ///
 /// # Errors
 /// All reasons to refuse.
-pub fn judge(facts: &Facts, wishes: &Wishes) -> Result<Plan, Vec<Refusal>> {
+pub(crate) fn judge(facts: &Facts, wishes: &Wishes) -> Result<Plan, Vec<Refusal>> {
     if let Some(refusal) = refuse::in_progress(facts) {
         return Err(vec![refusal]);
     }

@@ -24,7 +24,7 @@ use crate::fs::tree::Tree;
 
 /// What a directory of this name would be.
 #[must_use]
-pub fn sort(name: &Name) -> Option<Sort> {
+pub(crate) fn sort(name: &Name) -> Option<Sort> {
     let is = |base: &Name| name == base || is_dated(name, base);
     if is(&OLD_ROOT) {
         Some(Sort::OldRoot)
@@ -36,10 +36,7 @@ pub fn sort(name: &Name) -> Option<Sort> {
 }
 
 /// Reads everything.
-///
-/// # Errors
-/// What the file system answers.
-pub fn survey(disk: &Disk, root: &Dir, environment: Environment) -> Result<Facts> {
+pub(crate) fn survey(disk: &Disk, root: &Dir, environment: Environment) -> Result<Facts> {
     let look = look(disk, root)?;
     let mut facts = Facts {
         binds: binds(root, &environment.root)?,

@@ -16,7 +16,7 @@ const STATIC: Name = Name::literal("static");
 
 /// Why nothing is done, for the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Idle {
+pub(super) enum Idle {
     /// There is no marker.
     NoMarker,
     /// `lustrate=plan` is on the kernel command line.
@@ -25,10 +25,7 @@ pub enum Idle {
 
 /// Objects to a root whose `etc` has an os-release with another `ID=` than
 /// `system_id`.
-///
-/// # Errors
-/// What the file system answers.
-pub fn objection<T: Tree>(
+pub(super) fn objection<T: Tree>(
     tree: &T,
     (root, etc): (&T::Dir, &T::Dir),
     shown: &str,

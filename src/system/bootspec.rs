@@ -61,7 +61,7 @@ struct V1 {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn parse(text: &[u8]) -> Result<Bootspec, String> {
+pub(crate) fn parse(text: &[u8]) -> Result<Bootspec, String> {
     let wrong = |error: serde_json::Error| error.to_string();
     let document: Value = serde_json::from_slice(text).map_err(wrong)?;
     let part = |key: &str| document.get(key).cloned();

@@ -7,7 +7,7 @@ use crate::machine::fstab::{self, Entry};
 use crate::system::bootspec::{self, Bootspec};
 
 /// Where the manual's procedure puts it.
-pub const PROFILE: &str = "/nix/var/nix/profiles/system";
+pub(crate) const PROFILE: &str = "/nix/var/nix/profiles/system";
 
 /// A built system, all paths as seen inside the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +47,6 @@ pub enum Absent {
 
 impl Closure {
     /// Finds it.
-    ///
-    /// # Errors
-    /// What could not be read.
     pub fn find(files: &Files, asked: &Path) -> Result<std::result::Result<Self, Absent>> {
         let Some(top) = files.real(asked)? else {
             return Ok(Err(match files.link(asked)? {

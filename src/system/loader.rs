@@ -8,7 +8,7 @@ use crate::system::closure::Closure;
 
 /// The kinds that nixpkgs installs, and those widely used besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// `boot.loader.systemd-boot`.
     SystemdBoot,
     /// `boot.loader.grub`.
@@ -32,7 +32,7 @@ pub enum Kind {
 impl Kind {
     /// Its name in sentences.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::SystemdBoot => "systemd-boot",
             Self::Grub => "GRUB",
@@ -48,14 +48,14 @@ impl Kind {
 
     /// Whether UEFI is the only firmware that it works with.
     #[must_use]
-    pub fn needs_uefi(self) -> bool {
+    pub(crate) fn needs_uefi(self) -> bool {
         matches!(self, Self::SystemdBoot | Self::Lanzaboote | Self::Refind)
     }
 }
 
 /// The boot loader of a closure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loader {
+pub(crate) struct Loader {
     /// The kind.
     pub kind: Kind,
     /// The script that installs it.
@@ -74,10 +74,7 @@ pub struct Loader {
 
 impl Loader {
     /// Reads it; `None` when the closure has no `switch-to-configuration`.
-    ///
-    /// # Errors
-    /// What could not be read.
-    pub fn of(files: &Files, closure: &Closure) -> Result<Option<Self>> {
+    pub(crate) fn of(files: &Files, closure: &Closure) -> Result<Option<Self>> {
         let Some(switch) = &closure.switch else { return Ok(None) };
         let Some(switch) = files.read(switch)? else { return Ok(None) };
         let switch = String::from_utf8_lossy(&switch);

@@ -11,7 +11,7 @@ const DATABASE: &str = "/nix/var/nix/db/db.sqlite";
 
 /// What the database says about a closure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Known {
+pub(crate) enum Known {
     /// There is no database.
     None,
     /// It cannot be read: why.
@@ -23,10 +23,7 @@ pub enum Known {
 }
 
 /// The closure of a store path.
-///
-/// # Errors
-/// What could not be read.
-pub fn closure(files: &Files, top: &Path) -> Result<Known> {
+pub(crate) fn closure(files: &Files, top: &Path) -> Result<Known> {
     let Some(file) = files.read_whole(DATABASE)? else { return Ok(Known::None) };
     let log = files.read_whole(format!("{DATABASE}-wal"))?.unwrap_or_default();
     let known = Database::open(&file, &log).and_then(|database| requisites(&database, top));

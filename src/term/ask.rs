@@ -8,7 +8,7 @@ use crate::error::Refusal;
 ///
 /// # Errors
 /// A refusal when standard input is no terminal.
-pub fn somebody(see: &str) -> Result<(), Refusal> {
+pub(crate) fn somebody(see: &str) -> Result<(), Refusal> {
     if stdin().is_terminal() {
         return Ok(());
     }
@@ -23,7 +23,7 @@ pub fn somebody(see: &str) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// A refusal for any other answer than yes.
-pub fn confirm(question: &str, verb: &str) -> Result<(), Refusal> {
+pub(crate) fn confirm(question: &str, verb: &str) -> Result<(), Refusal> {
     let mut err = stderr();
     let mut answer = String::new();
     let asked = write!(err, "\n{question} [y/N] ").and_then(|()| err.flush());

@@ -24,7 +24,7 @@ const ROOM: usize = WIDTH - 1;
 
 /// Progress and interruption.
 #[derive(Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     interrupted: Arc<AtomicBool>,
     terminal: bool,
     shielded: Cell<bool>,
@@ -44,7 +44,7 @@ struct Task {
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
+pub(crate) enum Unit {
     /// Bytes, shown in MiB.
     Bytes,
     /// Files.
@@ -55,7 +55,7 @@ pub enum Unit {
 
 /// What a second Ctrl-C does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Second {
+pub(crate) enum Second {
     /// It ends the program.
     Ends,
     /// Nothing more than the first.
@@ -65,7 +65,7 @@ pub enum Second {
 impl Progress {
     /// Nothing is caught yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let told = log::max_level() >= log::LevelFilter::Info;
         Self {
             interrupted: Arc::new(AtomicBool::new(false)),
@@ -81,7 +81,7 @@ impl Progress {
     ///
     /// # Errors
     /// A refusal when it cannot: nobody could stop it then.
-    pub fn catch(&self, second: Second) -> Result<(), Refusal> {
+    pub(crate) fn catch(&self, second: Second) -> Result<(), Refusal> {
         for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
             if is_ignored(signal) {
                 continue;
@@ -102,7 +102,7 @@ impl Progress {
 
     /// Whether somebody wants to stop.
     #[must_use]
-    pub fn interrupted(&self) -> bool {
+    pub(crate) fn interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
     }
 
@@ -110,7 +110,7 @@ impl Progress {
     ///
     /// # Errors
     /// [`Stop`] when so.
-    pub fn pause(&self) -> Result<(), Stop> {
+    pub(crate) fn pause(&self) -> Result<(), Stop> {
         if self.interrupted() && !self.shielded.get() {
             self.end();
             return Err(Stop::interrupted());
@@ -120,18 +120,18 @@ impl Progress {
 
     /// While it is set nothing is stopped: between two boot loaders it is quicker
     /// to go on than to come back.
-    pub fn shield(&self, on: bool) {
+    pub(crate) fn shield(&self, on: bool) {
         self.shielded.set(on);
     }
 
     /// A long task begins.
-    pub fn begin(&self, what: impl Into<String>, unit: Unit, all: Option<usize>) {
+    pub(crate) fn begin(&self, what: impl Into<String>, unit: Unit, all: Option<usize>) {
         let (what, told) = (what.into(), Instant::now());
         self.task.replace(Some(Task { what, unit, done: 0, all, told, shown: false }));
     }
 
     /// So much more of it is done.
-    pub fn add(&self, more: usize) {
+    pub(crate) fn add(&self, more: usize) {
         self.total.set(self.total.get() + more);
         if let Some(task) = self.task.borrow_mut().as_mut() {
             task.done += more;
@@ -145,7 +145,7 @@ impl Progress {
 
     /// It is done, or something else is going to be written: the line goes. How much
     /// of it was done.
-    pub fn end(&self) -> usize {
+    pub(crate) fn end(&self) -> usize {
         let Some(task) = self.task.take() else { return 0 };
         if task.shown {
             let _ = write!(stderr(), "\r{:<ROOM$}\r", "");
@@ -155,7 +155,7 @@ impl Progress {
 
     /// How much was done in all tasks.
     #[must_use]
-    pub fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> usize {
         self.total.get()
     }
 }

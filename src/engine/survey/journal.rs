@@ -54,7 +54,7 @@ pub(super) fn journal<T: Tree>(
 ///
 /// # Errors
 /// What the file system answers.
-pub fn older_came_back<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
+pub(crate) fn older_came_back<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
     let Some(meta) = tree.open(root, &[NIXOS_ROOT, LUSTRATE])? else { return Ok(false) };
     let record = tree.read(&meta, &RECORD, MAX_INTENT)?;
     let older = record.and_then(|text| intent::parse(&text).ok()?.older);

@@ -15,13 +15,13 @@ use crate::prepare::step::{Look, Result, Step};
 use crate::prepare::{adopt, clear_esp, efi, escape, installed, installer, named, restore};
 
 /// Whether `/run/current-system` is made for the boot loader's installer.
-pub const MADE_CURRENT: Key<bool> = Key::new("current-system");
+pub(crate) const MADE_CURRENT: Key<bool> = Key::new("current-system");
 const RUN: Name = Name::literal("run");
 const CURRENT: Name = Name::literal("current-system");
 
 /// The step.
 #[derive(Debug)]
-pub struct Loader;
+pub(crate) struct Loader;
 
 impl Step<Site> for Loader {
     fn name(&self) -> &'static str {

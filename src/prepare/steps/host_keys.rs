@@ -16,9 +16,9 @@ use crate::prepare::step::{Look, Result, Step};
 use crate::prepare::steps::marker;
 
 /// Its name in the record.
-pub const NAME: &str = "host-keys";
+pub(crate) const NAME: &str = "host-keys";
 /// The modes that the keys had, by name.
-pub const MODES: Key<BTreeMap<String, u32>> = Key::checked("keys", |keys| {
+pub(crate) const MODES: Key<BTreeMap<String, u32>> = Key::checked("keys", |keys| {
     let is_key = |name: &String| {
         name.starts_with("ssh_host_") && escape::path(name).is_some_and(|path| path.len() == 1)
     };
@@ -30,7 +30,7 @@ const GOOD: u32 = 0o600;
 
 /// The step.
 #[derive(Debug)]
-pub struct Keys;
+pub(crate) struct Keys;
 
 /// The keys that others may read, and their modes.
 fn open_keys(site: &Site) -> Result<Vec<(Name, u32)>> {

@@ -20,14 +20,14 @@ use crate::prepare::site::Site;
 use crate::prepare::step::{Look, Result, Step};
 
 /// Its name in the record.
-pub const NAME: &str = "marker";
+pub(crate) const NAME: &str = "marker";
 /// What was there before; none until that is known.
-pub const BEFORE: Key<Option<Note>> = Key::new("marker");
+pub(crate) const BEFORE: Key<Option<Note>> = Key::new("marker");
 
 /// What was there before.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Note {
+pub(crate) struct Note {
     /// There was an `/etc/NIXOS`.
     pub nixos: bool,
     /// There was a marker.
@@ -36,7 +36,7 @@ pub struct Note {
 
 /// The step.
 #[derive(Debug)]
-pub struct Marker;
+pub(crate) struct Marker;
 
 fn parsed(content: &[u8], shown: &str) -> Result<Vec<RelPath>> {
     keeplist::parse(content).map_err(|bad| {
@@ -161,7 +161,7 @@ fn shown(lines: &[RelPath]) -> String {
 ///
 /// # Errors
 /// When the marker cannot be read.
-pub fn kept(site: &Site) -> Result<Vec<RelPath>> {
+pub(crate) fn kept(site: &Site) -> Result<Vec<RelPath>> {
     let shown = format!("{}/{ETC}/{MARKER}", site.shown.trim_end_matches('/'));
     parsed(&wanted(site)?, &shown)
 }
@@ -170,7 +170,7 @@ pub fn kept(site: &Site) -> Result<Vec<RelPath>> {
 ///
 /// # Errors
 /// When the marker cannot be read.
-pub fn keeps(site: &Site, path: &[Name]) -> Result<bool> {
+pub(crate) fn keeps(site: &Site, path: &[Name]) -> Result<bool> {
     let kept = kept(site)?;
     Ok(RelPath::new(path.to_vec()).is_some_and(|path| kept.iter().any(|k| k.covers(&path))))
 }

@@ -26,13 +26,13 @@ use crate::prepare::step::{Look, Result, Step};
 use crate::term::progress::Unit;
 
 /// Its name in the record.
-pub const NAME: &str = "owners";
+pub(crate) const NAME: &str = "owners";
 /// How many files list owners.
-pub const PASSES: Key<u32> = Key::new("owners");
+pub(crate) const PASSES: Key<u32> = Key::new("owners");
 
 /// The step.
 #[derive(Debug)]
-pub struct Owners;
+pub(crate) struct Owners;
 
 /// Calls for each file at and below `/nix` that is not root's, until it says
 /// that this is enough.

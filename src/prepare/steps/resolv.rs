@@ -21,9 +21,9 @@ use crate::prepare::steps::marker;
 use crate::prepare::{aside, durable};
 
 /// Its name in the record.
-pub const NAME: &str = "resolv-conf";
+pub(crate) const NAME: &str = "resolv-conf";
 /// Whether it is replaced.
-pub const REPLACED: Key<bool> = Key::new("resolv");
+pub(crate) const REPLACED: Key<bool> = Key::new("resolv");
 const FILE: Name = Name::literal("resolv.conf");
 const MAX: usize = 1 << 20;
 /// Where systemd-resolved lists the servers that it asks (systemd-resolved(8)).
@@ -31,7 +31,7 @@ const SERVERS: &[u8] = b"run/systemd/resolve/resolv.conf";
 
 /// The step.
 #[derive(Debug)]
-pub struct Resolv;
+pub(crate) struct Resolv;
 
 /// What the link leads to, when it is one into `/run`.
 fn linked(site: &Site) -> Result<Option<Vec<u8>>> {

@@ -23,11 +23,11 @@ use crate::prepare::step::{Ledger, Look, Mark, Result, Step};
 use crate::term::progress::Unit;
 
 /// Its name in the record.
-pub const NAME: &str = "boot-saved";
+pub(crate) const NAME: &str = "boot-saved";
 
 /// The step.
 #[derive(Debug)]
-pub struct Save;
+pub(crate) struct Save;
 
 impl Step<Site> for Save {
     fn name(&self) -> &'static str {
