@@ -124,6 +124,8 @@ pub struct Refusal {
     pub consequence: String,
     /// What the user can do.
     pub mend: String,
+    /// The error number, when a system call failed.
+    pub errno: Option<Errno>,
 }
 
 impl Refusal {
@@ -134,7 +136,8 @@ impl Refusal {
         consequence: impl Into<String>,
         mend: impl Into<String>,
     ) -> Self {
-        Self { found: found.into(), consequence: consequence.into(), mend: mend.into() }
+        let (found, consequence, mend) = (found.into(), consequence.into(), mend.into());
+        Self { found, consequence, mend, errno: None }
     }
 }
 
@@ -147,7 +150,8 @@ impl From<OpError> for Refusal {
             }
             _ => "Mend the file system (see the kernel's messages: dmesg), then try again",
         };
-        Self::new(error.to_string(), "The root cannot be judged without it", mend)
+        let refusal = Self::new(error.to_string(), "The root cannot be judged without it", mend);
+        Self { errno: Some(error.errno()), ..refusal }
     }
 }
 

@@ -3,6 +3,7 @@
 //! code, are in [`sys`]. Uses [`crate::error`] alone.
 
 pub mod disk;
+pub(crate) mod lock;
 pub mod mounts;
 pub mod name;
 #[cfg(feature = "full")]

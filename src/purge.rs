@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::engine::environment::{View, in_initrd};
-use crate::engine::root::Root;
+use crate::engine::root::{Root, needs_root};
 use crate::error::{Error, Refusal};
 use crate::fs::name::Shown;
 use crate::fs::remove::Halt;
@@ -104,15 +104,10 @@ fn may_purge(consent: Consent) -> Result<(), Error> {
         )
         .into());
     }
-    if consent != Consent::DryRun && !nix::unistd::geteuid().is_root() {
-        return Err(Refusal::new(
-            "nixos-lustrate purge needs root",
-            "Files of other users could not be removed",
-            "Run it as root: sudo nixos-lustrate purge",
-        )
-        .into());
+    if consent == Consent::DryRun {
+        return Ok(());
     }
-    Ok(())
+    Ok(needs_root("purge", "Files of other users could not be removed")?)
 }
 
 fn removal(root: &Root, facts: &Facts, plan: &Plan, watch: &Progress) -> Result<(), Error> {

@@ -79,7 +79,7 @@ impl Finding {
     #[must_use]
     pub fn bad(id: &'static str, level: Level, refusal: Refusal) -> Self {
         debug_assert!(super::ids::is_known(id), "{id}");
-        let Refusal { found, consequence, mend } = refusal;
+        let Refusal { found, consequence, mend, .. } = refusal;
         Self { id, level, checked: true, found, consequence: Some(consequence), mend: Some(mend) }
     }
 

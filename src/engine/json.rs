@@ -80,7 +80,7 @@ pub(crate) fn plan(
 }
 
 pub(crate) fn refusal(refusal: &Refusal) -> RefusalDocument<'_> {
-    let Refusal { found, consequence, mend } = refusal;
+    let Refusal { found, consequence, mend, .. } = refusal;
     RefusalDocument { found, consequence, mend }
 }
 

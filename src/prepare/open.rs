@@ -6,13 +6,12 @@ use std::process::Command;
 
 use super::site::{Access, Site};
 use super::steps::KEYS;
-use crate::engine::environment::{View, environment};
+use crate::engine::environment::View;
 use crate::engine::facts::Marker;
 use crate::engine::names::{MARKER, OLD_ROOT};
+use crate::engine::root::{Root, needs_root};
 use crate::engine::survey::{look, older_came_back};
 use crate::error::{Error, OpError, Refusal};
-use crate::fs::disk::Disk;
-use crate::fs::name::Shown;
 use crate::fs::tree::Tree;
 
 /// Opens the root, locks it, and reads the state.
@@ -20,23 +19,12 @@ use crate::fs::tree::Tree;
 /// # Errors
 /// A refusal.
 pub(crate) fn site(root: &Path, access: Access, verb: &str) -> Result<Site, Error> {
-    let shown = Shown(std::os::unix::ffi::OsStrExt::as_bytes(root.as_os_str())).to_string();
-    let dir = Disk::open_root(root.as_os_str()).map_err(|error| {
-        Refusal::new(
-            error.to_string(),
-            "There is no root to work on",
-            "Mount the root there, or give another --root",
-        )
-    })?;
-    if access == Access::Write && !nix::unistd::geteuid().is_root() {
-        return Err(Refusal::new(
-            format!("nixos-lustrate {verb} needs root"),
-            "The boot loader could not be changed",
-            format!("Run it as root: sudo nixos-lustrate {verb}"),
-        )
-        .into());
+    let root = Root::open(Some(root.as_os_str()))?;
+    if access == Access::Write {
+        needs_root(verb, "The boot loader could not be changed")?;
     }
-    let around = environment(&dir, &shown, View::Mounted, None)?;
+    let around = root.environment(View::Mounted, None)?;
+    let shown = &root.shown;
     if around.read_only && access == Access::Write {
         return Err(Refusal::new(
             format!("{shown} is mounted read-only"),
@@ -45,7 +33,7 @@ pub(crate) fn site(root: &Path, access: Access, verb: &str) -> Result<Site, Erro
         )
         .into());
     }
-    Site::new(Disk::default(), dir, shown, around.mounts, access, &KEYS)
+    Site::new(root, around.mounts, access, &KEYS)
 }
 
 /// Refuses while files are being moved.

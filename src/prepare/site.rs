@@ -6,15 +6,17 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 
-use super::lock::{self, Lock};
+use super::lock;
 use super::notes::Known;
 use super::places::{Place, places};
 use super::state_file::{HOME, LOG, STATE, State};
 use super::step::{Ledger, Mark, News, Phase, Result};
 use super::{home, output};
 use crate::engine::names::ETC;
+use crate::engine::root::{self, Root};
 use crate::error::{Error, OpError, Refusal};
 use crate::fs::disk::{Dir, Disk};
+use crate::fs::lock::Lock;
 use crate::fs::mounts::Mount;
 use crate::fs::name::{Name, RelPath};
 use crate::fs::sys::{Kind, supervisor};
@@ -77,17 +79,16 @@ impl Site {
     /// # Errors
     /// A refusal: somebody else is at work, or the state file cannot be read.
     pub(crate) fn new(
-        disk: Disk,
-        root: Dir,
-        shown: String,
+        root: Root,
         mounts: Vec<Mount>,
         access: Access,
         known: &[&dyn Known],
     ) -> std::result::Result<Self, Error> {
         let root_lock = match access {
             Access::Read => None,
-            Access::Write => Some(lock::root(&root, &shown)?),
+            Access::Write => Some(root.lock()?),
         };
+        let Root { disk, dir: root, shown } = root;
         let home = home::open(&disk, &root)?;
         let found = match &home {
             Some(home) => State::read(&disk, home, known)?,
@@ -169,9 +170,7 @@ impl Site {
     /// # Errors
     /// When it cannot be told.
     pub(crate) fn is_running(&self) -> Result<bool> {
-        let (ours, running) = (self.disk.stat_dir(&self.root)?, Disk::open_root("/".as_ref())?);
-        let running = self.disk.stat_dir(&running)?;
-        Ok((ours.device, ours.inode) == (running.device, running.inode))
+        Ok(root::is_running(&self.root)?)
     }
 
     /// Where boot files are.
