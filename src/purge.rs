@@ -22,8 +22,8 @@ pub(crate) mod judge;
 mod show;
 pub(crate) mod survey;
 
-use facts::{Facts, Wishes};
-use judge::Plan;
+use facts::{Choice, Found};
+use judge::Verdict;
 
 /// What is done with the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Purge {
     /// `--root`.
     pub root: Option<OsString>,
     /// What goes and what stays.
-    pub wishes: Wishes,
+    pub wishes: Choice,
     /// Whether it is carried out.
     pub consent: Consent,
     /// `--json`.
@@ -110,7 +110,7 @@ fn may_purge(consent: Consent) -> Result<(), Error> {
     Ok(needs_root("purge", "Files of other users could not be removed")?)
 }
 
-fn removal(root: &Root, facts: &Facts, plan: &Plan, watch: &Progress) -> Result<(), Error> {
+fn removal(root: &Root, facts: &Found, plan: &Verdict, watch: &Progress) -> Result<(), Error> {
     watch.catch(Second::Ends)?;
     let done = act::act(&root.disk, &root.dir, facts, plan, watch);
     if plan.remove.is_empty() {

@@ -8,7 +8,7 @@ use crate::fs::name::Name;
 
 /// A system that can be booted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct MenuEntry {
     /// The kernel's path, as the configuration has it.
     pub kernel: String,
     /// The initrds' paths.
@@ -17,7 +17,7 @@ pub(crate) struct Entry {
     pub arguments: String,
 }
 
-impl Entry {
+impl MenuEntry {
     /// Whether it boots the system at `/SYSTEM`.
     #[must_use]
     pub(crate) fn boots(&self, system: &str) -> bool {
@@ -28,8 +28,8 @@ impl Entry {
 
 /// Reads a configuration of any of the kinds.
 #[must_use]
-pub(crate) fn entries(text: &str) -> Vec<Entry> {
-    let mut found = vec![Entry::default()];
+pub(crate) fn entries(text: &str) -> Vec<MenuEntry> {
+    let mut found = vec![MenuEntry::default()];
     for line in text.lines() {
         let line = line.trim();
         let (word, rest) = line.split_once([' ', '\t', '=']).unwrap_or((line, ""));
@@ -37,7 +37,7 @@ pub(crate) fn entries(text: &str) -> Vec<Entry> {
         if matches!(word.as_str(), "menuentry" | "label" | "title" | "submenu")
             || line.starts_with('/')
         {
-            found.push(Entry::default());
+            found.push(MenuEntry::default());
         }
         let Some(entry) = found.last_mut() else { continue };
         match word.as_str() {

@@ -18,7 +18,7 @@ pub enum Request {
     /// `prepare`.
     Prepare(Box<prepare::Options>),
     /// `cancel`.
-    Cancel(prepare::cancel::Options),
+    Cancel(prepare::cancel::Cancel),
     /// `completions`.
     Completions(Shell),
     /// `--help` and `--version`.

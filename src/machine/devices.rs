@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::machine::files::{Files, Result};
-use crate::machine::mounts::Mount;
+use crate::machine::mounts::Mounted;
 use crate::machine::sources::Sources;
 
 /// What a name leads to.
@@ -91,7 +91,7 @@ impl Devices {
     }
 
     /// The devices of a mounted file system: one, or the members of a btrfs.
-    pub(crate) fn under(&self, mount: &Mount) -> Result<Vec<String>> {
+    pub(crate) fn under(&self, mount: &Mounted) -> Result<Vec<String>> {
         let (major, minor) = mount.device;
         if major != 0 {
             let path = Path::new("/dev/block").join(format!("{major}:{minor}"));

@@ -17,7 +17,7 @@ pub(crate) struct Link {
 
 /// What is in use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Live {
+pub(crate) struct LiveNetwork {
     /// Interfaces of devices.
     pub links: Vec<Link>,
     /// Addresses that are not link-local.
@@ -28,7 +28,7 @@ pub(crate) struct Live {
     pub gateway_outside: bool,
 }
 
-impl Live {
+impl LiveNetwork {
     /// Reads it.
     pub(crate) fn read(sources: &Sources) -> Result<Self> {
         let (proc, sys) = (sources.proc(), sources.sys());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::machine::devices::Devices;
 use crate::machine::files::{Result, show};
-use crate::machine::mounts::Mount;
+use crate::machine::mounts::Mounted;
 
 /// A layer that stage 1 has to put together before it can mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,7 +47,7 @@ pub(crate) struct Stack {
 
 impl Stack {
     /// Reads it.
-    pub(crate) fn below(devices: &Devices, mount: &Mount) -> Result<Self> {
+    pub(crate) fn below(devices: &Devices, mount: &Mounted) -> Result<Self> {
         let mut stack = Self::default();
         match mount.fs_type.as_str() {
             "zfs" => stack.layers.push(Layer::Zfs),

@@ -8,7 +8,7 @@ use super::installation::{self, Known};
 use super::ours::Judge;
 use super::places::{Kept, Place};
 use super::restore;
-use super::saving::{How, Note, SAVED, list_name, read};
+use super::saving::{SAVED, SavedHow, SavedPlace, list_name, read};
 use super::site::Site;
 use super::step::Result;
 use crate::error::Stop;
@@ -35,9 +35,9 @@ pub(crate) fn adopt(site: &Site) -> Result<()> {
     Ok(())
 }
 
-fn adopt_place(site: &Site, place: &Place, note: &Note, known: &Known) -> Result<()> {
+fn adopt_place(site: &Site, place: &Place, note: &SavedPlace, known: &Known) -> Result<()> {
     let saved = note.saved(site)?;
-    if saved.is_none() && note.how != How::Absent {
+    if saved.is_none() && note.how != SavedHow::Absent {
         return Ok(());
     }
     if *known == Known::NotRun {

@@ -15,7 +15,7 @@ use crate::term::progress::Second;
 
 /// What `cancel` was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub struct Cancel {
     /// `--root`.
     pub root: PathBuf,
     /// `--yes`.
@@ -26,7 +26,7 @@ pub struct Options {
 ///
 /// # Errors
 /// [`Error::Refused`] with nothing touched; [`Error::PartWay`] when it can go on.
-pub(crate) fn command(options: &Options) -> Result<(), Error> {
+pub(crate) fn command(options: &Cancel) -> Result<(), Error> {
     let site = &mut open::site(&options.root, Access::Write, "cancel")?;
     let shown = site.shown.trim_end_matches('/').to_owned();
     if !site.recorded {

@@ -163,7 +163,7 @@ pub(crate) fn room(catalog: &Catalog) -> u64 {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct CatalogLine {
     path: String,
     kind: char,
     mode: u32,
@@ -185,7 +185,7 @@ const KINDS: [(Kind, char); 4] =
 pub(crate) fn write(disk: &Disk, dir: &Dir, name: &Name, catalog: &Catalog) -> Result<()> {
     let mut text = String::new();
     for (path, item) in catalog {
-        let line = Line {
+        let line = CatalogLine {
             path: escape::of_path(path),
             kind: KINDS.iter().find(|(kind, _)| *kind == item.kind).map_or('s', |(_, c)| *c),
             mode: item.mode,
@@ -212,7 +212,7 @@ pub(crate) fn load(disk: &Disk, dir: &Dir, name: &Name) -> Result<Catalog> {
     let damaged = || super::durable::damaged(disk, dir, name);
     let mut catalog = Catalog::new();
     for line in text.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
-        let line: Line = serde_json::from_slice(line).map_err(|_| damaged())?;
+        let line: CatalogLine = serde_json::from_slice(line).map_err(|_| damaged())?;
         let kind = KINDS.iter().find(|(_, c)| *c == line.kind).ok_or_else(damaged)?.0;
         let target = line.target.as_deref().map(|t| escape::unescape(t).ok_or_else(damaged));
         let item = Item {

@@ -5,7 +5,7 @@
 use std::io::{ErrorKind, Read};
 
 use crate::bootloader::configurations::{FILES, FOLDERS, is_image};
-use crate::bootloader::entries::{Entry, components, entries, image_boots};
+use crate::bootloader::entries::{MenuEntry, components, entries, image_boots};
 use crate::error::{OpError, Stop};
 use crate::fs::disk::Dir;
 use crate::fs::name::Name;
@@ -93,7 +93,7 @@ fn lacks(
     site: &Site,
     base: &[Name],
     config: &[Name],
-    entry: &Entry,
+    entry: &MenuEntry,
     system: &str,
 ) -> Result<Option<String>> {
     let files = [("kernel", std::slice::from_ref(&entry.kernel)), ("initrd", &entry.initrds)];

@@ -9,7 +9,7 @@ use super::installation;
 use super::ours::{NAMED, of_place};
 use super::places::Place;
 use super::restore;
-use super::saving::{Note, SAVED};
+use super::saving::{SAVED, SavedPlace};
 use super::site::Site;
 use super::step::Result;
 use crate::error::Stop;
@@ -74,7 +74,7 @@ fn hashed(site: &Site, place: &Place, path: &[Name]) -> Result<Hash> {
 }
 
 /// Whether a file leaves, or is replaced, when its place is put back.
-fn goes(site: &Site, place: &Place, note: &Note, path: &[Name], item: &Item) -> Result<bool> {
+fn goes(site: &Site, place: &Place, note: &SavedPlace, path: &[Name], item: &Item) -> Result<bool> {
     let now = BTreeMap::from([(path.to_vec(), item.clone())]);
     let lists = restore::lists(site, place, note, now)?;
     let is_old = lists.before.get(path).is_some_and(|old| old.same_content(item));
@@ -84,7 +84,7 @@ fn goes(site: &Site, place: &Place, note: &Note, path: &[Name], item: &Item) -> 
 fn said(
     site: &Site,
     place: &Place,
-    note: Option<&Note>,
+    note: Option<&SavedPlace>,
     path: &[Name],
     system: &str,
 ) -> Result<Stop> {

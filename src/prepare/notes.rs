@@ -43,7 +43,7 @@ impl<T> Key<T> {
 }
 
 /// A [`Key`] of whatever type.
-pub(crate) trait Known: Sync {
+pub(crate) trait AnyKey: Sync {
     /// What is wrong with its value.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ pub(crate) trait Known: Sync {
     fn wrong(&self, notes: &Notes) -> serde_json::Result<Option<Wrong>>;
 }
 
-impl<T: DeserializeOwned> Known for Key<T> {
+impl<T: DeserializeOwned> AnyKey for Key<T> {
     fn wrong(&self, notes: &Notes) -> serde_json::Result<Option<Wrong>> {
         Ok(notes.read(self)?.and_then(|value| (self.wrong)(&value)))
     }

@@ -9,7 +9,7 @@ use super::durable::{From, is_temporary};
 use super::installation::{self, Known};
 use super::ours::Judge;
 use super::places::{Kept, Place};
-use super::saving::{How, Note, list_name, read};
+use super::saving::{SavedHow, SavedPlace, list_name, read};
 use super::site::Site;
 use super::step::Result;
 use crate::bootloader::nixos;
@@ -26,7 +26,7 @@ use put_back::PutBack;
 
 /// How a damaged file is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Order {
     /// By one that was written beside it, in one step.
     Beside,
     /// It is removed first: there is no room for two. So is what is new.
@@ -46,9 +46,9 @@ pub(crate) struct Rest {
 ///
 /// # Errors
 /// Any failure of a system call; or a saved file is missing or damaged.
-pub(crate) fn restore(site: &Site, place: &Place, note: &Note) -> Result<Rest> {
-    match put_back(site, place, note, Way::Beside) {
-        Err(stop) if stop.is_for_space() => put_back(site, place, note, Way::InItsPlace),
+pub(crate) fn restore(site: &Site, place: &Place, note: &SavedPlace) -> Result<Rest> {
+    match put_back(site, place, note, Order::Beside) {
+        Err(stop) if stop.is_for_space() => put_back(site, place, note, Order::InItsPlace),
         done => done,
     }
 }
@@ -60,7 +60,7 @@ pub(crate) fn restore(site: &Site, place: &Place, note: &Note) -> Result<Rest> {
 pub(in crate::prepare) fn lists(
     site: &Site,
     place: &Place,
-    note: &Note,
+    note: &SavedPlace,
     now: Catalog,
 ) -> Result<Lists> {
     let home = site.home()?;
@@ -68,7 +68,7 @@ pub(in crate::prepare) fn lists(
         let name = list_name(place, when);
         // There is none of a place that was not there.
         match site.disk.stat(home, &name)? {
-            None if note.how == How::Absent => Ok(Catalog::new()),
+            None if note.how == SavedHow::Absent => Ok(Catalog::new()),
             _ => catalog::load(&site.disk, home, &name),
         }
     };
@@ -106,7 +106,7 @@ fn is_in_ours(before: &Catalog, path: &[Name]) -> bool {
     })
 }
 
-fn put_back(site: &Site, place: &Place, note: &Note, way: Way) -> Result<Rest> {
+fn put_back(site: &Site, place: &Place, note: &SavedPlace, way: Order) -> Result<Rest> {
     let boot = site.disk.stat(&site.root, &place.name)?;
     if place.kept == Kept::Missing || boot.is_none() {
         return Ok(Rest::default());
@@ -119,11 +119,12 @@ fn put_back(site: &Site, place: &Place, note: &Note, way: Way) -> Result<Rest> {
     let saved = note.saved(site)?;
     let put_back = PutBack { site, place, dir: &dir, saved: saved.as_ref(), way };
     let mut rest = Rest::default();
-    if way == Way::InItsPlace {
+    if way == Order::InItsPlace {
         rest.said = take_away(&put_back, &lists)?;
     }
     // Of a place that was not there nothing was saved.
-    let old = lists.before.iter().filter(|(path, _)| !path.is_empty() && note.how != How::Absent);
+    let old =
+        lists.before.iter().filter(|(path, _)| !path.is_empty() && note.how != SavedHow::Absent);
     let mut old: Vec<_> = old.collect();
     old.sort_by_key(|(path, item)| rank(path, item));
     for (path, item) in old {
@@ -155,11 +156,11 @@ fn put_back(site: &Site, place: &Place, note: &Note, way: Way) -> Result<Rest> {
             put_back.metadata(path, item)?;
         }
     }
-    if way == Way::Beside {
+    if way == Order::Beside {
         rest.said.extend(take_away(&put_back, &lists)?);
     }
     put_back.times(&lists.before)?;
-    if note.how == How::Absent {
+    if note.how == SavedHow::Absent {
         put_back.take_away_place()?;
     }
     Ok(rest)

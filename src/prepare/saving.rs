@@ -28,7 +28,7 @@ const SPARE: u64 = 8 << 20;
 /// How a place was saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum How {
+pub(crate) enum SavedHow {
     /// It is not there: what comes is new.
     Absent,
     /// Copied.
@@ -40,9 +40,9 @@ pub(crate) enum How {
 /// Where the boot files of a place are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) struct Note {
+pub(crate) struct SavedPlace {
     /// How it was saved.
-    pub how: How,
+    pub how: SavedHow,
     /// The directory that holds what was saved, below the root.
     pub home: String,
     /// Its inode number, once it is there.
@@ -58,16 +58,16 @@ pub(crate) struct Note {
 }
 
 /// The notes, by the names of the places.
-pub(crate) type Saved = BTreeMap<String, Note>;
+pub(crate) type Saved = BTreeMap<String, SavedPlace>;
 
 /// Where the boot files were saved.
 pub(crate) const SAVED: Key<Saved> =
     Key::checked("saved", |notes| notes.iter().find_map(|(place, note)| note.wrong(place)));
 
-impl Note {
+impl SavedPlace {
     /// Nothing is saved yet.
     #[must_use]
-    pub(crate) fn new(place: &Place, how: How) -> Self {
+    pub(crate) fn new(place: &Place, how: SavedHow) -> Self {
         let (home, mounted) = (escape::of_path(&home(place)), mounted(place));
         Self { how, home, inode: 0, moved: Vec::new(), mounted, stays: false }
     }
@@ -84,7 +84,7 @@ impl Note {
         let Some((name, saved)) = names else {
             return Some(Wrong::Never(format!("the place '{place}'")));
         };
-        if self.how == How::Move || !self.moved.is_empty() {
+        if self.how == SavedHow::Move || !self.moved.is_empty() {
             return Some(Wrong::Earlier(format!("moved the boot files of /{name}")));
         }
         let at_home = escape::path(&self.home).unwrap_or_default();
@@ -156,16 +156,16 @@ pub(crate) fn how(
     site: &Site,
     place: &Place,
     files: &Catalog,
-) -> Result<std::result::Result<How, Refusal>> {
+) -> Result<std::result::Result<SavedHow, Refusal>> {
     if place.kept == Kept::Missing {
-        return Ok(Ok(How::Absent));
+        return Ok(Ok(SavedHow::Absent));
     }
     // The state directory need not be there yet.
     let store = if place.kept == Kept::Mount { HOME[..2].to_vec() } else { Vec::new() };
     let store = site.dir(&store)?;
     let (free, room) = (free(site, &store)?, catalog::room(files) + SPARE);
     if room <= free {
-        return Ok(Ok(How::Copy));
+        return Ok(Ok(SavedHow::Copy));
     }
     let shown = site.disk.show(&site.root, Some(&place.name));
     let store = site.disk.show(&store, None);

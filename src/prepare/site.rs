@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno;
 
 use super::lock;
-use super::notes::Known;
+use super::notes::AnyKey;
 use super::places::{Place, places};
 use super::state_file::{HOME, LOG, STATE, State};
 use super::step::{Ledger, Mark, News, Phase, Result};
@@ -82,7 +82,7 @@ impl Site {
         root: Root,
         mounts: Vec<Mount>,
         access: Access,
-        known: &[&dyn Known],
+        known: &[&dyn AnyKey],
     ) -> std::result::Result<Self, Error> {
         let root_lock = match access {
             Access::Read => None,

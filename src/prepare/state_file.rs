@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::durable::{not_json, put};
 use super::escape;
-use super::notes::{Known, Notes, Wrong};
+use super::notes::{AnyKey, Notes, Wrong};
 use super::step::{Mark, Phase, Result};
 use crate::engine::names::NIX;
 use crate::error::Refusal;
@@ -84,7 +84,7 @@ impl State {
     pub(crate) fn read(
         disk: &Disk,
         home: &Dir,
-        known: &[&dyn Known],
+        known: &[&dyn AnyKey],
     ) -> std::result::Result<Option<Self>, Refusal> {
         let Some(text) = disk.read(home, &STATE, MAX)? else { return Ok(None) };
         let shown = disk.show(home, Some(&STATE));

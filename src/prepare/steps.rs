@@ -8,7 +8,7 @@ pub(crate) mod owners;
 pub(crate) mod resolv;
 pub(crate) mod save;
 
-use super::notes::Known;
+use super::notes::AnyKey;
 use super::site::Site;
 use super::step::Step;
 use super::{efi, ours, saving};
@@ -20,11 +20,11 @@ pub(crate) const ALL: [&dyn Step<Site>; 6] = [
     &resolv::Resolv,
     &host_keys::Keys,
     &save::Save,
-    &boot_loader::Loader,
+    &boot_loader::BootLoader,
 ];
 
 /// All that they put aside: looked at when the state is opened.
-pub(crate) const KEYS: [&dyn Known; 8] = [
+pub(crate) const KEYS: [&dyn AnyKey; 8] = [
     &marker::BEFORE,
     &owners::PASSES,
     &resolv::REPLACED,

@@ -7,8 +7,8 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 
-use super::facts::{Candidate, Facts, Sort};
-use super::judge::Plan;
+use super::facts::{Candidate, Found, Sort};
+use super::judge::Verdict;
 use crate::engine::exchange::{HINDERING, free_dated, noted_flags, undo_note};
 use crate::engine::names::{ETC, FLAGS_NOTE, PURGED};
 use crate::error::OpError;
@@ -27,8 +27,8 @@ type Result<T> = std::result::Result<T, Halt>;
 pub(super) fn act(
     disk: &Disk,
     root: &Dir,
-    facts: &Facts,
-    plan: &Plan,
+    facts: &Found,
+    plan: &Verdict,
     watch: &Progress,
 ) -> Result<()> {
     if !plan.remove.is_empty() {

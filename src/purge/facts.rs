@@ -71,7 +71,7 @@ impl Candidate {
 
 /// Everything that is judged.
 #[derive(Debug, Clone)]
-pub(crate) struct Facts {
+pub(crate) struct Found {
     /// The system around the root.
     pub environment: Environment,
     /// Directories below the root that are mounted elsewhere.
@@ -86,7 +86,7 @@ pub(crate) struct Facts {
     pub now: Timestamp,
 }
 
-impl Facts {
+impl Found {
     /// A path below the root for a message.
     #[must_use]
     pub(crate) fn show(&self, path: &impl std::fmt::Display) -> String {
@@ -96,7 +96,7 @@ impl Facts {
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Wishes {
+pub struct Choice {
     /// Only these, as they were written.
     pub names: Vec<Vec<u8>>,
     /// The newest that stay.

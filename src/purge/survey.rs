@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStringExt;
 use nix::errno::Errno;
 
 use super::binds::{self, Bind};
-use super::facts::{Candidate, Facts, Sort};
+use super::facts::{Candidate, Found, Sort};
 use crate::engine::exchange;
 use crate::engine::facts::{Environment, Result};
 use crate::engine::names::{ETC, LUSTRATE, MARKER, NIXOS_ROOT, OLD_ROOT, PURGED};
@@ -36,9 +36,9 @@ pub(crate) fn sort(name: &Name) -> Option<Sort> {
 }
 
 /// Reads everything.
-pub(crate) fn survey(disk: &Disk, root: &Dir, environment: Environment) -> Result<Facts> {
+pub(crate) fn survey(disk: &Disk, root: &Dir, environment: Environment) -> Result<Found> {
     let look = look(disk, root)?;
-    let mut facts = Facts {
+    let mut facts = Found {
         binds: binds(root, &environment.root)?,
         candidates: Vec::new(),
         in_progress: look.in_progress(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::machine::files::{Files, Result};
-use crate::machine::fstab::{self, Entry};
+use crate::machine::fstab::{self, FstabEntry};
 use crate::system::bootspec::{self, Bootspec};
 
 /// Where the manual's procedure puts it.
@@ -27,7 +27,7 @@ pub struct Closure {
     /// `bin/switch-to-configuration`.
     pub switch: Option<PathBuf>,
     /// `etc/fstab`.
-    pub fstab: Option<Vec<Entry>>,
+    pub fstab: Option<Vec<FstabEntry>>,
     /// `boot.json`; `None` when there is none, and an error says what is wrong.
     pub bootspec: Option<std::result::Result<Bootspec, String>>,
     /// `prepare-root`, which only systemd stage 1 has (nixpkgs, top-level.nix).
@@ -97,7 +97,7 @@ impl Closure {
 
     /// The line of its fstab for a mount point.
     #[must_use]
-    pub fn mounts_at(&self, point: impl AsRef<Path>) -> Option<&Entry> {
+    pub fn mounts_at(&self, point: impl AsRef<Path>) -> Option<&FstabEntry> {
         self.fstab.iter().flatten().rev().find(|entry| entry.point == point.as_ref())
     }
 }

@@ -8,7 +8,7 @@ use super::super::escape;
 use super::super::places::Place;
 use super::super::site::Site;
 use super::super::step::Result;
-use super::Way;
+use super::Order;
 use crate::error::Stop;
 use crate::fs::disk::Dir;
 use crate::fs::name::Name;
@@ -21,7 +21,7 @@ pub(super) struct PutBack<'a> {
     pub(super) place: &'a Place,
     pub(super) dir: &'a Dir,
     pub(super) saved: Option<&'a Dir>,
-    pub(super) way: Way,
+    pub(super) way: Order,
 }
 
 impl PutBack<'_> {
@@ -58,7 +58,7 @@ impl PutBack<'_> {
         let stat = disk.stat(&source, name)?.filter(|stat| stat.kind == item.kind);
         let stat = item.stat(&stat.ok_or_else(|| self.lost(path))?);
         if let Some((there, _)) = &now
-            && self.way == Way::InItsPlace
+            && self.way == Order::InItsPlace
         {
             remove(disk, &dir, there, &self.site.watch)?;
         }

@@ -8,7 +8,7 @@ use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
 use crate::prepare::installation::{self, Known, STEP};
 use crate::prepare::notes::Key;
-use crate::prepare::saving::{How, SAVED};
+use crate::prepare::saving::{SAVED, SavedHow};
 use crate::prepare::site::Site;
 use crate::prepare::state_file::{HOME, LOG};
 use crate::prepare::step::{Look, Result, Step};
@@ -21,9 +21,9 @@ const CURRENT: Name = Name::literal("current-system");
 
 /// The step.
 #[derive(Debug)]
-pub(crate) struct Loader;
+pub(crate) struct BootLoader;
 
-impl Step<Site> for Loader {
+impl Step<Site> for BootLoader {
     fn name(&self) -> &'static str {
         STEP
     }
@@ -99,7 +99,7 @@ impl Step<Site> for Loader {
         let mut saved = site.state.notes.get(&SAVED)?;
         for place in site.places()? {
             let Some(note) = saved.get(&place.name.to_string()).cloned() else { continue };
-            absent |= note.how == How::Absent;
+            absent |= note.how == SavedHow::Absent;
             let left = restore::restore(site, &place, &note)?;
             rest.extend(left.said);
             if left.stays {

@@ -22,12 +22,12 @@ use crate::prepare::step::{Look, Result, Step};
 /// Its name in the record.
 pub(crate) const NAME: &str = "marker";
 /// What was there before; none until that is known.
-pub(crate) const BEFORE: Key<Option<Note>> = Key::new("marker");
+pub(crate) const BEFORE: Key<Option<MarkerNote>> = Key::new("marker");
 
 /// What was there before.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) struct Note {
+pub(crate) struct MarkerNote {
     /// There was an `/etc/NIXOS`.
     pub nixos: bool,
     /// There was a marker.
@@ -109,7 +109,7 @@ impl Step<Site> for Marker {
         if site.state.notes.get(&BEFORE)?.is_none() {
             let etc = site.dir(&[ETC])?;
             let there = |name| site.disk.stat(&etc, name).map(|stat| stat.is_some());
-            let note = Note { nixos: there(&NIXOS)?, marker: there(&MARKER)? };
+            let note = MarkerNote { nixos: there(&NIXOS)?, marker: there(&MARKER)? };
             site.state.notes.set(&BEFORE, &Some(note))?;
         }
         Ok(())

@@ -17,7 +17,7 @@ use crate::prepare::copy;
 use crate::prepare::durable::{From, remove, temporary};
 use crate::prepare::installation;
 use crate::prepare::places::Place;
-use crate::prepare::saving::{self, How, Note, SAVED, Saved, how, list_name, read};
+use crate::prepare::saving::{self, SAVED, Saved, SavedHow, SavedPlace, how, list_name, read};
 use crate::prepare::site::Site;
 use crate::prepare::step::{Ledger, Look, Mark, Result, Step};
 use crate::term::progress::Unit;
@@ -46,7 +46,7 @@ impl Step<Site> for Save {
         let notes = site.state.notes.get(&SAVED)?;
         for place in site.places()? {
             let saved = match notes.get(&place.name.to_string()) {
-                Some(note) if note.how == How::Absent => true,
+                Some(note) if note.how == SavedHow::Absent => true,
                 Some(note) if site.mark(NAME) == Some(Mark::Done) => note.saved(site)?.is_some(),
                 _ => false,
             };
@@ -56,8 +56,8 @@ impl Step<Site> for Save {
             let files = read(site, &place, From::Nowhere)?;
             let (name, to, mib) = (&place.name, &place.saved, catalog::size(&files) >> 20);
             due.push(match how(site, &place, &files)?? {
-                How::Absent => format!("there is no /{name}"),
-                How::Copy | How::Move => format!("/{name} copied to /{to}, {mib} MiB"),
+                SavedHow::Absent => format!("there is no /{name}"),
+                SavedHow::Copy | SavedHow::Move => format!("/{name} copied to /{to}, {mib} MiB"),
             });
         }
         Ok(if due.is_empty() {
@@ -80,10 +80,10 @@ impl Step<Site> for Save {
             let files = read(site, &place, From::Cache)?;
             site.watch.end();
             let how = how(site, &place, &files)??;
-            if how != How::Absent {
+            if how != SavedHow::Absent {
                 catalog::write(&site.disk, site.home()?, &list_name(&place, "before"), &files)?;
             }
-            notes.insert(name, Note::new(&place, how));
+            notes.insert(name, SavedPlace::new(&place, how));
         }
         site.state.notes.set(&SAVED, &notes)
     }
@@ -92,7 +92,7 @@ impl Step<Site> for Save {
         let notes = site.state.notes.get(&SAVED)?;
         for place in site.places()? {
             if let Some(note) = notes.get(&place.name.to_string())
-                && note.how != How::Absent
+                && note.how != SavedHow::Absent
             {
                 copied(site, &place, note.clone())?;
                 linked(site, &place)?;
@@ -106,7 +106,7 @@ impl Step<Site> for Save {
         let notes = site.state.notes.get(&SAVED)?;
         for place in site.places()? {
             let Some(note) = notes.get(&place.name.to_string()) else { continue };
-            if note.how == How::Absent {
+            if note.how == SavedHow::Absent {
                 continue;
             }
             let (dir, name) = note.place(site)?;
@@ -143,7 +143,7 @@ impl Step<Site> for Save {
 }
 
 /// Copies a place, reads the copy back, and only then gives it its name.
-fn copied(site: &mut Site, place: &Place, mut note: Note) -> Result<()> {
+fn copied(site: &mut Site, place: &Place, mut note: SavedPlace) -> Result<()> {
     if note.saved(site)?.is_some() {
         return Ok(());
     }
