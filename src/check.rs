@@ -43,7 +43,7 @@ pub(crate) use show::colour;
 
 /// What is to be examined.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub struct Examine {
     /// Where facts are read, the root among them.
     pub sources: Sources,
     /// The built system: a profile or a store path, as seen inside the root.
@@ -63,7 +63,7 @@ pub enum DefaultKeep {
     No,
 }
 
-impl Options {
+impl Examine {
     /// The system profile on this machine's root at `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
@@ -158,7 +158,7 @@ impl Machine<'_> {
 /// # Errors
 /// [`Error::Refused`] when there is no such root. Whatever else cannot be read
 /// is a finding.
-pub fn examine(options: &Options) -> Result<Report, Error> {
+pub fn examine(options: &Examine) -> Result<Report, Error> {
     let sources = &options.sources;
     let files = sources.files();
     let root = crate::machine::files::show(&sources.root);
@@ -224,7 +224,7 @@ fn distribution(files: &Files) -> Result<Option<String>, OpError> {
 /// # Errors
 /// [`Error::Blocked`] when something has to be mended first; why the root could
 /// not be examined, or the report not be printed.
-pub fn command(options: &Options, form: Form) -> Result<(), Error> {
+pub fn command(options: &Examine, form: Form) -> Result<(), Error> {
     let report = examine(options)?;
     print(&match form {
         Form::Text => report.to_text(colour()),

@@ -45,7 +45,7 @@ mod home;
 pub(crate) mod installation;
 pub(crate) mod installed;
 pub(crate) mod installer;
-pub(crate) mod lock;
+pub(crate) mod installer_lock;
 pub(crate) mod named;
 pub(crate) mod notes;
 pub(crate) mod open;
@@ -67,7 +67,7 @@ use step::Look;
 
 /// What `prepare` was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub struct Prepare {
     /// `--root`.
     pub root: PathBuf,
     /// `--system`: a profile or a store path, below the root.
@@ -102,7 +102,7 @@ pub struct Flags {
 /// [`Error::Refused`] with nothing touched; [`Error::PartWay`] when it can go on
 /// or back; [`Error::Stopped`] when the boot loader's installer failed and
 /// everything was put back.
-pub(crate) fn command(options: &Options) -> Result<(), Error> {
+pub(crate) fn command(options: &Prepare) -> Result<(), Error> {
     let Flags { yes, reboot, dry_run, .. } = options.flags;
     if reboot && options.root.as_os_str() != "/" {
         return Err(Error::Usage("--reboot is for the running system, not with --root".into()));
@@ -150,12 +150,12 @@ fn next(site: &Site) -> String {
 }
 
 /// `check`; unless the boot loader was begun, when there is no way but on or back.
-fn examine(site: &Site, options: &Options) -> Result<(), Error> {
+fn examine(site: &Site, options: &Prepare) -> Result<(), Error> {
     if installation::has_begun(site) {
         say("Going on with what was prepared before; check is not asked again.\n\n");
         return Ok(());
     }
-    let mut asked = check::Options::new(&options.root);
+    let mut asked = check::Examine::new(&options.root);
     asked.system.clone_from(&options.system);
     asked.keep.clone_from(&site.wish.keep);
     asked.default_keep = DefaultKeep::No; // they are among those

@@ -222,7 +222,7 @@ impl Sub {
                 return Ok(Request::Purge(Purge { root: root.path, wishes, consent, json }));
             }
             Self::Check { root, system, keep: paths, no_default_keep, json } => {
-                let mut options = check::Options::new(root);
+                let mut options = check::Examine::new(root);
                 options.system = system;
                 options.keep = paths.iter().map(keep).collect::<Result<_, _>>()?;
                 if no_default_keep {
@@ -246,8 +246,8 @@ fn form(json: bool) -> Form {
 }
 
 impl PrepareArgs {
-    fn options(self) -> Result<prepare::Options, Error> {
-        Ok(prepare::Options {
+    fn options(self) -> Result<prepare::Prepare, Error> {
+        Ok(prepare::Prepare {
             root: self.root,
             system: self.system,
             keep: self.keep.iter().map(keep).collect::<Result<_, _>>()?,

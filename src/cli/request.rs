@@ -14,9 +14,9 @@ pub enum Request {
     /// `purge`.
     Purge(Purge),
     /// `check`.
-    Check(Box<check::Options>, Form),
+    Check(Box<check::Examine>, Form),
     /// `prepare`.
-    Prepare(Box<prepare::Options>),
+    Prepare(Box<prepare::Prepare>),
     /// `cancel`.
     Cancel(prepare::cancel::Cancel),
     /// `completions`.

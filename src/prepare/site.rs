@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 
-use super::lock;
+use super::installer_lock;
 use super::notes::AnyKey;
 use super::places::{Place, places};
 use super::state_file::{HOME, LOG, STATE, State};
@@ -160,7 +160,7 @@ impl Site {
 
     fn take_lock(&mut self) -> std::result::Result<(), Refusal> {
         if let Some(home) = self.home.as_ref().filter(|_| self.lock.is_none()) {
-            self.lock = Some(lock::installer(&self.disk, home, &self.shown)?);
+            self.lock = Some(installer_lock::take(&self.disk, home, &self.shown)?);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::site::{Site, Wish};
-use super::{Options, wildcards};
+use super::{Prepare, wildcards};
 use crate::check::DefaultKeep;
 use crate::engine::names::NIX;
 use crate::error::{Error, Refusal};
@@ -13,7 +13,7 @@ use crate::machine::files::Files;
 use crate::machine::identity;
 
 /// What was asked for, as far as it can be found on the machine.
-pub(super) fn wish(site: &Site, options: &Options) -> Result<Wish, Error> {
+pub(super) fn wish(site: &Site, options: &Prepare) -> Result<Wish, Error> {
     let shown = Shown(options.system.as_os_str().as_bytes()).to_string();
     let no_system = || {
         Refusal::new(

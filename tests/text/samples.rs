@@ -75,7 +75,7 @@ const SAMPLES: &[(&str, &[&str], &str)] = &[
     ("src/prepare/named", &["shown"], "/boot/grub/grub.cfg"),
     ("src/prepare/named", &["saved"], "/boot.bak/grub/grub.cfg"),
     ("src/prepare/named", &["system"], "…-nixos-system-web-26.05"),
-    ("src/prepare/lock", &["shown"], "/mnt"),
+    ("src/prepare/installer_lock", &["shown"], "/mnt"),
     ("src/prepare/installed", &["path"], "/boot/kernels/…-linux-6.12-bzImage"),
     ("src/prepare/installed", &["what"], "kernel"),
     ("src/prepare/output", &["step"], "plain /etc/resolv.conf"),

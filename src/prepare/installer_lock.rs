@@ -17,7 +17,7 @@ use crate::fs::tree::Tree;
 ///
 /// # Errors
 /// A refusal while the installer has it.
-pub(crate) fn installer(
+pub(crate) fn take(
     disk: &Disk,
     home: &Dir,
     shown: &str,
