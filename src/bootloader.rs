@@ -1,5 +1,7 @@
 //! Boot loaders: where their configurations are, how they read, and what in them is
 //! NixOS's. Pure.
+//!
+//! Uses: error, fs.
 
 pub(crate) mod configurations;
 pub(crate) mod entries;

@@ -3,6 +3,8 @@
 //! Readers ([`crate::machine`]) gather facts; the files of this folder judge them,
 //! one for each group of checks. Nothing is written, and nothing passes silently:
 //! what could not be examined is a finding too.
+//!
+//! Uses: engine, error, fs, machine, system, term.
 
 use std::path::{Path, PathBuf};
 

@@ -15,6 +15,8 @@
 //! What came out is a value: [`report`] and [`json`] make text of it, and who
 //! called it prints, logs, reboots. [`environment`] and [`root`] are what it knows
 //! of the running system.
+//!
+//! Uses: error, fs, term.
 
 pub mod environment;
 pub mod exchange;

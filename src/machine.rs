@@ -1,6 +1,7 @@
 //! The live machine: mounts, devices, network, firmware. Only read; where from,
-//! [`sources`] says, so that a directory of files is a machine, too. Uses `fs`
-//! and `system::fstab`.
+//! [`sources`] says, so that a directory of files is a machine, too.
+//!
+//! Uses: engine, error, fs.
 
 pub(crate) mod boot;
 pub(crate) mod devices;

@@ -17,6 +17,8 @@
 //! - **P2** The time in which neither system boots is announced, short, and mended
 //!   by `prepare` again or by `cancel` from a rescue system.
 //! - **P3** Nothing on `/boot` or an ESP is lost: what is replaced was saved.
+//!
+//! Uses: bootloader, check, engine, error, fs, machine, system, term.
 
 use std::path::PathBuf;
 

@@ -2,6 +2,8 @@
 //!
 //! It can be interrupted at any instant and repeated; it crosses no mount and
 //! follows no link. [`survey`] reads, [`judge`] decides, `act` removes.
+//!
+//! Uses: engine, error, fs, term.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;

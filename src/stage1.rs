@@ -1,6 +1,8 @@
 //! `run` and `revert`, as a boot starts them and as a person types them: open the
 //! root once, take the lock, judge, act, report once at the top. In an initrd also
 //! the kernel command line, the [`guard`], and the reboot after a revert.
+//!
+//! Uses: engine, error, fs.
 
 use std::ffi::{OsStr, OsString};
 

@@ -1,4 +1,6 @@
 //! `plan` and `status`: what they print, on a terminal or as JSON.
+//!
+//! Uses: engine, error, term.
 
 use std::ffi::OsStr;
 

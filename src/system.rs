@@ -1,5 +1,7 @@
 //! The NixOS that was built: its closure, what Nix's database knows of it, its
 //! initrd, users and boot loader. Only read.
+//!
+//! Uses: error, fs, machine.
 
 pub(crate) mod bootspec;
 pub(crate) mod closure;

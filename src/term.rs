@@ -1,4 +1,6 @@
-//! What a terminal is shown and asked. Uses `error` and `fs`.
+//! What a terminal is shown and asked.
+//!
+//! Uses: error, fs.
 
 #[cfg(feature = "full")]
 pub(crate) mod ask;
