@@ -65,7 +65,7 @@ pub struct Done {
     pub notes: Vec<String>,
 }
 
-/// An exchange in progress. [`begin`] makes one.
+/// An exchange in progress. [`begin()`] makes one.
 pub struct Exchange<'a, T: Tree> {
     tree: &'a T,
     root: &'a T::Dir,

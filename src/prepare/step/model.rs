@@ -9,7 +9,7 @@ use crate::error::Stop;
 
 /// What is on the disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Cells {
+struct Written {
     /// What steps have written, and what was there.
     cells: BTreeMap<String, u8>,
     phase: Option<Phase>,
@@ -20,7 +20,7 @@ struct Cells {
 
 /// The machine while it has power.
 struct World {
-    disk: RefCell<Cells>,
+    disk: RefCell<Written>,
     /// In memory until the record is written.
     notes: BTreeMap<String, BTreeMap<String, Option<u8>>>,
     /// Writes until the power goes.
@@ -29,12 +29,12 @@ struct World {
 }
 
 impl World {
-    fn new(disk: Cells, left: usize) -> Self {
+    fn new(disk: Written, left: usize) -> Self {
         let notes = disk.notes.clone();
         Self { disk: RefCell::new(disk), notes, left: Cell::new(left), writes: Cell::new(0) }
     }
 
-    fn write(&self, change: impl FnOnce(&mut Cells)) -> Result<()> {
+    fn write(&self, change: impl FnOnce(&mut Written)) -> Result<()> {
         if self.left.get() == 0 {
             return Err(Stop::interrupted());
         }
@@ -167,7 +167,7 @@ enum Course {
 
 /// Goes a way until the power goes; what is on the disk then, and how many writes
 /// that took.
-fn go(disk: &Cells, way: Course, left: usize) -> (Cells, usize, bool) {
+fn go(disk: &Written, way: Course, left: usize) -> (Written, usize, bool) {
     let mut world = World::new(disk.clone(), left);
     let done = match way {
         Course::On => forward(STEPS, &mut world),
@@ -181,7 +181,7 @@ fn go(disk: &Cells, way: Course, left: usize) -> (Cells, usize, bool) {
 #[test]
 fn a_power_cut_after_any_write_and_again_after_any_is_taken_to_either_end() {
     // One of the cells was there, and one step is done already.
-    let mut start = Cells::default();
+    let mut start = Written::default();
     start.cells.insert("loader-0".into(), 1);
     start.cells.insert("nix-1".into(), 1);
     let (prepared, all, done) = go(&start, Course::On, usize::MAX);
@@ -210,7 +210,7 @@ fn a_power_cut_after_any_write_and_again_after_any_is_taken_to_either_end() {
 
 #[test]
 fn what_is_as_it_should_be_leaves_no_record() {
-    let mut start = Cells::default();
+    let mut start = Written::default();
     for step in STEPS {
         for n in [0, 1] {
             start.cells.insert(format!("{}-{n}", step.name()), 2);
