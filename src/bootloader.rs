@@ -1,3 +1,8 @@
-//! Boot loaders: what their configurations say.
+//! Boot loaders: where their configurations are, how they read, and what in them is
+//! NixOS's. Pure.
+//!
+//! Uses: error, fs.
 
-pub mod entries;
+pub(crate) mod configurations;
+pub(crate) mod entries;
+pub(crate) mod nixos;

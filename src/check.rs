@@ -1,8 +1,10 @@
 //! `check`: a doctor's report on the machine that is to become NixOS.
 //!
-//! Readers ([`crate::host`]) gather facts; the files of this folder judge them,
+//! Readers ([`crate::machine`]) gather facts; the files of this folder judge them,
 //! one for each group of checks. Nothing is written, and nothing passes silently:
 //! what could not be examined is a finding too.
+//!
+//! Uses: engine, error, fs, machine, system, term.
 
 use std::path::{Path, PathBuf};
 
@@ -44,7 +46,7 @@ pub(crate) use show::colour;
 
 /// What is to be examined.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub struct Examine {
     /// Where facts are read, the root among them.
     pub sources: Sources,
     /// The built system: a profile or a store path, as seen inside the root.
@@ -64,7 +66,7 @@ pub enum DefaultKeep {
     No,
 }
 
-impl Options {
+impl Examine {
     /// The system profile on this machine's root at `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
@@ -118,7 +120,7 @@ impl Report {
 
     /// As JSON.
     #[must_use]
-    pub fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         json::text(self)
     }
 }
@@ -159,7 +161,7 @@ impl Machine<'_> {
 /// # Errors
 /// [`Error::Refused`] when there is no such root. Whatever else cannot be read
 /// is a finding.
-pub fn examine(options: &Options) -> Result<Report, Error> {
+pub fn examine(options: &Examine) -> Result<Report, Error> {
     let sources = &options.sources;
     let files = sources.files();
     let root = crate::machine::files::show(&sources.root);
@@ -228,7 +230,7 @@ fn distribution(files: &Files) -> Result<Option<String>, OpError> {
 /// # Errors
 /// [`Error::Blocked`] when something has to be mended first; why the root could
 /// not be examined, or the report not be printed.
-pub fn command(options: &Options, form: Form) -> Result<(), Error> {
+pub fn command(options: &Examine, form: Form) -> Result<(), Error> {
     let report = examine(options)?;
     print(&match form {
         Form::Text => report.to_text(colour()),

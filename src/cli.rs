@@ -1,5 +1,7 @@
 //! The command line: the words of the small build in [`options`], those of the full
 //! build in `grammar`, and the line that calls each command.
+//!
+//! Uses: check, engine, error, fs, prepare, purge, stage1, status, system, term.
 
 #[cfg(feature = "full")]
 mod completions;

@@ -15,20 +15,22 @@
 //! What came out is a value: [`report`] and [`json`] make text of it, and who
 //! called it prints, logs, reboots. [`environment`] and [`root`] are what it knows
 //! of the running system.
+//!
+//! Uses: error, fs, term.
 
 pub mod environment;
 pub mod exchange;
 pub mod facts;
 pub mod intent;
 #[cfg(feature = "full")]
-pub mod json;
+pub(crate) mod json;
 pub mod keeplist;
 pub mod names;
 pub mod osrelease;
 pub mod plan;
-pub mod report;
-pub mod root;
+pub(crate) mod report;
+pub(crate) mod root;
 pub mod run;
 pub mod state;
-pub mod survey;
+pub(crate) mod survey;
 pub mod time;

@@ -59,6 +59,14 @@ pub enum Trouble {
     /// The root changed under the exchange.
     #[error("{0}")]
     Changed(String),
+    /// A reason with its three parts.
+    #[cfg(feature = "full")]
+    #[error("{0}")]
+    Reason(Refusal),
+    /// Somebody asked for it.
+    #[cfg(feature = "full")]
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl Stop {
@@ -66,6 +74,38 @@ impl Stop {
     #[must_use]
     pub fn changed(how: String) -> Self {
         Self::Root(Box::new(Trouble::Changed(how)))
+    }
+
+    /// What was found, what it leads to, and the mend: each a sentence without its
+    /// full stop.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn wrong(
+        found: impl Into<Cow<'static, str>>,
+        consequence: impl Into<Cow<'static, str>>,
+        mend: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Refusal::new(found, consequence, mend).into()
+    }
+
+    /// Somebody asked for it: Ctrl-C, or the end of a session.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn interrupted() -> Self {
+        Self::Root(Box::new(Trouble::Interrupted))
+    }
+
+    /// What was found, without what it leads to.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn found(&self) -> String {
+        match self {
+            Self::Root(trouble) => match &**trouble {
+                Trouble::Reason(refusal) => refusal.found.to_string(),
+                trouble => trouble.to_string(),
+            },
+            Self::Op(error) => error.to_string(),
+        }
     }
 
     /// Whether there was no space left.
@@ -85,6 +125,8 @@ pub struct Refusal {
     pub consequence: Cow<'static, str>,
     /// What the user can do.
     pub mend: Cow<'static, str>,
+    /// The error number, when a system call failed.
+    pub errno: Option<Errno>,
 }
 
 impl Refusal {
@@ -95,7 +137,8 @@ impl Refusal {
         consequence: impl Into<Cow<'static, str>>,
         mend: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { found: found.into(), consequence: consequence.into(), mend: mend.into() }
+        let (found, consequence, mend) = (found.into(), consequence.into(), mend.into());
+        Self { found, consequence, mend, errno: None }
     }
 }
 
@@ -108,7 +151,15 @@ impl From<OpError> for Refusal {
             }
             _ => "Mend the file system (see the kernel's messages: dmesg), then try again",
         };
-        Self::new(error.to_string(), "The root cannot be judged without it", mend)
+        let refusal = Self::new(error.to_string(), "The root cannot be judged without it", mend);
+        Self { errno: Some(error.errno()), ..refusal }
+    }
+}
+
+#[cfg(feature = "full")]
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Root(Box::new(Trouble::Reason(refusal)))
     }
 }
 

@@ -9,22 +9,22 @@
 // What people type, and what a boot starts.
 pub mod cli;
 pub mod stage1;
-pub mod status;
+mod status;
 
 #[cfg(feature = "full")]
 pub mod check;
 #[cfg(feature = "full")]
-pub mod prepare;
+mod prepare;
 #[cfg(feature = "full")]
-pub mod purge;
+mod purge;
 
 // What they know.
 #[cfg(feature = "full")]
-pub mod bootloader;
+mod bootloader;
 #[cfg(feature = "full")]
-pub mod machine;
+mod machine;
 #[cfg(feature = "full")]
-pub mod system;
+mod system;
 
 // The lustration.
 pub mod engine;

@@ -1,16 +1,17 @@
 //! The live machine: mounts, devices, network, firmware. Only read; where from,
-//! [`sources`] says, so that a directory of files is a machine, too. Uses `fs`
-//! and `system::fstab`.
+//! [`sources`] says, so that a directory of files is a machine, too.
+//!
+//! Uses: engine, error, fs.
 
-pub mod boot;
-pub mod devices;
-pub mod files;
-pub mod fstab;
-pub mod hibernation;
-pub mod identity;
-pub mod mounts;
-pub mod network;
-pub mod sources;
-pub mod stack;
-pub mod statics;
-pub mod superblock;
+pub(crate) mod boot;
+pub(crate) mod devices;
+pub(crate) mod files;
+pub(crate) mod fstab;
+pub(crate) mod hibernation;
+pub(crate) mod identity;
+pub(crate) mod mounts;
+pub(crate) mod network;
+pub(crate) mod sources;
+pub(crate) mod stack;
+pub(crate) mod statics;
+pub(crate) mod superblock;

@@ -1,14 +1,25 @@
-//! `prepare` and `cancel`: what the manual's in-place procedure has people type,
-//! on the old distribution, as steps that are recorded, repeated and undone.
+//! `prepare` and `cancel`: what the manual's in-place procedure has people type, on the
+//! old distribution, as steps that are recorded, repeated and undone.
+//!
+//! [`command`] opens and locks the root and reads the state ([`open`], [`site`],
+//! [`state_file`]), finds the system and the keep-list ([`wish`]), asks `check`, has the
+//! engine judge what will move, shows what each step would do, and asks once. Then
+//! [`step::forward`] takes [`steps::ALL`]: what one puts aside ([`notes`]) is on the disk
+//! before it changes anything. The last has the boot loader's installer run by a process
+//! of its own ([`installer`]), which lists what it left ([`installation`]), and looks at
+//! what it wrote ([`installed`]); if that boots no NixOS, everything is put back.
+//!
+//! [`cancel`] opens the same, and stops while a boot file names a NixOS that would lose
+//! its marker ([`named`]). [`step::backward`] undoes the steps, the last first: boot
+//! files that are not others' work since are put back from what was saved ([`restore`]).
 //!
 //! - **P1** At no instant can the machine boot into NixOS without the marker.
 //! - **P2** The time in which neither system boots is announced, short, and mended
 //!   by `prepare` again or by `cancel` from a rescue system.
 //! - **P3** Nothing on `/boot` or an ESP is lost: what is replaced was saved.
 //!
-//! The engine is in [`step`]; what is done in [`steps`].
+//! Uses: bootloader, check, engine, error, fs, machine, system, term.
 
-use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
 use crate::check::{self, DefaultKeep, Level};
@@ -18,43 +29,47 @@ use crate::engine::facts::Wishes;
 use crate::engine::intent::Direction;
 use crate::engine::plan::Plan;
 use crate::engine::report;
-use crate::error::{Error, Refusal, Stop};
+use crate::error::{Error, Refusal, Stop, Trouble};
 use crate::fs::name::RelPath;
+use crate::term::ask;
+use crate::term::progress::Second;
 
-pub mod adopt;
-pub mod aside;
-pub mod cancel;
-pub mod catalog;
-pub mod copy;
-pub mod efi;
-pub mod files;
-pub mod follow;
+pub(crate) mod adopt;
+pub(crate) mod aside;
+pub(crate) mod cancel;
+pub(crate) mod catalog;
+pub(crate) mod clear_esp;
+pub(crate) mod copy;
+pub(crate) mod durable;
+pub(crate) mod efi;
+pub(crate) mod escape;
 mod home;
-pub mod installation;
-pub mod installer;
-pub mod keepers;
-pub mod loader;
-pub mod lock;
-pub mod open;
-pub mod output;
-pub mod places;
-pub mod restore;
-pub mod saving;
-pub mod site;
-pub mod state;
-pub mod step;
-pub mod steps;
-pub mod text;
-pub mod watch;
+pub(crate) mod installation;
+pub(crate) mod installed;
+pub(crate) mod installer;
+pub(crate) mod installer_lock;
+pub(crate) mod named;
+pub(crate) mod notes;
+pub(crate) mod open;
+pub(crate) mod ours;
+pub(crate) mod output;
+pub(crate) mod places;
+pub(crate) mod restore;
+pub(crate) mod saving;
+pub(crate) mod site;
+pub(crate) mod state_file;
+pub(crate) mod step;
+pub(crate) mod steps;
+pub(crate) mod wildcards;
 mod wish;
 
 use output::{line, say};
 use site::{Access, Site};
-use step::{Ledger, Look};
+use step::Look;
 
 /// What `prepare` was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub struct Prepare {
     /// `--root`.
     pub root: PathBuf,
     /// `--system`: a profile or a store path, below the root.
@@ -89,14 +104,14 @@ pub struct Flags {
 /// [`Error::Refused`] with nothing touched; [`Error::PartWay`] when it can go on
 /// or back; [`Error::Stopped`] when the boot loader's installer failed and
 /// everything was put back.
-pub fn command(options: &Options) -> Result<(), Error> {
+pub(crate) fn command(options: &Prepare) -> Result<(), Error> {
     let Flags { yes, reboot, dry_run, .. } = options.flags;
     if reboot && options.root.as_os_str() != "/" {
         return Err(Error::Usage("--reboot is for the running system, not with --root".into()));
     }
     let access = if dry_run { Access::Read } else { Access::Write };
-    if !yes && !dry_run && !std::io::stdin().is_terminal() {
-        return Err(open::no_terminal("prepare"));
+    if !yes && !dry_run {
+        ask::somebody("See what it would do with --dry-run, then add --yes")?;
     }
     let mut site = open::site(&options.root, access, "prepare")?;
     open::may_prepare(&site)?;
@@ -121,12 +136,12 @@ pub fn command(options: &Options) -> Result<(), Error> {
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
     }
-    if due && !yes && !ask("\nPrepare this machine for NixOS? [y/N] ") {
-        return Err(open::not_confirmed());
+    if due && !yes {
+        ask::confirm("Prepare this machine for NixOS?", "prepare")?;
     }
     say("\n");
     let _ = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
-    site.watch.catch();
+    site.watch.catch(Second::Waits)?;
     if let Err(stop) = step::forward(&steps::ALL, &mut site) {
         return Err(stopped(&mut site, stop));
     }
@@ -140,12 +155,12 @@ fn next(site: &Site) -> String {
 }
 
 /// `check`; unless the boot loader was begun, when there is no way but on or back.
-fn examine(site: &Site, options: &Options) -> Result<(), Error> {
-    if site.mark(steps::loader::NAME).is_some() {
+fn examine(site: &Site, options: &Prepare) -> Result<(), Error> {
+    if installation::has_begun(site) {
         say("Going on with what was prepared before; check is not asked again.\n\n");
         return Ok(());
     }
-    let mut asked = check::Options::new(&options.root);
+    let mut asked = check::Examine::new(&options.root);
     asked.system.clone_from(&options.system);
     asked.keep.clone_from(&site.wish.keep);
     asked.default_keep = DefaultKeep::No; // they are among those
@@ -173,7 +188,7 @@ fn examine(site: &Site, options: &Options) -> Result<(), Error> {
 fn judge(site: &Site) -> Result<Option<Plan>, Error> {
     let keep = steps::marker::kept(site).map_err(untouched)?;
     let wishes = Wishes { keep, always: true, complete: false };
-    let bare = if open::is_running(&site.root)? {
+    let bare = if site.is_running().map_err(untouched)? {
         match crate::fs::disk::Disk::clone_root() {
             Ok(dir) => Some(dir),
             Err(error) if error.errno() == nix::errno::Errno::ENOSYS => {
@@ -198,7 +213,7 @@ fn judge(site: &Site) -> Result<Option<Plan>, Error> {
 fn show_steps(site: &Site) -> Result<bool, Error> {
     let mut any = false;
     for step in steps::ALL {
-        let title = steps::title(step.name());
+        let title = step.title();
         match step.look(site).map_err(untouched)? {
             Look::Due(what) => {
                 any = true;
@@ -208,8 +223,8 @@ fn show_steps(site: &Site) -> Result<bool, Error> {
         }
     }
     if site.wish.clear_esp {
-        for path in loader::clear::owned(site).map_err(untouched)? {
-            say(&line("to do", &format!("remove from the ESP: /{}", text::of_path(&path))));
+        for path in clear_esp::owned(site).map_err(untouched)? {
+            say(&line("to do", &format!("remove from the ESP: /{}", escape::of_path(&path))));
         }
     }
     Ok(any)
@@ -223,7 +238,7 @@ fn stopped(site: &mut Site, stop: Stop) -> Error {
     if !site.failed {
         return part_way(site, stop, "prepare", "cancel");
     }
-    say(&format!("\nThe boot loader of NixOS is not there: {stop}. Putting everything back.\n\n"));
+    say(&format!("\nPutting everything back: {}.\n\n", stop.found()));
     match step::backward(&steps::ALL, site) {
         Ok(_) => {
             let back = if site.stays {
@@ -231,12 +246,12 @@ fn stopped(site: &mut Site, stop: Stop) -> Error {
             } else {
                 "Everything was put back, and the old system boots as before"
             };
-            Error::Stopped(Stop::changed(format!(
-                "{stop}. {back}. What the boot loader's installer said is in \
-                 {}/nix/var/nixos-lustrate/{}",
+            let log = format!(
+                "What the boot loader's installer said is in {}/nix/var/nixos-lustrate/{}",
                 site.shown.trim_end_matches('/'),
-                state::LOG
-            )))
+                state_file::LOG
+            );
+            Error::Stopped(Stop::wrong(stop.found(), back, log))
         }
         Err(second) => part_way(site, second, "cancel", "prepare"),
     }
@@ -247,14 +262,13 @@ fn part_way(site: &Site, stop: Stop, on: &'static str, back: &'static str) -> Er
     Error::PartWay { stop, root: site.shown.clone(), on, back }
 }
 
+/// What remains of a stop before anything was changed: a refusal.
 fn untouched(stop: Stop) -> Error {
-    engine::run::untouched(Error::Stopped(stop))
-}
-
-/// Asks once.
-fn ask(question: &str) -> bool {
-    say(question);
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
+    match stop {
+        Stop::Root(trouble) => match *trouble {
+            Trouble::Reason(refusal) => refusal.into(),
+            trouble => engine::run::untouched(Error::Stopped(Stop::Root(Box::new(trouble)))),
+        },
+        stop @ Stop::Op(_) => engine::run::untouched(Error::Stopped(stop)),
+    }
 }

@@ -2,30 +2,30 @@
 //!
 //! It can be interrupted at any instant and repeated; it crosses no mount and
 //! follows no link. [`survey`] reads, [`judge`] decides, `act` removes.
+//!
+//! Uses: engine, error, fs, term.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::engine::environment::{View, in_initrd};
-use crate::engine::root::Root;
-use crate::error::{Error, OpError, Refusal};
+use crate::engine::root::{Root, needs_root};
+use crate::error::{Error, Refusal};
 use crate::fs::name::Shown;
 use crate::fs::remove::Halt;
-use crate::term::print;
+use crate::term::progress::{Progress, Second};
+use crate::term::{ask, print};
 
 mod act;
-pub mod age;
-pub mod binds;
-pub mod facts;
-pub mod judge;
+pub(crate) mod age;
+pub(crate) mod binds;
+pub(crate) mod facts;
+pub(crate) mod judge;
 mod show;
-pub mod survey;
-mod watch;
+pub(crate) mod survey;
 
-use facts::{Facts, Wishes};
-use judge::Plan;
-use watch::Watch;
+use facts::{Choice, Found};
+use judge::Verdict;
 
 /// What is done with the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Purge {
     /// `--root`.
     pub root: Option<OsString>,
     /// What goes and what stays.
-    pub wishes: Wishes,
+    pub wishes: Choice,
     /// Whether it is carried out.
     pub consent: Consent,
     /// `--json`.
@@ -83,12 +83,14 @@ impl Purge {
             (false, _) => {}
         }
         if self.consent == Consent::Ask && !plan.remove.is_empty() {
-            ask(&show::plan(&facts, &plan))?;
+            ask::somebody("See what would go with --dry-run, then add --yes")?;
+            print(&show::plan(&facts, &plan))?;
+            ask::confirm("Remove this?", "purge")?;
         }
-        let mut watch = Watch::new();
-        let done = removal(&root, &facts, &plan, &mut watch);
+        let watch = Progress::new();
+        let done = removal(&root, &facts, &plan, &watch);
         if self.json && done.is_ok() {
-            print(&show::json(&facts, &plan, Some(watch.total)))?;
+            print(&show::json(&facts, &plan, Some(watch.total())))?;
         }
         done
     }
@@ -104,48 +106,14 @@ fn may_purge(consent: Consent) -> Result<(), Error> {
         )
         .into());
     }
-    if consent != Consent::DryRun && !nix::unistd::geteuid().is_root() {
-        return Err(Refusal::new(
-            "nixos-lustrate purge needs root",
-            "Files of other users could not be removed",
-            "Run it as root: sudo nixos-lustrate purge",
-        )
-        .into());
-    }
-    Ok(())
-}
-
-/// Asks once.
-fn ask(plan: &str) -> Result<(), Error> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Refusal::new(
-            "standard input is no terminal, and --yes was not given",
-            "Nobody could have been asked",
-            "See what would go with --dry-run, then add --yes",
-        )
-        .into());
-    }
-    print(plan)?;
-    let mut err = std::io::stderr();
-    let mut answer = String::new();
-    let asked = err.write_all(b"\nRemove this? [y/N] ").and_then(|()| err.flush());
-    // What cannot be asked or read is no yes.
-    let read = asked.and_then(|()| std::io::stdin().read_line(&mut answer));
-    let answer = answer.trim().to_ascii_lowercase();
-    if read.is_ok() && (answer == "y" || answer == "yes") {
+    if consent == Consent::DryRun {
         return Ok(());
     }
-    Err(Refusal::new(
-        "the answer was not yes",
-        "Nothing is removed without it",
-        "To be asked again: nixos-lustrate purge",
-    )
-    .into())
+    Ok(needs_root("purge", "Files of other users could not be removed")?)
 }
 
-fn removal(root: &Root, facts: &Facts, plan: &Plan, watch: &mut Watch) -> Result<(), Error> {
-    crate::fs::sys::removal::catch_interrupts()
-        .map_err(|errno| Refusal::from(OpError::new("catch", "interrupts", errno)))?;
+fn removal(root: &Root, facts: &Found, plan: &Verdict, watch: &Progress) -> Result<(), Error> {
+    watch.catch(Second::Ends)?;
     let done = act::act(&root.disk, &root.dir, facts, plan, watch);
     if plan.remove.is_empty() {
         log::info!("{}", show::nothing(facts, plan));
@@ -154,14 +122,14 @@ fn removal(root: &Root, facts: &Facts, plan: &Plan, watch: &mut Watch) -> Result
 }
 
 /// A refusal while nothing has been changed.
-fn halted(halt: &Halt, root: &Root, watch: &Watch) -> Error {
+fn halted(halt: &Halt, root: &Root, watch: &Progress) -> Error {
     let (found, mend) = halt.said();
-    if watch.total == 0 && !root.disk.touched() {
+    if watch.total() == 0 && !root.disk.touched() {
         let mend = mend.unwrap_or_else(|| "Try again".to_owned());
         return Refusal::new(found, "Nothing could be removed", mend).into();
     }
     let mend = mend.map(|mend| format!("{mend}. ")).unwrap_or_default();
-    let gone = show::count(watch.total);
+    let gone = show::count(watch.total());
     Error::Halted(format!(
         "stopped part-way: {found}. {mend}So far, {gone} removed.\n\
          To go on, give the same command again"

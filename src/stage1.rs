@@ -1,6 +1,8 @@
 //! `run` and `revert`, as a boot starts them and as a person types them: open the
 //! root once, take the lock, judge, act, report once at the top. In an initrd also
 //! the kernel command line, the [`guard`], and the reboot after a revert.
+//!
+//! Uses: engine, error, fs.
 
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
@@ -21,7 +23,7 @@ use crate::fs::name::Shown;
 use crate::fs::tree::Tree;
 
 pub mod cmdline;
-pub mod guard;
+mod guard;
 
 use cmdline::{Asked, CmdLine};
 use guard::Idle;

@@ -1,4 +1,6 @@
 //! `plan` and `status`: what they print, on a terminal or as JSON.
+//!
+//! Uses: engine, error, term.
 
 use std::ffi::OsStr;
 
@@ -52,7 +54,7 @@ impl Would {
 ///
 /// # Errors
 /// Why the root cannot be judged, or the refusal of `run`.
-pub fn plan(root: Option<&OsStr>, wishes: &Wishes, form: Form) -> Result<(), Error> {
+pub(crate) fn plan(root: Option<&OsStr>, wishes: &Wishes, form: Form) -> Result<(), Error> {
     let mut root = Root::open(root)?;
     let view = root.look_below_mounts()?;
     let looked = look(&root.disk, &root.dir).map_err(Refusal::from)?;
@@ -93,7 +95,7 @@ fn show_json(would: Would, judged: Result<Plan, Error>, shown: &str) -> Result<(
 ///
 /// # Errors
 /// Why the root cannot be looked at.
-pub fn status(root: Option<&OsStr>, form: Form) -> Result<(), Error> {
+pub(crate) fn status(root: Option<&OsStr>, form: Form) -> Result<(), Error> {
     let root = Root::open(root)?;
     let environment = root.environment(View::Bare, None)?;
     let status = state::status(&root.disk, &root.dir, environment)?;

@@ -1,7 +1,13 @@
-//! What a terminal is shown. Uses `error` and `fs::sys`.
+//! What a terminal is shown and asked.
+//!
+//! Uses: error, fs.
 
 #[cfg(feature = "full")]
+pub(crate) mod ask;
+#[cfg(feature = "full")]
 pub mod console;
+#[cfg(feature = "full")]
+pub(crate) mod progress;
 pub mod text;
 
 use crate::error::{Error, OpError};

@@ -8,7 +8,7 @@ use crate::fs::name::Name;
 
 /// A system that can be booted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct MenuEntry {
     /// The kernel's path, as the configuration has it.
     pub kernel: String,
     /// The initrds' paths.
@@ -17,10 +17,10 @@ pub struct Entry {
     pub arguments: String,
 }
 
-impl Entry {
+impl MenuEntry {
     /// Whether it boots the system at `/SYSTEM`.
     #[must_use]
-    pub fn boots(&self, system: &str) -> bool {
+    pub(crate) fn boots(&self, system: &str) -> bool {
         let init = format!("init=/{system}/init");
         self.arguments.split_whitespace().any(|word| word == init)
     }
@@ -28,8 +28,8 @@ impl Entry {
 
 /// Reads a configuration of any of the kinds.
 #[must_use]
-pub fn entries(text: &str) -> Vec<Entry> {
-    let mut found = vec![Entry::default()];
+pub(crate) fn entries(text: &str) -> Vec<MenuEntry> {
+    let mut found = vec![MenuEntry::default()];
     for line in text.lines() {
         let line = line.trim();
         let (word, rest) = line.split_once([' ', '\t', '=']).unwrap_or((line, ""));
@@ -37,7 +37,7 @@ pub fn entries(text: &str) -> Vec<Entry> {
         if matches!(word.as_str(), "menuentry" | "label" | "title" | "submenu")
             || line.starts_with('/')
         {
-            found.push(Entry::default());
+            found.push(MenuEntry::default());
         }
         let Some(entry) = found.last_mut() else { continue };
         match word.as_str() {
@@ -60,11 +60,19 @@ pub fn entries(text: &str) -> Vec<Entry> {
     found
 }
 
+/// Whether a unified kernel image boots the system at `/SYSTEM`: its command line is
+/// in it (lanzaboote).
+#[must_use]
+pub(crate) fn image_boots(content: &[u8], system: &str) -> bool {
+    let init = format!("init=/{system}/init");
+    content.windows(init.len()).any(|window| window == init.as_bytes())
+}
+
 /// The components of a path in a configuration: without GRUB's `($drive1)`,
 /// limine's `boot():` and `#hash`; `..` goes up from `base`, where the
 /// configuration is.
 #[must_use]
-pub fn components(path: &str, base: &[Name]) -> Vec<Name> {
+pub(crate) fn components(path: &str, base: &[Name]) -> Vec<Name> {
     let path = path.split('#').next().unwrap_or(path);
     let path = match path.split_once("):") {
         Some((_, path)) => path,
@@ -87,7 +95,6 @@ pub fn components(path: &str, base: &[Name]) -> Vec<Name> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prepare::text::of_path;
 
     const SYSTEM: &str = "nix/store/abc-nixos-system-x-26.05";
 
@@ -137,7 +144,10 @@ mod tests {
             let entry =
                 entries.iter().find(|e| e.boots(SYSTEM)).unwrap_or_else(|| panic!("{text}"));
             let base = [Name::literal("extlinux")];
-            let shown = |path: &str| of_path(&components(path, &base));
+            let shown = |path: &str| {
+                let names = components(path, &base);
+                names.iter().map(ToString::to_string).collect::<Vec<_>>().join("/")
+            };
             assert_eq!(shown(&entry.kernel), kernel, "{text}");
             assert_eq!(entry.initrds.iter().map(|i| shown(i)).collect::<Vec<_>>(), [initrd]);
             assert_eq!(entries.iter().filter(|e| e.boots(SYSTEM)).count(), 1);

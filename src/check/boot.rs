@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::{Finding, Machine};
-use crate::machine::boot::{Boot, Firmware, Kind as BootKind};
+use crate::machine::boot::{Boot, BootKind, Firmware};
 use crate::machine::files::{Files, Result, show};
-use crate::system::loader::{Kind, Loader};
+use crate::system::loader::{Loader, LoaderKind};
 
 /// The efivar of the UEFI specification; 4 bytes of attributes, then the value.
 const SECURE_BOOT: &str = "/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
@@ -72,20 +72,20 @@ fn firmware(firmware: Firmware, loader: &Loader) -> Finding {
     let id = "firmware";
     let name = loader.kind.name();
     match (firmware, loader.kind) {
-        (_, Kind::None) => Finding::blocker(
+        (_, LoaderKind::None) => Finding::blocker(
             id,
             "the configuration installs no boot loader",
             "The machine would go on to boot the old system, or nothing",
             "boot.loader.grub.enable = true; or boot.loader.systemd-boot.enable = true;",
         ),
-        (_, Kind::InitScript) => Finding::warning(
+        (_, LoaderKind::InitScript) => Finding::warning(
             id,
             "the configuration writes /sbin/init only (boot.loader.initScript)",
             "That is for machines whose kernel comes from elsewhere; no initrd runs there, \
              and nothing lustrates",
             "boot.loader.initScript.enable = false; and a boot loader",
         ),
-        (_, Kind::Other) => Finding::unchecked(
+        (_, LoaderKind::Other) => Finding::unchecked(
             id,
             "the configuration installs a boot loader that is not known here",
             "See that it fits this machine's firmware: [ -d /sys/firmware/efi ] && echo UEFI",
@@ -97,13 +97,13 @@ fn firmware(firmware: Firmware, loader: &Loader) -> Finding {
             "boot.loader.systemd-boot.enable = false;\n\
              boot.loader.grub = { enable = true; device = \"/dev/disk/by-id/…\"; };",
         ),
-        (Firmware::Bios, Kind::Grub) if loader.devices.is_empty() => Finding::blocker(
+        (Firmware::Bios, LoaderKind::Grub) if loader.devices.is_empty() => Finding::blocker(
             id,
             "this machine was started by a BIOS, and GRUB has no disk to go to (device = \"nodev\")",
             "The boot sector would go on to start the old system's GRUB, whose files are moved",
             "boot.loader.grub.device = \"/dev/disk/by-id/…\"; # ls -l /dev/disk/by-id",
         ),
-        (Firmware::Uefi, Kind::Grub) if !loader.efi => Finding::blocker(
+        (Firmware::Uefi, LoaderKind::Grub) if !loader.efi => Finding::blocker(
             id,
             "this machine was started by UEFI, and GRUB is configured for a BIOS",
             "The firmware would go on to start the old system, or nothing",
@@ -175,9 +175,9 @@ fn owners(files: &Files, esp: &Path) -> Result<Option<Finding>> {
     Ok((!others.is_empty()).then(|| Finding::ok("esp-shared", found)))
 }
 
-fn secure_boot(kind: Kind) -> Finding {
+fn secure_boot(kind: LoaderKind) -> Finding {
     let id = "secure-boot";
-    if kind == Kind::Lanzaboote {
+    if kind == LoaderKind::Lanzaboote {
         return Finding::warning(
             id,
             "Secure Boot is on, and the configuration signs with lanzaboote",

@@ -6,7 +6,7 @@ use super::{Finding, Machine};
 use crate::machine::files::{Files, show};
 use crate::system::closure::{Absent, Closure};
 use crate::system::elf;
-use crate::system::nixdb::{self, Known};
+use crate::system::nixdb::{self, Registered};
 
 const BUILD: &str = "Build it: nix-env -p /nix/var/nix/profiles/system \
      -f '<nixpkgs/nixos>' -I nixos-config=/etc/nixos/configuration.nix -iA system\n\
@@ -99,16 +99,16 @@ fn store(machine: &Machine<'_>, closure: &Closure) -> Finding {
     };
     let look = format!("nix-store --verify-path $(nix-store -qR {top})");
     let paths = match known {
-        Known::Paths(paths) => paths,
-        Known::None => {
+        Registered::Paths(paths) => paths,
+        Registered::None => {
             let why = "there is no database of Nix that lists what belongs to the system";
             return Finding::unchecked(id, why, "Copy it with Nix: nix copy --to 'local?root=/'");
         }
-        Known::Damaged(why) => {
+        Registered::Damaged(why) => {
             let why = format!("Nix's database cannot be read (or is being written to): {why}");
             return Finding::unchecked(id, why, format!("Look: {look}"));
         }
-        Known::Invalid => {
+        Registered::Invalid => {
             return Finding::blocker(
                 id,
                 format!("{top} is not valid in Nix's database"),

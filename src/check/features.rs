@@ -4,11 +4,11 @@
 use std::path::Path;
 
 use super::{Finding, Machine};
-use crate::machine::boot::Kind as BootKind;
+use crate::machine::boot::BootKind;
 use crate::machine::devices::Devices;
 use crate::machine::files::Result;
 use crate::machine::superblock::{self, Feature};
-use crate::system::loader::Kind;
+use crate::system::loader::LoaderKind;
 
 const ID: &str = "features";
 
@@ -28,7 +28,7 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     let devices = Devices::of(machine.sources);
     let kernel = closure.kernel.as_ref().and_then(|path| version(path, "linux"));
     let boot_is_directory = machine.boot.as_ref().is_some_and(|b| b.kind == BootKind::Directory);
-    let grub = machine.loader.as_ref().filter(|l| l.kind == Kind::Grub);
+    let grub = machine.loader.as_ref().filter(|l| l.kind == LoaderKind::Grub);
     let grub = grub.and_then(|l| parse(l.version.as_deref()?));
     for point in ["/", "/nix", "/boot"] {
         let Some(mount) = mounts.at(point) else { continue };

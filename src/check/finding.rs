@@ -79,7 +79,7 @@ impl Finding {
     #[must_use]
     pub fn bad(id: &'static str, level: Level, refusal: Refusal) -> Self {
         debug_assert!(super::ids::is_known(id), "{id}");
-        let Refusal { found, consequence, mend } = refusal;
+        let Refusal { found, consequence, mend, .. } = refusal;
         let (consequence, mend) = (Some(consequence.into_owned()), Some(mend.into_owned()));
         Self { id, level, checked: true, found: found.into_owned(), consequence, mend }
     }
@@ -94,7 +94,7 @@ impl Finding {
 
     /// Not examined, since something could not be read.
     #[must_use]
-    pub fn unread(id: &'static str, error: &OpError) -> Self {
+    pub(crate) fn unread(id: &'static str, error: &OpError) -> Self {
         let mend = match error.errno() {
             Errno::EACCES | Errno::EPERM => "Run it as root: sudo nixos-lustrate check",
             _ => "See the kernel's messages: dmesg",

@@ -4,14 +4,14 @@
 use super::{Finding, Machine};
 use crate::error::OpError;
 use crate::machine::devices::{Devices, Target};
-use crate::machine::fstab::Entry;
-use crate::machine::mounts::Mount;
+use crate::machine::fstab::FstabEntry;
+use crate::machine::mounts::Mounted;
 
 mod others;
 
 /// A live file system, and what its devices are called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Live {
+struct LiveMount {
     devices: Vec<String>,
     fs_type: String,
     subvolume: Option<String>,
@@ -19,8 +19,8 @@ struct Live {
     lasting: Option<String>,
 }
 
-impl Live {
-    fn read(devices: &Devices, mount: &Mount) -> Result<Self, OpError> {
+impl LiveMount {
+    fn read(devices: &Devices, mount: &Mounted) -> Result<Self, OpError> {
         let under = devices.under(mount)?;
         let lasting = under.first().map(|device| devices.lasting_name(device)).transpose()?;
         Ok(Self {
@@ -45,7 +45,7 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     let places = [("fstab-root", "/"), ("fstab-nix", "/nix"), ("fstab-boot", "/boot")];
     for (id, point) in places {
         let live = mounts.at(point).filter(|m| m.is_storage() || point == "/");
-        let live = live.map(|mount| Live::read(&devices, mount)).transpose();
+        let live = live.map(|mount| LiveMount::read(&devices, mount)).transpose();
         let entry = closure.mounts_at(point);
         let target = entry.map(|entry| devices.resolve(&entry.spec)).transpose();
         match (live, target) {
@@ -56,7 +56,7 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
         }
     }
     // The store that stage 1 looks for is on the file system of /nix/store.
-    if mounts.at("/nix/store").is_some_and(Mount::is_storage)
+    if mounts.at("/nix/store").is_some_and(Mounted::is_storage)
         && closure.mounts_at("/nix/store").is_none()
     {
         let found =
@@ -82,8 +82,8 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
 fn judge(
     id: &'static str,
     point: &str,
-    live: Option<&Live>,
-    entry: Option<(&Entry, &Target)>,
+    live: Option<&LiveMount>,
+    entry: Option<(&FstabEntry, &Target)>,
 ) -> Option<Finding> {
     let (live, entry, target) = match (live, entry) {
         (None, None) if point == "/" => {
@@ -158,7 +158,7 @@ fn same_type(configured: &str, live: &str) -> bool {
         || configured.split('.').next() == live.split('.').next() && configured.starts_with("fuse")
 }
 
-fn subvolume(id: &'static str, point: &str, entry: &Entry, now: &str) -> Finding {
+fn subvolume(id: &'static str, point: &str, entry: &FstabEntry, now: &str) -> Finding {
     let shown =
         |name: &str| if name.is_empty() { "the top level".to_owned() } else { name.to_owned() };
     let line = format!(
@@ -198,7 +198,7 @@ fn subvolume(id: &'static str, point: &str, entry: &Entry, now: &str) -> Finding
     }
 }
 
-fn not_mounted(id: &'static str, point: &str, live: &Live) -> Finding {
+fn not_mounted(id: &'static str, point: &str, live: &LiveMount) -> Finding {
     let found = format!(
         "{point} is a file system of its own ({}), and the configuration does not mount it",
         live.source
@@ -223,7 +223,7 @@ fn not_mounted(id: &'static str, point: &str, live: &Live) -> Finding {
     Finding::blocker(id, found, consequence, mend)
 }
 
-fn not_live(id: &'static str, point: &str, entry: &Entry, target: &Target) -> Finding {
+fn not_live(id: &'static str, point: &str, entry: &FstabEntry, target: &Target) -> Finding {
     let spec = &entry.spec;
     let found = format!("the configuration mounts {spec} at {point}, where nothing is mounted now");
     match (target, point) {

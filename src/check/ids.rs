@@ -58,7 +58,7 @@ pub const IDS: &[(&str, &str)] = &[
 
 /// Whether an id is in the table.
 #[must_use]
-pub fn is_known(id: &str) -> bool {
+pub(crate) fn is_known(id: &str) -> bool {
     IDS.iter().any(|(known, _)| *known == id)
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Level, Report};
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct CheckDocument<'a> {
     schema: u32,
     root: &'a str,
     distribution: Option<&'a str>,
@@ -41,7 +41,7 @@ pub(super) fn text(report: &Report) -> String {
         consequence: f.consequence.as_deref(),
         mend: f.mend.as_deref(),
     });
-    crate::engine::json::text(&Document {
+    crate::engine::json::text(&CheckDocument {
         schema: 1,
         root: &report.root,
         distribution: report.distribution.as_deref(),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Finding, Machine};
 use crate::machine::files::{Files, Result, show};
-use crate::machine::network::{Link, Live};
+use crate::machine::network::{Link, LiveNetwork};
 use crate::machine::statics::{Static, statics};
 use crate::system::closure::Closure;
 
@@ -35,7 +35,7 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
         }
     };
     let live = if machine.sources.running {
-        match Live::read(machine.sources) {
+        match LiveNetwork::read(machine.sources) {
             Ok(live) => Some(live),
             Err(error) => {
                 findings.push(Finding::unread("network", &error));
@@ -112,7 +112,7 @@ fn configured(files: &Files, closure: &Closure) -> Result<Configured> {
     Ok(found)
 }
 
-fn addresses(live: Option<&Live>, fixed: &[Static], configured: &Configured) -> Finding {
+fn addresses(live: Option<&LiveNetwork>, fixed: &[Static], configured: &Configured) -> Finding {
     let id = "network";
     let says = |address: &str| contains_word(&configured.texts, address);
     let missing: Vec<&str> = fixed
@@ -163,7 +163,7 @@ fn contains_word(text: &str, word: &str) -> bool {
     })
 }
 
-fn gateway(live: &Live, fixed: &[Static], configured: &Configured) -> Option<Finding> {
+fn gateway(live: &LiveNetwork, fixed: &[Static], configured: &Configured) -> Option<Finding> {
     let gateways = live.gateways.iter().filter(|(gateway, _)| !gateway.starts_with("fe80:"));
     let missing = gateways.clone().find(|(gateway, _)| !contains_word(&configured.texts, gateway));
     let (gateway, interface) = missing?;

@@ -1,12 +1,15 @@
 //! What would move, by the engine's own judgement: its refusals are blockers.
 
+use std::ffi::OsStr;
+
 use super::{Finding, Level, Machine};
 use crate::engine::environment::{View, environment};
 use crate::engine::facts::Wishes;
 use crate::engine::intent::Direction;
 use crate::engine::plan::Plan;
+use crate::engine::root::is_running;
 use crate::engine::run;
-use crate::error::{Error, Refusal};
+use crate::error::{Error, OpError, Refusal};
 use crate::fs::disk::{Dir, Disk};
 use crate::machine::files::show;
 
@@ -14,12 +17,8 @@ const ID: &str = "plan";
 
 pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     let root = &machine.sources.root;
-    let real = std::fs::canonicalize(root).is_ok_and(|path| path.parent().is_none());
-    // A running `/` is looked at as an initrd will see it, without its mounts.
-    let opened = if real { Disk::clone_root() } else { Disk::open_root(root.as_os_str()) };
-    let view = if real { View::Bare } else { View::Mounted };
-    let dir = match opened {
-        Ok(dir) => dir,
+    let (dir, view) = match open(root.as_os_str()) {
+        Ok(opened) => opened,
         Err(error) => {
             let mend = match error.errno() {
                 nix::errno::Errno::EPERM => "Run it as root: sudo nixos-lustrate check",
@@ -34,7 +33,7 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
         Ok(plan) => findings.extend(summary(&plan)),
         Err(Error::Refused(refusals)) => {
             let finding = |refusal: Refusal| {
-                if refusal.found.ends_with("Permission denied") {
+                if refusal.errno == Some(nix::errno::Errno::EACCES) {
                     let mend = "Run it as root: sudo nixos-lustrate check";
                     return Finding::unchecked(ID, refusal.found, mend);
                 }
@@ -46,6 +45,12 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
             findings.push(Finding::unchecked(ID, error.to_string(), "See: nixos-lustrate plan"));
         }
     }
+}
+
+/// A running `/` is looked at as an initrd will see it, without its mounts.
+fn open(root: &OsStr) -> Result<(Dir, View), OpError> {
+    let dir = Disk::open_root(root)?;
+    Ok(if is_running(&dir)? { (Disk::clone_root()?, View::Bare) } else { (dir, View::Mounted) })
 }
 
 fn judge(machine: &Machine<'_>, dir: &Dir, view: View) -> Result<Plan, Error> {

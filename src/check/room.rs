@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use nix::sys::statvfs::statvfs;
 
 use super::{Finding, Machine};
-use crate::machine::boot::{Boot, Kind as BootKind};
+use crate::machine::boot::{Boot, BootKind};
 use crate::machine::files::{Result, show};
-use crate::system::loader::{Kind, Loader};
+use crate::system::loader::{Loader, LoaderKind};
 
 const ID: &str = "boot-room";
 
@@ -30,10 +30,10 @@ fn room(machine: &Machine<'_>, boot: &Boot, loader: &Loader) -> Option<Finding> 
         Err(error) => return Some(Finding::unread(ID, &error)),
     };
     // Kernels stay in the store when GRUB can read them there.
-    let in_store = loader.kind == Kind::Grub && boot.kind == BootKind::Directory;
+    let in_store = loader.kind == LoaderKind::Grub && boot.kind == BootKind::Directory;
     let place = match (&loader.boot, &loader.esp) {
         _ if in_store => return None,
-        (Some(boot), _) if loader.kind != Kind::Grub => boot.clone(),
+        (Some(boot), _) if loader.kind != LoaderKind::Grub => boot.clone(),
         (_, Some(esp)) if loader.kind.needs_uefi() => esp.clone(),
         _ => PathBuf::from("/boot"),
     };

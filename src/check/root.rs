@@ -7,7 +7,7 @@ use crate::error::OpError;
 use crate::fs::swaps;
 use crate::machine::files::{Result, show};
 use crate::machine::hibernation;
-use crate::machine::mounts::Mount;
+use crate::machine::mounts::Mounted;
 
 /// 2024-01-01: no clock is right that shows an earlier time.
 const EARLIEST: u64 = 1_704_067_200;
@@ -30,7 +30,7 @@ pub(super) fn or_unread(id: &'static str, finding: Result<Finding>) -> Finding {
     finding.unwrap_or_else(|error| Finding::unread(id, &error))
 }
 
-fn file_system(root: &Mount) -> Finding {
+fn file_system(root: &Mounted) -> Finding {
     let id = "root";
     let fs_type = root.fs_type.as_str();
     let nothing = "Nothing of it would be there after a reboot";
@@ -63,7 +63,7 @@ fn file_system(root: &Mount) -> Finding {
     }
 }
 
-fn read_only(root: &Mount) -> Option<Finding> {
+fn read_only(root: &Mounted) -> Option<Finding> {
     root.has("ro").then(|| {
         Finding::blocker(
             "root-writable",

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{Finding, Machine};
 use crate::machine::devices::Devices;
 use crate::machine::files::{Files, Result, show};
-use crate::machine::mounts::Mount;
+use crate::machine::mounts::Mounted;
 
 const ID: &str = "separate";
 
@@ -39,14 +39,14 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// `systemd.mounts` of the configuration has a unit for it (systemd-escape(1)).
-fn has_unit(files: &Files, top: &Path, mount: &Mount) -> Result<bool> {
+fn has_unit(files: &Files, top: &Path, mount: &Mounted) -> Result<bool> {
     let point = show(&mount.point);
     let name = point.trim_matches('/').replace('-', "\\x2d").replace('/', "-");
     files.exists(top.join(format!("etc/systemd/system/{name}.mount")))
 }
 
 /// What the other checks do not judge. A snap, for example, is a squashfs.
-fn matters(mount: &Mount) -> bool {
+fn matters(mount: &Mounted) -> bool {
     let point = &mount.point;
     let known = ["/", "/nix", "/nix/store", "/boot"].iter().any(|p| point.as_os_str() == *p);
     let passing = [
@@ -68,7 +68,7 @@ fn matters(mount: &Mount) -> bool {
     !known && !passing && !container && mount.is_storage()
 }
 
-fn judge(mount: &Mount, device: &str, mounted: bool) -> Finding {
+fn judge(mount: &Mounted, device: &str, mounted: bool) -> Finding {
     let point = show(&mount.point);
     if mounted {
         return Finding::ok(

@@ -14,7 +14,7 @@ use crate::engine::exchange::Boot;
 use crate::error::Error;
 use crate::prepare;
 use crate::purge::age::Age;
-use crate::purge::facts::Wishes;
+use crate::purge::facts::Choice;
 use crate::purge::{Consent, Purge};
 use crate::term::Form;
 
@@ -56,7 +56,7 @@ pub(super) enum Sub {
         json: bool,
     },
     /// Make this machine boot into NixOS the next time, and lustrate
-    Prepare(Prepare),
+    Prepare(PrepareArgs),
     /// Undo prepare, until the reboot
     Cancel {
         /// The root file system of the old distribution
@@ -69,9 +69,9 @@ pub(super) enum Sub {
     /// Lustrate, or go on with it: move all but what is kept to /old-root
     Run {
         #[command(flatten)]
-        root: Root,
+        root: RootArg,
         #[command(flatten)]
-        keep: Keep,
+        keep: KeepArgs,
         /// Take up a stock lustration that stopped while it copied keepers; not in a boot
         #[arg(long)]
         complete: bool,
@@ -85,9 +85,9 @@ pub(super) enum Sub {
     /// Say what run would do; nothing is written
     Plan {
         #[command(flatten)]
-        root: Root,
+        root: RootArg,
         #[command(flatten)]
-        keep: Keep,
+        keep: KeepArgs,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -95,7 +95,7 @@ pub(super) enum Sub {
     /// Say how far it is, and what is where
     Status {
         #[command(flatten)]
-        root: Root,
+        root: RootArg,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -103,7 +103,7 @@ pub(super) enum Sub {
     /// Bring the old system back; what NixOS wrote goes to /nixos-root
     Revert {
         #[command(flatten)]
-        root: Root,
+        root: RootArg,
         /// Leave /boot and /boot.bak where they are
         #[arg(long)]
         keep_boot: bool,
@@ -114,7 +114,7 @@ pub(super) enum Sub {
         #[arg(value_name = "NAME", conflicts_with_all = ["keep", "older_than"])]
         names: Vec<OsString>,
         #[command(flatten)]
-        root: Root,
+        root: RootArg,
         /// The newest N stay
         #[arg(long, value_name = "N", value_hint = ValueHint::Other, default_value = "0", hide_default_value = true)]
         keep: usize,
@@ -140,7 +140,7 @@ pub(super) enum Sub {
 
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // each is an option of its own
-pub(super) struct Prepare {
+pub(super) struct PrepareArgs {
     /// The root file system of the old distribution
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "/")]
     root: PathBuf,
@@ -171,14 +171,14 @@ pub(super) struct Prepare {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Root {
+pub(super) struct RootArg {
     /// The root file system [default: /sysroot in an initrd, / elsewhere]
     #[arg(long = "root", value_name = "DIR", value_hint = ValueHint::DirPath)]
     path: Option<OsString>,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Keep {
+pub(super) struct KeepArgs {
     /// Keep PATH too, as if the marker listed it
     #[arg(long = "keep", value_name = "PATH", value_hint = ValueHint::AnyPath)]
     paths: Vec<OsString>,
@@ -190,7 +190,7 @@ pub(super) struct Keep {
 impl Sub {
     /// What is asked for; `verbosity` is for the commands that log.
     pub(super) fn request(self, verbosity: i8) -> Result<Request, Error> {
-        let engine = |command, root: Root| Options {
+        let engine = |command, root: RootArg| Options {
             command,
             root: root.path,
             verbosity,
@@ -221,11 +221,11 @@ impl Sub {
                     _ => Consent::Ask,
                 };
                 let names = names.into_iter().map(OsString::into_vec).collect();
-                let wishes = Wishes { names, keep, older_than };
+                let wishes = Choice { names, keep, older_than };
                 return Ok(Request::Purge(Purge { root: root.path, wishes, consent, json }));
             }
             Self::Check { root, system, keep: paths, no_default_keep, json } => {
-                let mut options = check::Options::new(root);
+                let mut options = check::Examine::new(root);
                 options.system = system;
                 options.keep = paths.iter().map(keep).collect::<Result<_, _>>()?;
                 if no_default_keep {
@@ -235,7 +235,7 @@ impl Sub {
             }
             Self::Prepare(prepare) => return Ok(Request::Prepare(Box::new(prepare.options()?))),
             Self::Cancel { root, yes } => {
-                return Ok(Request::Cancel(prepare::cancel::Options { root, yes }));
+                return Ok(Request::Cancel(prepare::cancel::Cancel { root, yes }));
             }
             Self::Completions { shell } => return Ok(Request::Completions(shell)),
         };
@@ -248,9 +248,9 @@ fn form(json: bool) -> Form {
     if json { Form::Json } else { Form::Text }
 }
 
-impl Prepare {
-    fn options(self) -> Result<prepare::Options, Error> {
-        Ok(prepare::Options {
+impl PrepareArgs {
+    fn options(self) -> Result<prepare::Prepare, Error> {
+        Ok(prepare::Prepare {
             root: self.root,
             system: self.system,
             keep: self.keep.iter().map(keep).collect::<Result<_, _>>()?,
@@ -266,7 +266,7 @@ impl Prepare {
     }
 }
 
-impl Keep {
+impl KeepArgs {
     fn add_to(self, options: Options) -> Result<Options, Error> {
         let paths = self.paths.iter().map(keep).collect::<Result<_, _>>()?;
         Ok(Options { keep: paths, always: self.always, ..options })

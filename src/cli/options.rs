@@ -69,10 +69,10 @@ impl Default for Options {
 }
 
 /// The `ID=` of NixOS's os-release.
-pub const SYSTEM_ID: &str = "nixos";
+pub(crate) const SYSTEM_ID: &str = "nixos";
 
 /// The help text of the small build.
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 Install NixOS in place: exchange what is in a root file system
 
 nixos-lustrate run    [--root DIR] [--keep PATH]...  do it, or go on with it

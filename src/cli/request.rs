@@ -14,11 +14,11 @@ pub enum Request {
     /// `purge`.
     Purge(Purge),
     /// `check`.
-    Check(Box<check::Options>, Form),
+    Check(Box<check::Examine>, Form),
     /// `prepare`.
-    Prepare(Box<prepare::Options>),
+    Prepare(Box<prepare::Prepare>),
     /// `cancel`.
-    Cancel(prepare::cancel::Options),
+    Cancel(prepare::cancel::Cancel),
     /// `completions`.
     Completions(Shell),
     /// `--help` and `--version`.

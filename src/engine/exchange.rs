@@ -86,7 +86,7 @@ enum Coming {
     Unknown,
 }
 
-/// An exchange in progress. [`begin`] makes one.
+/// An exchange in progress. [`begin()`] makes one.
 pub struct Exchange<'a, T: Tree> {
     tree: &'a T,
     root: &'a T::Dir,

@@ -45,7 +45,12 @@ struct LeftDocument {
 
 /// What `run` would do, in a word; the plan, or the reasons to refuse; as JSON.
 #[must_use]
-pub fn plan(run: &'static str, plan: Option<&Plan>, refusals: &[Refusal], root: &str) -> String {
+pub(crate) fn plan(
+    run: &'static str,
+    plan: Option<&Plan>,
+    refusals: &[Refusal],
+    root: &str,
+) -> String {
     let names = |names: &[crate::fs::name::Name]| names.iter().map(ToString::to_string).collect();
     let refusals = refusals.iter().map(refusal).collect();
     let document = match plan {
@@ -76,7 +81,7 @@ pub fn plan(run: &'static str, plan: Option<&Plan>, refusals: &[Refusal], root: 
 }
 
 pub(crate) fn refusal(refusal: &Refusal) -> RefusalDocument<'_> {
-    let Refusal { found, consequence, mend } = refusal;
+    let Refusal { found, consequence, mend, .. } = refusal;
     RefusalDocument { found, consequence, mend }
 }
 
@@ -120,7 +125,7 @@ struct RootDocument<'a> {
 
 /// A state as JSON.
 #[must_use]
-pub fn status(status: &Status) -> String {
+pub(crate) fn status(status: &Status) -> String {
     let intent = status.intent.as_ref();
     let direction = match status.state {
         State::InProgress(Direction::Lustrate) => Some("lustrate"),

@@ -12,7 +12,7 @@ use crate::term::text::{columns, count, fold, line, section};
 
 /// The plan, for a person.
 #[must_use]
-pub fn plan(plan: &Plan, root: &str) -> String {
+pub(crate) fn plan(plan: &Plan, root: &str) -> String {
     let mut text = String::new();
     let intent = &plan.intent;
     let what = match (plan.resumes, plan.takes_over) {
@@ -50,7 +50,7 @@ pub fn plan(plan: &Plan, root: &str) -> String {
 
 /// What `run` would do where only the last step of an exchange is missing.
 #[must_use]
-pub fn last_step(direction: Direction, root: &str) -> String {
+pub(crate) fn last_step(direction: Direction, root: &str) -> String {
     let what = match direction {
         Direction::Lustrate => "lustration",
         Direction::Revert => "revert",
@@ -78,7 +78,7 @@ fn kept_line(kept: &Kept, links: &[RelPath]) -> String {
 
 /// The state, for a person.
 #[must_use]
-pub fn status(status: &Status) -> String {
+pub(crate) fn status(status: &Status) -> String {
     let mut text = String::new();
     let root = &status.root;
     let _ = writeln!(text, "{root}: {}", status.state.word());
@@ -150,7 +150,7 @@ pub fn status(status: &Status) -> String {
 
 /// What an exchange that is about to begin will do, in one line.
 #[must_use]
-pub fn beginning(plan: &Plan, root: &str) -> String {
+pub(crate) fn beginning(plan: &Plan, root: &str) -> String {
     let entries = count(plan.intent.old.len(), "entry", "entries");
     let verb = if plan.resumes || plan.takes_over { "Going on with" } else { "Beginning" };
     match plan.intent.direction {
@@ -164,7 +164,7 @@ pub fn beginning(plan: &Plan, root: &str) -> String {
 
 /// What an exchange did, in one line.
 #[must_use]
-pub fn end(plan: &Plan, done: &Done, root: &str) -> String {
+pub(crate) fn end(plan: &Plan, done: &Done, root: &str) -> String {
     let (out, keepers) = (done.displaced, done.keepers);
     match plan.intent.direction {
         Direction::Lustrate => format!(

@@ -2,12 +2,10 @@
 //! whether it may be changed at all.
 
 use std::ffi::{OsStr, OsString};
-use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 
 use crate::engine::environment::{View, environment, in_initrd};
 use crate::engine::facts::Environment;
@@ -16,6 +14,7 @@ use crate::engine::run;
 use crate::engine::survey::look;
 use crate::error::{Error, OpError, Refusal};
 use crate::fs::disk::{Dir, Disk};
+use crate::fs::lock::{self, Lock, TWO_AT_ONCE, WAIT};
 use crate::fs::name::Shown;
 use crate::fs::sys;
 
@@ -51,13 +50,9 @@ impl Root {
         Ok(Self { disk: Disk::default(), dir, shown })
     }
 
-    fn is_running_system(&self) -> Result<bool, Error> {
-        let stat = |dir: &Dir| sys::stat(dir, None);
-        let running = Disk::open_root("/".as_ref()).map_err(Refusal::from)?;
-        let same = stat(&self.dir).and_then(|a| stat(&running).map(|b| (a, b)));
-        let (ours, running) = same
-            .map_err(|errno| Refusal::from(OpError::new("look at", self.shown.clone(), errno)))?;
-        Ok(ours.device == running.device && ours.inode == running.inode)
+    /// Whether it is the root of the running system.
+    pub(crate) fn is_running(&self) -> Result<bool, Error> {
+        Ok(is_running(&self.dir).map_err(Refusal::from)?)
     }
 
     pub(crate) fn environment(
@@ -81,29 +76,23 @@ impl Root {
         })
     }
 
-    /// One exchange at a time; the lock ends with the process. It is not dropped:
-    /// that would unlock it, and panic if this failed.
-    pub(crate) fn lock(&self) -> Result<ManuallyDrop<Flock<OwnedFd>>, Error> {
+    /// One exchange at a time.
+    pub(crate) fn lock(&self) -> Result<Lock<OwnedFd>, Error> {
         self.prepare()?;
         let fd = self.dir.as_fd().try_clone_to_owned().map_err(|error| {
             let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
             Refusal::from(OpError::new("lock", self.shown.clone(), errno))
         })?;
-        let locked = Flock::lock(fd, FlockArg::LockExclusiveNonblock);
-        locked.map(ManuallyDrop::new).map_err(|(_, errno)| match errno {
-            Errno::EWOULDBLOCK => Refusal::new(
-                format!("another nixos-lustrate is at work on {}", self.shown),
-                "Two at once would get in each other's way",
-                "Wait until it has ended",
-            )
-            .into(),
-            errno => Refusal::from(OpError::new("lock", self.shown.clone(), errno)).into(),
-        })
+        let shown = &self.shown;
+        Ok(lock::take(fd, shown, || {
+            let found = format!("another nixos-lustrate is at work on {shown}");
+            Refusal::new(found, TWO_AT_ONCE, WAIT)
+        })?)
     }
 
     /// What may change a root: as root, and not the running system's.
     pub(crate) fn may_change(&self, verb: &str) -> Result<(), Error> {
-        if self.is_running_system()? {
+        if self.is_running()? {
             let mend = match verb {
                 "run" => {
                     "In NixOS's initrd it runs by itself at the next boot: touch /etc/NIXOS_LUSTRATE"
@@ -120,20 +109,13 @@ impl Root {
             )
             .into());
         }
-        if !nix::unistd::geteuid().is_root() {
-            return Err(Refusal::new(
-                format!("nixos-lustrate {verb} needs root"),
-                "Files of other users could not be moved",
-                format!("Run it as root: sudo nixos-lustrate {verb}"),
-            )
-            .into());
-        }
+        needs_root(verb, "Files of other users could not be moved")?;
         Ok(())
     }
 
     /// A running `/` is looked at as the initrd will see it, without mounts.
     pub(crate) fn look_below_mounts(&mut self) -> Result<View, Error> {
-        if in_initrd() || !self.is_running_system()? {
+        if in_initrd() || !self.is_running()? {
             return Ok(View::Mounted);
         }
         self.dir = Disk::clone_root().map_err(|error| {
@@ -172,4 +154,25 @@ impl Root {
             error => error,
         }
     }
+}
+
+/// Whether a directory is the root of the running system.
+pub(crate) fn is_running(dir: &Dir) -> Result<bool, OpError> {
+    let stat = |dir: &Dir| {
+        let stat = sys::stat(dir, None).map_err(|errno| OpError::new("look at", "/", errno))?;
+        Ok((stat.device, stat.inode))
+    };
+    Ok(stat(dir)? == stat(&Disk::open_root("/".as_ref())?)?)
+}
+
+/// Refuses who is not root.
+pub(crate) fn needs_root(verb: &str, consequence: &'static str) -> Result<(), Refusal> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        format!("nixos-lustrate {verb} needs root"),
+        consequence,
+        format!("Run it as root: sudo nixos-lustrate {verb}"),
+    ))
 }

@@ -23,14 +23,14 @@ mod rests;
 
 pub(crate) use evidence::{asked_here, kind_at};
 pub(crate) use journal::is_nixos_root;
-pub use journal::older_came_back;
+pub(crate) use journal::older_came_back;
 
 use journal::{Age, journal};
 use keeps::{keeper_flags, keeps};
 
 /// What a few system calls tell: whether there is anything to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub(crate) struct Look {
     /// The staging directory.
     pub staging: Staging,
     /// A revert is in its last steps.
@@ -42,7 +42,7 @@ pub struct Look {
 impl Look {
     /// Whether an exchange is in progress.
     #[must_use]
-    pub fn in_progress(&self) -> bool {
+    pub(crate) fn in_progress(&self) -> bool {
         matches!(self.staging, Staging::Proved | Staging::Used) || self.closing
     }
 }
@@ -51,7 +51,7 @@ impl Look {
 ///
 /// # Errors
 /// What the file system answers.
-pub fn look<T: Tree>(tree: &T, root: &T::Dir) -> Result<Look> {
+pub(crate) fn look<T: Tree>(tree: &T, root: &T::Dir) -> Result<Look> {
     look_in(tree, root, tree.open(root, &[ETC])?.as_ref())
 }
 
@@ -59,7 +59,7 @@ pub fn look<T: Tree>(tree: &T, root: &T::Dir) -> Result<Look> {
 ///
 /// # Errors
 /// What the file system answers.
-pub fn look_in<T: Tree>(tree: &T, root: &T::Dir, etc: Option<&T::Dir>) -> Result<Look> {
+pub(crate) fn look_in<T: Tree>(tree: &T, root: &T::Dir, etc: Option<&T::Dir>) -> Result<Look> {
     let marker = match etc {
         Some(etc) => marker_in(tree, etc)?,
         None => marker_through_link(tree, root)?,
@@ -117,7 +117,7 @@ fn marker_through_link<T: Tree>(tree: &T, root: &T::Dir) -> Result<Marker> {
 ///
 /// # Errors
 /// What the file system answers.
-pub fn survey<T: Tree>(
+pub(crate) fn survey<T: Tree>(
     tree: &T,
     root: &T::Dir,
     look: Look,

@@ -64,7 +64,7 @@ impl Disk {
     ///
     /// # Errors
     /// Any failure of `open_tree`; `ENOSYS` before Linux 5.2.
-    pub fn clone_root() -> Result<Dir> {
+    pub(crate) fn clone_root() -> Result<Dir> {
         let fd = sys::clone_root().map_err(failed("look below the mounts of", b"/"))?;
         Ok(Dir { fd, path: b"/".to_vec() })
     }

@@ -149,7 +149,7 @@ impl<'a> Table<'a> {
 /// Whether the mount with this id is an overlay that copies a directory up on
 /// rename (`redirect_dir=on`); `None` when it is no overlay.
 #[must_use]
-pub fn overlay_redirects(mountinfo: &[u8], id: u64) -> Option<bool> {
+pub(crate) fn overlay_redirects(mountinfo: &[u8], id: u64) -> Option<bool> {
     mountinfo.split(|&b| b == b'\n').find_map(|line| {
         let mut fields = line.split(|&b| b == b' ');
         let found: u64 = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
@@ -164,7 +164,7 @@ pub fn overlay_redirects(mountinfo: &[u8], id: u64) -> Option<bool> {
 /// the directory of it that a bind mount shows.
 #[cfg(feature = "full")]
 #[must_use]
-pub fn mounted_on(mountinfo: &[u8], point: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn mounted_on(mountinfo: &[u8], point: &[u8]) -> Option<Vec<u8>> {
     // Of several on top of each other, the last.
     mountinfo.split(|&b| b == b'\n').rev().find_map(|line| {
         let mut fields = line.split(|&b| b == b' ').skip(3);

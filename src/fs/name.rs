@@ -9,7 +9,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
 /// The longest name that Linux file systems store, in bytes (`NAME_MAX`).
-pub const NAME_MAX: usize = 255;
+pub(crate) const NAME_MAX: usize = 255;
 
 /// One path component.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -202,7 +202,7 @@ impl RelPath {
 
     /// Whether the path is an entry of the root itself.
     #[must_use]
-    pub fn is_entry(&self) -> bool {
+    pub(crate) fn is_entry(&self) -> bool {
         self.0.len() == 1
     }
 
@@ -214,7 +214,7 @@ impl RelPath {
 
     /// The bytes, with `/` between the components.
     #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().map(Name::as_bytes).collect::<Vec<_>>().join(&b'/')
     }
 }

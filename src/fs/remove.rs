@@ -16,12 +16,12 @@ use nix::errno::Errno;
 use crate::fs::sys::Stat;
 use crate::fs::sys::removal::{self, Listed, Reading};
 
-mod flags;
 mod halt;
+mod protected;
 
-use flags::{clear, insist};
 pub(crate) use halt::Halt;
 use halt::path_of;
+use protected::{clear, insist};
 
 type Result<T> = std::result::Result<T, Halt>;
 

@@ -4,7 +4,7 @@ use super::mounts::unescape;
 
 /// A swap area in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Swap {
+pub(crate) struct Swap {
     /// Its path, as the kernel shows it.
     pub path: Vec<u8>,
     /// A file, not a device.
@@ -12,7 +12,7 @@ pub struct Swap {
 }
 
 /// Reads the table; what is no line of it is passed over.
-pub fn parse(table: &[u8]) -> impl Iterator<Item = Swap> {
+pub(crate) fn parse(table: &[u8]) -> impl Iterator<Item = Swap> {
     table.split(|&b| b == b'\n').skip(1).filter_map(|line| {
         let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
         let (path, kind) = (fields.next()?, fields.next()?);

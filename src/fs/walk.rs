@@ -1,8 +1,11 @@
-//! Where a path of the keep-list really leads, below the root.
+//! Where a path really leads, below the root.
 //!
 //! Links are followed here by name, with the root as their `/`, so that none
 //! leads out of it (I2), and each is remembered: the real path is kept and the
 //! links on the way are recreated.
+
+#[cfg(feature = "full")]
+use nix::errno::Errno;
 
 use crate::error::OpError;
 use crate::fs::name::{Name, RelPath};
@@ -22,13 +25,6 @@ pub enum Last {
     /// It is, and what is mounted on the way is entered, as the running system
     /// does: for reading only.
     Through,
-}
-
-impl Last {
-    /// The same of a path without links.
-    fn and_stay(self) -> Self {
-        if self == Self::Through { self } else { Self::Keep }
-    }
 }
 
 /// What a path leads to.
@@ -129,6 +125,106 @@ enum Part {
     Up,
 }
 
+/// A way through names and links: where it is, and what is still to go. Pure, and the
+/// one answer of all who follow links: a `..` of the root is the root, a `/` at the end
+/// says nothing, and a name that no file can have leads nowhere.
+pub(crate) struct Way {
+    /// What is still to go, the next part at the end.
+    todo: Vec<Part>,
+    /// The real path so far.
+    pub(crate) real: Vec<Name>,
+    links: usize,
+}
+
+/// What a link leads to.
+pub(crate) enum Turn {
+    /// The way goes on.
+    On,
+    /// Nowhere: a name in it can be no file's.
+    Nowhere,
+    /// There were more links than anybody means.
+    Loop,
+}
+
+impl Way {
+    pub(crate) fn new(path: &[Name]) -> Self {
+        let todo = path.iter().rev().cloned().map(Part::Down).collect();
+        Self { todo, real: Vec::new(), links: 0 }
+    }
+
+    /// The next name, to be looked up in `real`; `None` at the end.
+    pub(crate) fn next(&mut self) -> Option<Name> {
+        loop {
+            match self.todo.pop()? {
+                Part::Down(name) => return Some(name),
+                Part::Up => drop(self.real.pop()),
+            }
+        }
+    }
+
+    /// Whether nothing is left to go.
+    pub(crate) fn ends(&self) -> bool {
+        self.todo.is_empty()
+    }
+
+    /// Goes on where a link in `real` leads.
+    pub(crate) fn turn(&mut self, target: &[u8]) -> Turn {
+        if self.links == MAX_LINKS {
+            return Turn::Loop;
+        }
+        self.links += 1;
+        if target.starts_with(b"/") {
+            self.real.clear();
+        }
+        self.add(target)
+    }
+
+    /// Puts a path before what is still to go.
+    pub(crate) fn add(&mut self, path: &[u8]) -> Turn {
+        for part in path.rsplit(|&b| b == b'/').filter(|p| !p.is_empty() && *p != b".") {
+            match Name::new(part) {
+                Ok(name) => self.todo.push(Part::Down(name)),
+                Err(_) if part == b".." => self.todo.push(Part::Up),
+                Err(_) => return Turn::Nowhere,
+            }
+        }
+        Turn::On
+    }
+}
+
+/// The real path, over links and across mounts; `None` when nothing is there.
+///
+/// # Errors
+/// What the file system answers; `ELOOP` for more links than anybody means.
+#[cfg(feature = "full")]
+pub(crate) fn real<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    path: &[Name],
+) -> Result<Option<Vec<Name>>, OpError> {
+    let mut way = Way::new(path);
+    while let Some(name) = way.next() {
+        let opened = if way.real.is_empty() { None } else { tree.open(root, &way.real)? };
+        if opened.is_none() && !way.real.is_empty() {
+            return Ok(None); // a file on the way
+        }
+        let dir = opened.as_ref().unwrap_or(root);
+        let Some(stat) = tree.stat(dir, &name)? else { return Ok(None) };
+        if stat.kind != Kind::Link {
+            way.real.push(name);
+            continue;
+        }
+        match way.turn(&tree.read_link(dir, &name)?) {
+            Turn::On => {}
+            Turn::Nowhere => return Ok(None),
+            Turn::Loop => {
+                return Err(OpError::new("follow", tree.show(dir, Some(&name)), Errno::ELOOP));
+            }
+        }
+    }
+    Ok(Some(way.real))
+}
+
 fn walk<T: Tree>(
     tree: &T,
     root: &T::Dir,
@@ -136,29 +232,23 @@ fn walk<T: Tree>(
     path: &RelPath,
     last: Last,
 ) -> Result<Found, OpError> {
-    // What is still to go, the next part at the end.
-    let mut todo: Vec<Part> = path.names().iter().rev().cloned().map(Part::Down).collect();
-    let mut real: Vec<Name> = Vec::new();
+    let mut way = Way::new(path.names());
     let mut links: Vec<RelPath> = Vec::new();
-    while let Some(part) = todo.pop() {
-        let Part::Down(name) = part else {
-            real.pop();
-            continue;
-        };
-        let opened = if real.is_empty() { None } else { tree.open(root, &real)? };
-        if opened.is_none() && !real.is_empty() {
+    loop {
+        // After a `..` or a link to `/` at the end: the directory where it is then.
+        let Some(name) = way.next().or_else(|| way.real.pop()) else { return Ok(Found::Root) };
+        let opened = if way.real.is_empty() { None } else { tree.open(root, &way.real)? };
+        if opened.is_none() && !way.real.is_empty() {
             return Ok(Found::Missing); // a file on the way
         }
         let dir = opened.as_ref().unwrap_or(root);
         let Some(stat) = tree.stat(dir, &name)? else { return Ok(Found::Missing) };
         let target = match stat.kind {
-            Kind::Link if last != Last::Keep || !todo.is_empty() => {
-                Some(tree.read_link(dir, &name)?)
-            }
+            Kind::Link if last != Last::Keep || !way.ends() => Some(tree.read_link(dir, &name)?),
             _ => None,
         };
-        real.push(name);
-        let Some(at) = RelPath::new(real.clone()) else { return Ok(Found::Root) };
+        way.real.push(name);
+        let Some(at) = RelPath::new(way.real.clone()) else { return Ok(Found::Root) };
         let stops = last != Last::Through;
         if stops && stat.mount != here.mount {
             return Ok(Found::Mount { at });
@@ -170,36 +260,17 @@ fn walk<T: Tree>(
             return Ok(Found::Subvolume { at, links, stat, parent, read_only });
         }
         let Some(target) = target else {
-            if todo.is_empty() {
+            if way.ends() {
                 let parent = tree.stat_dir(dir)?;
                 return Ok(Found::Here { real: at, links, stat, parent });
             }
             continue;
         };
-        if links.len() == MAX_LINKS {
-            return Ok(Found::Loop);
+        way.real.pop();
+        match way.turn(&target) {
+            Turn::On => links.push(at),
+            Turn::Nowhere => return Ok(Found::Missing),
+            Turn::Loop => return Ok(Found::Loop),
         }
-        links.push(at);
-        real.pop();
-        if target.starts_with(b"/") {
-            real.clear();
-        }
-        for part in target.rsplit(|&b| b == b'/').filter(|p| !p.is_empty() && *p != b".") {
-            match Name::new(part) {
-                Ok(name) => todo.push(Part::Down(name)),
-                Err(_) if part == b".." => todo.push(Part::Up),
-                Err(_) => return Ok(Found::Missing), // a name that no file can have
-            }
-        }
-    }
-    // The last part was a `..`, or a link to `/`: a directory on the way.
-    match RelPath::new(real) {
-        None => Ok(Found::Root),
-        Some(real) => match straight(tree, root, here, &real, last.and_stay())? {
-            Some(Found::Here { real, stat, parent, .. }) => {
-                Ok(Found::Here { real, links, stat, parent })
-            }
-            _ => Ok(Found::Missing),
-        },
     }
 }

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::machine::files::Result;
-use crate::machine::mounts::{Mount, Mounts};
+use crate::machine::mounts::{Mounted, Mounts};
 use crate::machine::sources::Sources;
 
 /// What starts the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Firmware {
+pub(crate) enum Firmware {
     /// UEFI; it is known by `/sys/firmware/efi`.
     Uefi,
     /// A BIOS, or UEFI in its mode of a BIOS.
@@ -17,7 +17,7 @@ pub enum Firmware {
 
 /// What `/boot` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum BootKind {
     /// There is none.
     Missing,
     /// A directory of the root's file system.
@@ -32,9 +32,9 @@ pub enum Kind {
 
 /// The boot files' places.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Boot {
+pub(crate) struct Boot {
     /// What `/boot` is.
-    pub kind: Kind,
+    pub kind: BootKind,
     /// An ESP below `/boot`.
     pub nested_esp: Option<PathBuf>,
     /// All mounted file systems that may be ESPs: FAT at or below `/boot`, `/efi`.
@@ -50,12 +50,9 @@ const PLACES: [&str; 4] = ["/boot", "/boot/efi", "/boot/EFI", "/efi"];
 
 impl Boot {
     /// Reads it.
-    ///
-    /// # Errors
-    /// What could not be read.
-    pub fn read(sources: &Sources, mounts: &Mounts) -> Result<Self> {
+    pub(crate) fn read(sources: &Sources, mounts: &Mounts) -> Result<Self> {
         let files = sources.files();
-        let is_esp = |m: &&Mount| {
+        let is_esp = |m: &&Mounted| {
             let place = m.point.starts_with("/boot") || m.point.starts_with("/efi");
             place && ["vfat", "msdos"].contains(&m.fs_type.as_str())
         };
@@ -63,18 +60,18 @@ impl Boot {
         let boot = Path::new("/boot");
         let link = files.link(boot)?.is_some();
         let kind = match (mounts.at(boot), files.metadata(boot)?) {
-            (Some(_), _) if esps.iter().any(|esp| esp == boot) => Kind::Esp,
-            (Some(_), _) => Kind::Mount,
-            (None, None) if !link => Kind::Missing,
-            (None, Some(metadata)) if metadata.is_dir() && !link => Kind::Directory,
-            (None, _) => Kind::Odd,
+            (Some(_), _) if esps.iter().any(|esp| esp == boot) => BootKind::Esp,
+            (Some(_), _) => BootKind::Mount,
+            (None, None) if !link => BootKind::Missing,
+            (None, Some(metadata)) if metadata.is_dir() && !link => BootKind::Directory,
+            (None, _) => BootKind::Odd,
         };
         let nested = |esp: &&PathBuf| esp.starts_with(boot) && *esp != boot;
         let nested_esp = esps.iter().find(nested).cloned();
         let fstab = files.text("/etc/fstab")?.unwrap_or_default();
         let expected = crate::machine::fstab::parse(&fstab).into_iter().map(|entry| entry.point);
         let expected = expected.filter(|p| PLACES.iter().any(|place| p == Path::new(place)));
-        let is_there = |m: Option<&Mount>| m.is_some_and(|m| m.fs_type != "autofs");
+        let is_there = |m: Option<&Mounted>| m.is_some_and(|m| m.fs_type != "autofs");
         let unmounted = expected.filter(|p| !is_there(mounts.at(p))).collect();
         let efi = sources.sys().exists("/firmware/efi")?;
         let firmware = if efi { Firmware::Uefi } else { Firmware::Bios };

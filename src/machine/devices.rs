@@ -5,12 +5,12 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::machine::files::{Files, Result};
-use crate::machine::mounts::Mount;
+use crate::machine::mounts::Mounted;
 use crate::machine::sources::Sources;
 
 /// What a name leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// A block device, by the kernel's name: `sda1`, `dm-0`.
     Device(String),
     /// No such device.
@@ -23,7 +23,7 @@ pub enum Target {
 
 /// The block devices of the machine.
 #[derive(Debug, Clone)]
-pub struct Devices {
+pub(crate) struct Devices {
     dev: Files,
     sys: Files,
 }
@@ -31,15 +31,12 @@ pub struct Devices {
 impl Devices {
     /// Those of the machine.
     #[must_use]
-    pub fn of(sources: &Sources) -> Self {
+    pub(crate) fn of(sources: &Sources) -> Self {
         Self { dev: Files::new(&sources.dev), sys: sources.sys() }
     }
 
     /// What the first field of an fstab leads to.
-    ///
-    /// # Errors
-    /// What could not be read.
-    pub fn resolve(&self, spec: &str) -> Result<Target> {
+    pub(crate) fn resolve(&self, spec: &str) -> Result<Target> {
         const TAGS: [(&str, &str); 5] = [
             ("UUID=", "by-uuid"),
             ("LABEL=", "by-label"),
@@ -94,10 +91,7 @@ impl Devices {
     }
 
     /// The devices of a mounted file system: one, or the members of a btrfs.
-    ///
-    /// # Errors
-    /// What could not be read.
-    pub fn under(&self, mount: &Mount) -> Result<Vec<String>> {
+    pub(crate) fn under(&self, mount: &Mounted) -> Result<Vec<String>> {
         let (major, minor) = mount.device;
         if major != 0 {
             let path = Path::new("/dev/block").join(format!("{major}:{minor}"));
@@ -121,10 +115,7 @@ impl Devices {
     }
 
     /// A name that stays the same when disks are found in another order.
-    ///
-    /// # Errors
-    /// What could not be read.
-    pub fn lasting_name(&self, device: &str) -> Result<Option<String>> {
+    pub(crate) fn lasting_name(&self, device: &str) -> Result<Option<String>> {
         for directory in ["by-uuid", "by-partuuid", "by-id"] {
             let path = Path::new("/disk").join(directory);
             for name in self.dev.list(&path)? {
@@ -140,7 +131,7 @@ impl Devices {
 
     /// The files of `/sys`.
     #[must_use]
-    pub fn sys(&self) -> &Files {
+    pub(crate) fn sys(&self) -> &Files {
         &self.sys
     }
 }
@@ -150,7 +141,7 @@ const FLEETING: [&str; 8] = ["sd", "hd", "vd", "xvd", "nvme", "mmcblk", "dm-", "
 
 /// Whether a path names a disk by the order in which it was found.
 #[must_use]
-pub fn is_fleeting(spec: &str) -> bool {
+pub(crate) fn is_fleeting(spec: &str) -> bool {
     let Some(name) = spec.strip_prefix("/dev/") else { return false };
     let digits = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphanumeric());
     FLEETING.iter().any(|p| name.strip_prefix(p).is_some_and(digits)) && !name.contains('/')

@@ -2,25 +2,23 @@
 //! are followed with the root as their `/`. Nothing is opened for writing, and
 //! nothing but a regular file is read (a FIFO would block).
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
 use crate::error::OpError;
-use crate::fs::name::Shown;
-
-/// As many links as the kernel follows in a path (`MAXSYMLINKS`, `linux/namei.h`).
-const MAX_LINKS: usize = 40;
+use crate::fs::name::{Name, Shown};
+use crate::fs::walk::{Turn, Way};
 
 /// Longer than any text file that is read here.
 const MAX_TEXT: u64 = 16 << 20;
 
 /// A `Result` of reading.
-pub type Result<T> = std::result::Result<T, OpError>;
+pub(crate) type Result<T> = std::result::Result<T, OpError>;
 
 /// The files below a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,42 +58,32 @@ impl Files {
     /// What the file system answers; `ELOOP` for too many links.
     pub fn real(&self, path: impl AsRef<Path>) -> Result<Option<PathBuf>> {
         let path = path.as_ref();
-        let mut todo: Vec<OsString> = backwards(path);
-        let mut real = PathBuf::from("/");
-        let mut links = 0;
-        while let Some(name) = todo.pop() {
-            if name == ".." {
-                real.pop();
-                continue;
+        let mut way = Way::new(&[]);
+        let mut turn = way.add(path.as_os_str().as_bytes());
+        loop {
+            match turn {
+                Turn::On => {}
+                Turn::Nowhere => return Ok(None),
+                Turn::Loop => return Err(OpError::new("follow", self.show(path), Errno::ELOOP)),
             }
-            let next = real.join(&name);
-            let outside = self.outside(&next);
+            let Some(name) = way.next() else { return Ok(Some(inside(&way.real))) };
+            let outside = self.outside(inside(&way.real).join(name.as_os_str()));
             let metadata = match fs::symlink_metadata(&outside) {
                 Ok(metadata) => metadata,
                 Err(error) if is_missing(&error) => return Ok(None),
                 Err(error) => return Err(failed("look at", &outside, &error)),
             };
-            if !metadata.is_symlink() {
-                real = next;
-                continue;
-            }
-            links += 1;
-            if links > MAX_LINKS {
-                return Err(OpError::new("follow", self.show(path), Errno::ELOOP));
-            }
-            let target = fs::read_link(&outside).map_err(|e| failed("read", &outside, &e))?;
-            if target.is_absolute() {
-                real = PathBuf::from("/");
-            }
-            todo.extend(backwards(&target));
+            turn = if metadata.is_symlink() {
+                let target = fs::read_link(&outside).map_err(|e| failed("read", &outside, &e))?;
+                way.turn(target.as_os_str().as_bytes())
+            } else {
+                way.real.push(name);
+                Turn::On
+            };
         }
-        Ok(Some(real))
     }
 
     /// What a path leads to.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn metadata(&self, path: impl AsRef<Path>) -> Result<Option<Metadata>> {
         let Some(real) = self.real(path)? else { return Ok(None) };
         let outside = self.outside(real);
@@ -104,26 +92,17 @@ impl Files {
 
     /// What is at a path, where only the last name may be a link, which is not
     /// followed: quicker, for the names in a directory.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn metadata_of(&self, path: impl AsRef<Path>) -> Result<Option<Metadata>> {
         let outside = self.outside(path);
         found(fs::symlink_metadata(&outside)).map_err(|e| failed("look at", &outside, &e))
     }
 
     /// Whether there is anything at the path.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn exists(&self, path: impl AsRef<Path>) -> Result<bool> {
         Ok(self.real(path)?.is_some())
     }
 
     /// Where the link at the path leads; `None` when it is no link.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn link(&self, path: impl AsRef<Path>) -> Result<Option<PathBuf>> {
         let path = path.as_ref();
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -141,9 +120,6 @@ impl Files {
     }
 
     /// Opens a regular file; `None` when there is none.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Option<File>> {
         let Some(real) = self.real(path)? else { return Ok(None) };
         let outside = self.outside(real);
@@ -156,9 +132,6 @@ impl Files {
     }
 
     /// The content of a regular file, up to 16 MiB of it.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
         let path = path.as_ref();
         let Some(file) = self.open(path)? else { return Ok(None) };
@@ -169,9 +142,6 @@ impl Files {
     }
 
     /// All of a regular file, however long.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn read_whole(&self, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
         let path = path.as_ref();
         let Some(mut file) = self.open(path)? else { return Ok(None) };
@@ -182,18 +152,12 @@ impl Files {
     }
 
     /// The content of a file as text; what is no UTF-8 is replaced.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn text(&self, path: impl AsRef<Path>) -> Result<Option<String>> {
         let content = self.read(path)?;
         Ok(content.map(|content| String::from_utf8_lossy(&content).into_owned()))
     }
 
     /// The names in a directory, sorted; none when there is no such directory.
-    ///
-    /// # Errors
-    /// What the file system answers.
     pub fn list(&self, path: impl AsRef<Path>) -> Result<Vec<OsString>> {
         let Some(real) = self.real(path)? else { return Ok(Vec::new()) };
         let outside = self.outside(real);
@@ -212,7 +176,7 @@ impl Files {
 
 /// A path for a message.
 #[must_use]
-pub fn show(path: &Path) -> String {
+pub(crate) fn show(path: &Path) -> String {
     Shown(path.as_os_str().as_bytes()).to_string()
 }
 
@@ -231,13 +195,9 @@ fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-fn backwards(path: &Path) -> Vec<OsString> {
-    let names = path.components().rev().filter_map(|component| match component {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some(OsStr::new("..").to_owned()),
-        Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
-    });
-    names.collect()
+/// A real path as seen inside.
+fn inside(names: &[Name]) -> PathBuf {
+    names.iter().fold(PathBuf::from("/"), |path, name| path.join(name.as_os_str()))
 }
 
 #[cfg(test)]
@@ -263,6 +223,79 @@ mod tests {
         assert_eq!(files.link("/nix/link").expect("a link"), Some("/nix/store/x".into()));
         assert_eq!(files.link("/nix/store").expect("no link"), None);
         assert_eq!(files.list("/nix/link").expect("a list"), ["init"]);
+        fs::remove_dir_all(base).expect("removed");
+    }
+    /// All who follow links are asked the same.
+    #[test]
+    fn all_walkers_have_one_answer() {
+        use crate::fs::disk::Disk;
+        use crate::fs::name::RelPath;
+        use crate::fs::walk::{Found, Last, real, resolve};
+
+        let base = std::env::temp_dir().join(format!("walkers-{}", std::process::id()));
+        fs::create_dir_all(base.join("a/b")).expect("a directory");
+        fs::write(base.join("a/file"), "").expect("a file");
+        let long = "x".repeat(256);
+        for (name, target) in [
+            ("long", format!("a/{long}")),
+            ("long-dir", format!("{long}/../a")),
+            ("loop", "loop".to_owned()),
+            ("out", "../../../a/file".to_owned()),
+            ("root", "../../..".to_owned()),
+            ("absolute", "/a/file".to_owned()),
+            ("slash", "a/b/".to_owned()),
+            ("slashes", "//a//./b".to_owned()),
+            ("dangling", "a/none".to_owned()),
+            ("through-file", "a/file/x".to_owned()),
+            ("up", "a/b/..".to_owned()),
+            ("a/here", ".".to_owned()),
+            ("0", "a/file".to_owned()),
+        ] {
+            symlink(target, base.join(name)).expect("a link");
+        }
+        for number in 1..=40 {
+            symlink((number - 1).to_string(), base.join(number.to_string())).expect("a link");
+        }
+        let (disk, root) = (Disk::default(), Disk::open_root(base.as_os_str()).expect("a root"));
+        let files = Files::new(&base);
+        for (path, want) in [
+            ("a/file", Ok(Some("/a/file"))),
+            ("long", Ok(None)),
+            ("long-dir", Ok(None)),
+            ("loop", Err(Errno::ELOOP)),
+            ("39", Ok(Some("/a/file"))), // forty links
+            ("40", Err(Errno::ELOOP)),
+            ("out", Ok(Some("/a/file"))),
+            ("root", Ok(Some("/"))),
+            ("root/a/file", Ok(Some("/a/file"))),
+            ("absolute", Ok(Some("/a/file"))),
+            ("slash", Ok(Some("/a/b"))),
+            ("a/b/", Ok(Some("/a/b"))),
+            ("slash/", Ok(Some("/a/b"))),
+            ("slashes", Ok(Some("/a/b"))),
+            ("up", Ok(Some("/a"))),
+            ("a/here", Ok(Some("/a"))),
+            ("up/here/file", Ok(Some("/a/file"))),
+            ("dangling", Ok(None)),
+            ("through-file", Ok(None)),
+            ("none", Ok(None)),
+        ] {
+            let want = want.map(|path| path.map(PathBuf::from));
+            let asked = RelPath::parse(path.as_bytes()).expect("a path");
+            let prepare = real(&disk, &root, asked.names());
+            let prepare = prepare.map(|path| path.map(|path| inside(&path)));
+            assert_eq!(prepare.map_err(|e| e.errno()), want, "{path}");
+            assert_eq!(files.real(path).map_err(|e| e.errno()), want, "{path}");
+            let engine = match resolve(&disk, &root, &asked, Last::Follow).expect("an answer") {
+                Found::Missing => Ok(None),
+                Found::Loop => Err(Errno::ELOOP),
+                Found::Root => Ok(Some("/".into())),
+                Found::Here { real, .. } => Ok(Some(inside(real.names()))),
+                other => panic!("{path}: {other:?}"),
+            };
+            assert_eq!(engine, want, "{path}");
+        }
+        assert_eq!(files.real(format!("a/{long}")).expect("an answer"), None);
         fs::remove_dir_all(base).expect("removed");
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// A line of an fstab.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct FstabEntry {
     /// What is mounted: a path, `UUID=…`, or a name that only its type knows.
     pub spec: String,
     /// Where; `none` for swap.
@@ -15,7 +15,7 @@ pub struct Entry {
     pub options: Vec<String>,
 }
 
-impl Entry {
+impl FstabEntry {
     /// Whether an option is set.
     #[must_use]
     pub fn has(&self, option: &str) -> bool {
@@ -37,7 +37,7 @@ impl Entry {
 
 /// Reads an fstab; lines with fewer than three fields are no entries.
 #[must_use]
-pub fn parse(text: &str) -> Vec<Entry> {
+pub(crate) fn parse(text: &str) -> Vec<FstabEntry> {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     let entry = |line: &str| {
         let mut fields = line.split_whitespace().map(unescape);
@@ -48,7 +48,7 @@ pub fn parse(text: &str) -> Vec<Entry> {
             "" => "/".into(),
             point => point.into(),
         };
-        Some(Entry { spec, point, fs_type, options })
+        Some(FstabEntry { spec, point, fs_type, options })
     };
     lines.filter_map(entry).collect()
 }

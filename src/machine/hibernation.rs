@@ -17,7 +17,7 @@ const PAGES: [u64; 3] = [4096, 16_384, 65_536];
 
 /// What the swap areas of the machine hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Looked {
+pub(crate) struct Looked {
     /// Those with an image.
     pub with_image: Vec<String>,
     /// Those that could not be read.
@@ -26,10 +26,7 @@ pub struct Looked {
 
 /// Looks into the swap areas that the old fstab and `resume=` name. An area in
 /// use holds none.
-///
-/// # Errors
-/// What could not be read.
-pub fn images(sources: &Sources) -> Result<Looked> {
+pub(crate) fn images(sources: &Sources) -> Result<Looked> {
     let (files, proc) = (sources.files(), sources.proc());
     let devices = Devices::of(sources);
     let text = files.text("/etc/fstab")?.unwrap_or_default();

@@ -10,17 +10,14 @@ use crate::fs::name::RelPath;
 use crate::machine::files::{Files, Result};
 
 /// The default keepers that exist below the root.
-///
-/// # Errors
-/// What could not be read.
-pub fn defaults(files: &Files) -> Result<Vec<RelPath>> {
+pub(crate) fn defaults(files: &Files) -> Result<Vec<RelPath>> {
     let (kept, mut unread) = look(files);
     if unread.is_empty() { Ok(kept) } else { Err(unread.remove(0)) }
 }
 
 /// Those that are seen to exist, and what could not be read of the others.
 #[must_use]
-pub fn look(files: &Files) -> (Vec<RelPath>, Vec<OpError>) {
+pub(crate) fn look(files: &Files) -> (Vec<RelPath>, Vec<OpError>) {
     let (mut kept, mut unread) = (Vec::new(), Vec::new());
     let mut paths = vec![b"etc/machine-id".to_vec(), b"etc/nixos".to_vec()];
     match files.list("/etc/ssh") {
@@ -46,7 +43,7 @@ pub fn look(files: &Files) -> (Vec<RelPath>, Vec<OpError>) {
 
 /// `ssh_host_ed25519_key`, its public half, and a certificate.
 #[must_use]
-pub fn is_host_key(name: &[u8]) -> bool {
+pub(crate) fn is_host_key(name: &[u8]) -> bool {
     let Some(rest) = name.strip_prefix(b"ssh_host_") else { return false };
     [&b"_key"[..], b"_key.pub", b"_key-cert.pub"].iter().any(|end| rest.ends_with(end))
 }

@@ -11,7 +11,7 @@ use crate::machine::sources::Sources;
 
 /// A mounted file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mount {
+pub(crate) struct Mounted {
     /// Where, as seen inside the root: the root itself is `/`.
     pub point: PathBuf,
     /// Which directory of the file system: for btrfs, the subvolume.
@@ -26,23 +26,23 @@ pub struct Mount {
     pub options: Vec<String>,
 }
 
-impl Mount {
+impl Mounted {
     /// Whether an option is set.
     #[must_use]
-    pub fn has(&self, option: &str) -> bool {
+    pub(crate) fn has(&self, option: &str) -> bool {
         self.options.iter().any(|o| o == option)
     }
 
     /// The btrfs subvolume, without a leading `/`; empty for the top level.
     #[must_use]
-    pub fn subvolume(&self) -> Option<String> {
+    pub(crate) fn subvolume(&self) -> Option<String> {
         let directory = self.directory.strip_prefix("/").unwrap_or(&self.directory);
         (self.fs_type == "btrfs").then(|| crate::machine::files::show(directory))
     }
 
     /// Whether its files are on a disk, or on a server: not made by the kernel.
     #[must_use]
-    pub fn is_storage(&self) -> bool {
+    pub(crate) fn is_storage(&self) -> bool {
         const VIRTUAL: [&str; 28] = [
             "autofs",
             "binfmt_misc",
@@ -79,14 +79,11 @@ impl Mount {
 
 /// The mounts of a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mounts(Vec<Mount>);
+pub(crate) struct Mounts(Vec<Mounted>);
 
 impl Mounts {
     /// Reads those at and below the root.
-    ///
-    /// # Errors
-    /// What could not be read.
-    pub fn read(sources: &Sources) -> Result<Self> {
+    pub(crate) fn read(sources: &Sources) -> Result<Self> {
         let path = sources.proc.join("self/mountinfo");
         let table = std::fs::read(&path).map_err(|e| failed("read", &path, &e))?;
         if sources.running {
@@ -99,12 +96,12 @@ impl Mounts {
 
     /// Those of a mount table that are at or below `root`; pure.
     #[must_use]
-    pub fn parse(table: &[u8], root: &Path) -> Self {
-        let all: Vec<Mount> = table.split(|&b| b == b'\n').filter_map(line).collect();
+    pub(crate) fn parse(table: &[u8], root: &Path) -> Self {
+        let all: Vec<Mounted> = table.split(|&b| b == b'\n').filter_map(line).collect();
         // A root that is a plain directory is on the file system around it.
         let around = all.iter().filter(|m| root.starts_with(&m.point));
         let around = around.enumerate().max_by_key(|(at, m)| (m.point.components().count(), *at));
-        let mut mounts: Vec<Mount> = Vec::new();
+        let mut mounts: Vec<Mounted> = Vec::new();
         for mount in around.map(|(_, mount)| mount).into_iter().chain(&all) {
             let inside = match mount.point.strip_prefix(root) {
                 Ok(inside) => Path::new("/").join(inside),
@@ -113,37 +110,30 @@ impl Mounts {
             };
             // The last one mounted at a place is what is seen there.
             mounts.retain(|m| m.point != inside);
-            mounts.push(Mount { point: inside, ..mount.clone() });
+            mounts.push(Mounted { point: inside, ..mount.clone() });
         }
         Self(mounts)
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Mount> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Mounted> {
         self.0.iter()
     }
 
     /// What is mounted at a path.
     #[must_use]
-    pub fn at(&self, point: impl AsRef<Path>) -> Option<&Mount> {
+    pub(crate) fn at(&self, point: impl AsRef<Path>) -> Option<&Mounted> {
         self.0.iter().find(|m| m.point == point.as_ref())
-    }
-
-    /// The file system that holds a path.
-    #[must_use]
-    pub fn holding(&self, path: impl AsRef<Path>) -> Option<&Mount> {
-        let over = self.0.iter().filter(|m| path.as_ref().starts_with(&m.point));
-        over.max_by_key(|m| m.point.components().count())
     }
 
     /// That of the root.
     #[must_use]
-    pub fn root(&self) -> Option<&Mount> {
+    pub(crate) fn root(&self) -> Option<&Mounted> {
         self.at("/")
     }
 }
 
-fn line(line: &[u8]) -> Option<Mount> {
+fn line(line: &[u8]) -> Option<Mounted> {
     let mut fields = line.split(|&b| b == b' ');
     let path = |field: &[u8]| PathBuf::from(OsString::from_vec(unescape(field)));
     let text = |field: &[u8]| String::from_utf8_lossy(&unescape(field)).into_owned();
@@ -157,7 +147,7 @@ fn line(line: &[u8]) -> Option<Mount> {
     let options = rest.next().map(text).unwrap_or_default();
     let options = own.split(',').chain(options.split(',')).map(str::to_owned).collect();
     debug_assert!(point.as_os_str().as_bytes().first() == Some(&b'/'));
-    Some(Mount { point, directory, device, fs_type, source, options })
+    Some(Mounted { point, directory, device, fs_type, source, options })
 }
 
 #[cfg(test)]
@@ -175,9 +165,8 @@ mod tests {
         let mounts = Mounts::parse(TABLE, Path::new("/mnt"));
         let points: Vec<_> = mounts.iter().map(|m| (m.point.clone(), m.fs_type.as_str())).collect();
         assert_eq!(points, [("/".into(), "btrfs"), ("/boot".into(), "vfat")]);
-        assert_eq!(mounts.root().and_then(Mount::subvolume).as_deref(), Some("@"));
+        assert_eq!(mounts.root().and_then(Mounted::subvolume).as_deref(), Some("@"));
         assert!(mounts.at("/boot").is_some_and(|m| m.has("nosuid") && m.has("ro")));
-        assert_eq!(mounts.holding("/boot/efi").map(|m| m.device), Some((8, 3)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::machine::sources::Sources;
 
 /// A network interface of a device: no bridge, no tunnel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
+pub(crate) struct Link {
     /// Its name.
     pub name: String,
     /// The name that udev would give it, if that is known and another.
@@ -17,7 +17,7 @@ pub struct Link {
 
 /// What is in use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Live {
+pub(crate) struct LiveNetwork {
     /// Interfaces of devices.
     pub links: Vec<Link>,
     /// Addresses that are not link-local.
@@ -28,12 +28,9 @@ pub struct Live {
     pub gateway_outside: bool,
 }
 
-impl Live {
+impl LiveNetwork {
     /// Reads it.
-    ///
-    /// # Errors
-    /// What could not be read.
-    pub fn read(sources: &Sources) -> Result<Self> {
+    pub(crate) fn read(sources: &Sources) -> Result<Self> {
         let (proc, sys) = (sources.proc(), sources.sys());
         let routes = proc.text("/net/route")?.unwrap_or_default();
         let trie = proc.text("/net/fib_trie")?.unwrap_or_default();

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::machine::devices::Devices;
 use crate::machine::files::{Result, show};
-use crate::machine::mounts::Mount;
+use crate::machine::mounts::Mounted;
 
 /// A layer that stage 1 has to put together before it can mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Layer {
+pub(crate) enum Layer {
     /// LVM.
     Lvm,
     /// LUKS, or plain dm-crypt.
@@ -36,7 +36,7 @@ pub enum Layer {
 
 /// What is below a file system.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Stack {
+pub(crate) struct Stack {
     /// The layers, each once.
     pub layers: Vec<Layer>,
     /// The kernel modules of the disks and of what they are connected to.
@@ -47,10 +47,7 @@ pub struct Stack {
 
 impl Stack {
     /// Reads it.
-    ///
-    /// # Errors
-    /// What could not be read.
-    pub fn below(devices: &Devices, mount: &Mount) -> Result<Self> {
+    pub(crate) fn below(devices: &Devices, mount: &Mounted) -> Result<Self> {
         let mut stack = Self::default();
         match mount.fs_type.as_str() {
             "zfs" => stack.layers.push(Layer::Zfs),

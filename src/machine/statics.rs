@@ -7,7 +7,7 @@ use crate::machine::files::{Files, Result, show};
 
 /// A file that sets a static address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Static {
+pub(crate) struct Static {
     /// The file.
     pub file: String,
     /// The addresses in it.
@@ -15,10 +15,7 @@ pub struct Static {
 }
 
 /// The files of the old distribution that set static addresses.
-///
-/// # Errors
-/// What could not be read.
-pub fn statics(files: &Files) -> Result<Vec<Static>> {
+pub(crate) fn statics(files: &Files) -> Result<Vec<Static>> {
     type Reader = fn(&str) -> Vec<String>;
     let places: [(&str, &str, Reader); 9] = [
         ("/etc/network", "interfaces", ifupdown),

@@ -10,7 +10,7 @@ use crate::machine::files::{Result, failed};
 
 /// A feature, and since when others know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Feature {
+pub(crate) struct Feature {
     /// Its name in mkfs's words.
     pub name: &'static str,
     /// The kernel that can mount it.
@@ -22,7 +22,7 @@ pub struct Feature {
 }
 
 /// Not in any release.
-pub const NEVER: (u32, u32) = (u32::MAX, 0);
+pub(crate) const NEVER: (u32, u32) = (u32::MAX, 0);
 
 const fn feature(
     name: &'static str,
@@ -61,10 +61,7 @@ const BTRFS: [(usize, u64, Feature); 3] = [
 
 /// The features of the file system on a device that are in these lists; `None`
 /// when the superblock is of another kind.
-///
-/// # Errors
-/// What could not be read.
-pub fn features(device: &Path, fs_type: &str) -> Result<Option<Vec<Feature>>> {
+pub(crate) fn features(device: &Path, fs_type: &str) -> Result<Option<Vec<Feature>>> {
     let offset = match fs_type {
         "ext2" | "ext3" | "ext4" => 1024,
         "xfs" => 0,

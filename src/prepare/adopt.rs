@@ -3,12 +3,12 @@
 //! the second run's installer would be blamed for it, and `cancel` undo it.
 
 use super::catalog::{self, Catalog, Item};
-use super::files::{From, copy, is_temporary, remove, temporary};
+use super::durable::{From, copy, is_temporary, parent, remove, temporary};
 use super::installation::{self, Known};
-use super::loader::named::Judge;
-use super::places::{Kept, Place, places};
+use super::ours::Judge;
+use super::places::{Kept, Place};
 use super::restore;
-use super::saving::{How, Note, list_name, read};
+use super::saving::{SAVED, SavedHow, SavedPlace, list_name, read};
 use super::site::Site;
 use super::step::Result;
 use crate::error::Stop;
@@ -23,10 +23,11 @@ use crate::fs::tree::Tree;
 /// # Errors
 /// Any failure of a system call; it can be repeated. And when nobody can tell
 /// whether somebody else has changed something.
-pub fn adopt(site: &Site) -> Result<()> {
+pub(crate) fn adopt(site: &Site) -> Result<()> {
     let known = installation::known(site)?;
-    for place in places(&site.disk, &site.root, &site.mounts)? {
-        let note = site.state.notes.saved.get(&place.name.to_string());
+    let saved = site.state.notes.get(&SAVED)?;
+    for place in site.places()? {
+        let note = saved.get(&place.name.to_string());
         if let Some(note) = note.filter(|_| place.kept != Kept::Missing) {
             adopt_place(site, &place, note, &known)?;
         }
@@ -34,9 +35,9 @@ pub fn adopt(site: &Site) -> Result<()> {
     Ok(())
 }
 
-fn adopt_place(site: &Site, place: &Place, note: &Note, known: &Known) -> Result<()> {
+fn adopt_place(site: &Site, place: &Place, note: &SavedPlace, known: &Known) -> Result<()> {
     let saved = note.saved(site)?;
-    if saved.is_none() && note.how != How::Absent {
+    if saved.is_none() && note.how != SavedHow::Absent {
         return Ok(());
     }
     if *known == Known::NotRun {
@@ -65,10 +66,14 @@ fn adopt_place(site: &Site, place: &Place, note: &Note, known: &Known) -> Result
         }
         if old.is_some() && lists.is_unseen() {
             let shown = site.show_below(&dir, path);
-            return Err(Stop::changed(format!(
-                "nobody saw whether the boot loader's installer changed {shown}, or somebody else \
-                 since. Cancel first, which leaves it and what was saved of it"
-            )));
+            return Err(Stop::wrong(
+                format!(
+                    "nobody saw whether the boot loader's installer changed {shown}, or somebody \
+                     else since"
+                ),
+                "Either could have been taken for the other",
+                "Cancel first, which leaves it and what was saved of it",
+            ));
         }
         if let Some(saved) = &saved {
             match item.kind {
@@ -107,15 +112,19 @@ fn is_untouched(old: &Item, now: &Item) -> bool {
 /// saved is newer, but only the first is known to have booted the old system.
 fn keep_first(site: &Site, place: &Place, saved: &Dir, path: &[Name]) -> Result<()> {
     let (disk, home) = (&site.disk, site.home()?);
-    let Some((dir, name)) = super::follow::parent(disk, saved, path)? else { return Ok(()) };
+    let Some((dir, name)) = parent(disk, saved, path)? else { return Ok(()) };
     let Some(stat) = disk.stat(&dir, &name)?.filter(|stat| stat.kind == Kind::File) else {
         return Ok(());
     };
-    let flat = super::text::of_path(path).replace('%', "%25").replace('/', "%2F");
+    let flat = super::escape::of_path(path).replace('%', "%25").replace('/', "%2F");
     let flat = format!("{}.first.{flat}", place.name);
     let Ok(first) = Name::new(flat.as_bytes()) else {
         let shown = disk.show(&dir, Some(&name));
-        return Err(Stop::changed(format!("{shown} cannot be put aside: its path is too long")));
+        return Err(Stop::wrong(
+            format!("{shown} cannot be put aside: its path is too long"),
+            "The first original of it would have been lost",
+            "Cancel first, then prepare again",
+        ));
     };
     if disk.stat(home, &first)?.is_some() {
         return Ok(());

@@ -4,7 +4,7 @@
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 
-use super::files::{failed, put, temporary};
+use super::durable::{failed, put, temporary};
 use super::step::Result;
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
@@ -17,10 +17,7 @@ fn second(name: &Name) -> Name {
 
 /// Replaces `name` by a file with this content; repeated, the first original
 /// stays the one that comes back.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn replace(disk: &Disk, dir: &Dir, name: &Name, content: &[u8]) -> Result<()> {
+pub(crate) fn replace(disk: &Disk, dir: &Dir, name: &Name, content: &[u8]) -> Result<()> {
     let aside = second(name);
     let (from, to) = (name.as_os_str(), aside.as_os_str());
     match nix::unistd::linkat(dir, from, dir, to, AtFlags::empty()) {
@@ -31,10 +28,7 @@ pub fn replace(disk: &Disk, dir: &Dir, name: &Name, content: &[u8]) -> Result<()
 }
 
 /// Gives the original its name back; without one nothing is done.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn give_back(disk: &Disk, dir: &Dir, name: &Name) -> Result<()> {
+pub(crate) fn give_back(disk: &Disk, dir: &Dir, name: &Name) -> Result<()> {
     let aside = second(name);
     if disk.stat(dir, &aside)?.is_some() {
         disk.replace((dir, &aside), (dir, name))?;

@@ -1,20 +1,21 @@
 //! `cancel`: back to the state before `prepare`, the boot loader first and the
 //! marker last (P1), from the running old system or from a rescue system.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use super::output::say;
 use super::site::Access;
 use super::step::Ledger;
-use super::{ask, open, part_way, saving, steps, untouched};
+use super::{named, open, part_way, saving, steps, untouched};
 use crate::engine::names::NIX;
 use crate::error::Error;
 use crate::fs::tree::Tree;
+use crate::term::ask;
+use crate::term::progress::Second;
 
 /// What `cancel` was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub struct Cancel {
     /// `--root`.
     pub root: PathBuf,
     /// `--yes`.
@@ -25,7 +26,7 @@ pub struct Options {
 ///
 /// # Errors
 /// [`Error::Refused`] with nothing touched; [`Error::PartWay`] when it can go on.
-pub fn command(options: &Options) -> Result<(), Error> {
+pub(crate) fn command(options: &Cancel) -> Result<(), Error> {
     let site = &mut open::site(&options.root, Access::Write, "cancel")?;
     let shown = site.shown.trim_end_matches('/').to_owned();
     if !site.recorded {
@@ -49,19 +50,15 @@ pub fn command(options: &Options) -> Result<(), Error> {
         site.state.started, site.state.system
     ));
     for step in steps::ALL.iter().rev().filter(|step| site.mark(step.name()).is_some()) {
-        say(&format!("  {}\n", steps::title(step.name())));
+        say(&format!("  {}\n", step.title()));
     }
     if !options.yes {
-        if !std::io::stdin().is_terminal() {
-            return Err(open::no_terminal("cancel"));
-        }
-        if !ask("\nUndo this? [y/N] ") {
-            return Err(open::not_confirmed());
-        }
+        ask::somebody("What would be undone is said above: add --yes")?;
+        ask::confirm("Undo this?", "cancel")?;
     }
     say("\n");
-    site.watch.catch();
-    if let Err(stop) = steps::loader::may_leave(site) {
+    site.watch.catch(Second::Waits)?;
+    if let Err(stop) = named::may_leave(site) {
         return Err(part_way(site, stop, "cancel", "prepare"));
     }
     match super::step::backward(&steps::ALL, site) {

@@ -6,23 +6,22 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{From, Hash, hash, put};
+use super::durable::{From, Hash, errno, failed, hash, not_json, put};
+use super::escape;
 use super::places::is_vfat;
 use super::step::Result;
-use super::text;
-use super::watch::Watch;
-use crate::error::Stop;
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
 use crate::fs::sys::{Kind, Stat};
 use crate::fs::tree::Tree;
+use crate::term::progress::Progress;
 
 /// A path below a place; empty is the place itself.
-pub type Path = Vec<Name>;
+pub(crate) type Path = Vec<Name>;
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
+pub(crate) struct Item {
     /// What it is.
     pub kind: Kind,
     /// Permission bits.
@@ -44,18 +43,18 @@ pub struct Item {
 }
 
 /// All files of a place, parents before what is in them.
-pub type Catalog = BTreeMap<Path, Item>;
+pub(crate) type Catalog = BTreeMap<Path, Item>;
 
 impl Item {
     /// Whether two files have the same content.
     #[must_use]
-    pub fn same_content(&self, other: &Self) -> bool {
+    pub(crate) fn same_content(&self, other: &Self) -> bool {
         self.kind == other.kind && self.hash == other.hash && self.target == other.target
     }
 
     /// Whether owner, mode and, but for directories, the time are the same.
     #[must_use]
-    pub fn same_metadata(&self, other: &Self) -> bool {
+    pub(crate) fn same_metadata(&self, other: &Self) -> bool {
         self.vfat
             || (self.mode, self.owner) == (other.mode, other.owner)
                 && (self.kind == Kind::Dir || self.modified == other.modified)
@@ -63,22 +62,19 @@ impl Item {
 
     /// What it should be, for those who set it.
     #[must_use]
-    pub fn stat(&self, now: &Stat) -> Stat {
+    pub(crate) fn stat(&self, now: &Stat) -> Stat {
         let (mode, modified) = (self.mode, self.modified);
         Stat { mode, uid: self.owner.0, gid: self.owner.1, modified, ..*now }
     }
 }
 
 /// Reads a place, with what is mounted in it. `skip` is left out.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn read(
+pub(crate) fn read(
     disk: &Disk,
     place: &Dir,
     skip: Option<&Name>,
     from: From,
-    watch: &Watch,
+    watch: &Progress,
 ) -> Result<Catalog> {
     let mut catalog = Catalog::new();
     let stat = disk.stat_dir(place)?;
@@ -106,7 +102,7 @@ struct Reader<'a> {
     disk: &'a Disk,
     skip: Option<&'a Name>,
     from: From,
-    watch: &'a Watch,
+    watch: &'a Progress,
 }
 
 impl Reader<'_> {
@@ -140,8 +136,10 @@ impl Reader<'_> {
                     if self.from != From::Nowhere {
                         found.hash = Some(hash(self.disk, dir, &name, self.from, self.watch)?);
                     }
-                    let file = super::files::open(self.disk, dir, &name)?;
-                    found.size = file.metadata().map_or(0, |m| m.len());
+                    let file = super::durable::open(self.disk, dir, &name)?;
+                    let size = file.metadata().map(|metadata| metadata.len());
+                    found.size = size
+                        .map_err(|e| failed(self.disk, "look at", dir, Some(&name))(errno(&e)))?;
                 }
                 Kind::Link => found.target = Some(self.disk.read_link(dir, &name)?),
                 Kind::Special => {}
@@ -154,18 +152,18 @@ impl Reader<'_> {
 
 /// How many bytes the files have.
 #[must_use]
-pub fn size(catalog: &Catalog) -> u64 {
+pub(crate) fn size(catalog: &Catalog) -> u64 {
     catalog.values().map(|item| item.size).sum()
 }
 
 /// How many bytes a copy needs, on a file system with blocks of 4 KiB.
 #[must_use]
-pub fn room(catalog: &Catalog) -> u64 {
+pub(crate) fn room(catalog: &Catalog) -> u64 {
     catalog.values().map(|item| item.size.div_ceil(4096) * 4096 + 4096).sum()
 }
 
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct CatalogLine {
     path: String,
     kind: char,
     mode: u32,
@@ -184,25 +182,22 @@ const KINDS: [(Kind, char); 4] =
     [(Kind::Dir, 'd'), (Kind::File, 'f'), (Kind::Link, 'l'), (Kind::Special, 's')];
 
 /// Writes a catalog, one line of JSON for each file.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn write(disk: &Disk, dir: &Dir, name: &Name, catalog: &Catalog) -> Result<()> {
+pub(crate) fn write(disk: &Disk, dir: &Dir, name: &Name, catalog: &Catalog) -> Result<()> {
     let mut text = String::new();
     for (path, item) in catalog {
-        let line = Line {
-            path: text::of_path(path),
+        let line = CatalogLine {
+            path: escape::of_path(path),
             kind: KINDS.iter().find(|(kind, _)| *kind == item.kind).map_or('s', |(_, c)| *c),
             mode: item.mode,
             owner: item.owner,
             modified: item.modified,
             hash: item.hash,
-            target: item.target.as_deref().map(text::escape),
+            target: item.target.as_deref().map(escape::escape),
             inode: item.inode,
             size: item.size,
             vfat: item.vfat,
         };
-        text.push_str(&serde_json::to_string(&line).unwrap_or_default());
+        text.push_str(&serde_json::to_string(&line).map_err(|error| not_json(&error))?);
         text.push('\n');
     }
     put(disk, dir, name, text.as_bytes())
@@ -212,19 +207,14 @@ pub fn write(disk: &Disk, dir: &Dir, name: &Name, catalog: &Catalog) -> Result<(
 ///
 /// # Errors
 /// When it is missing or damaged.
-pub fn load(disk: &Disk, dir: &Dir, name: &Name) -> Result<Catalog> {
+pub(crate) fn load(disk: &Disk, dir: &Dir, name: &Name) -> Result<Catalog> {
     let text = disk.read(dir, name, usize::MAX - 1)?.unwrap_or_default();
-    let damaged = || {
-        Stop::changed(format!(
-            "{} is damaged. Bring it back from a backup",
-            disk.show(dir, Some(name))
-        ))
-    };
+    let damaged = || super::durable::damaged(disk, dir, name);
     let mut catalog = Catalog::new();
     for line in text.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
-        let line: Line = serde_json::from_slice(line).map_err(|_| damaged())?;
+        let line: CatalogLine = serde_json::from_slice(line).map_err(|_| damaged())?;
         let kind = KINDS.iter().find(|(_, c)| *c == line.kind).ok_or_else(damaged)?.0;
-        let target = line.target.as_deref().map(|t| text::unescape(t).ok_or_else(damaged));
+        let target = line.target.as_deref().map(|t| escape::unescape(t).ok_or_else(damaged));
         let item = Item {
             kind,
             mode: line.mode,
@@ -236,7 +226,7 @@ pub fn load(disk: &Disk, dir: &Dir, name: &Name) -> Result<Catalog> {
             size: line.size,
             vfat: line.vfat,
         };
-        catalog.insert(text::path(&line.path).ok_or_else(damaged)?, item);
+        catalog.insert(escape::path(&line.path).ok_or_else(damaged)?, item);
     }
     if catalog.is_empty() {
         return Err(damaged());

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::escape;
+use super::notes::Key;
 use super::step::Result;
-use super::text;
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
 use crate::fs::tree::Tree;
@@ -19,13 +20,13 @@ const VARIABLES: [Name; 4] = [
 ];
 
 /// `BootOrder` and each `Boot####`: their bytes, in hexadecimal digits.
-pub type Variables = BTreeMap<String, String>;
+pub(crate) type Variables = BTreeMap<String, String>;
+
+/// Those that were there before.
+pub(crate) const BEFORE: Key<Option<Variables>> = Key::new("efi");
 
 /// Reads them; `None` where there is no EFI, or `/sys` is not mounted.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn read(disk: &Disk, root: &Dir) -> Result<Option<Variables>> {
+pub(crate) fn read(disk: &Disk, root: &Dir) -> Result<Option<Variables>> {
     let Some(dir) = disk.open(root, &VARIABLES)? else { return Ok(None) };
     let mut found = Variables::new();
     for file in disk.list(&dir)? {
@@ -33,7 +34,7 @@ pub fn read(disk: &Disk, root: &Dir) -> Result<Option<Variables>> {
             continue;
         };
         if let Some(value) = disk.read(&dir, &file, 64 << 10)? {
-            found.insert(text::escape(name), text::hex(&value));
+            found.insert(escape::escape(name), escape::hex(&value));
         }
     }
     Ok((!found.is_empty()).then_some(found))
@@ -49,7 +50,7 @@ fn is_boot(name: &[u8]) -> bool {
 
 /// What changed since, in sentences with the command that undoes it.
 #[must_use]
-pub fn changes(before: &Variables, now: &Variables) -> Vec<String> {
+pub(crate) fn changes(before: &Variables, now: &Variables) -> Vec<String> {
     let mut found = Vec::new();
     for (name, value) in now {
         let number = name.trim_start_matches("Boot");

@@ -8,7 +8,7 @@
 
 use nix::sys::stat::Mode;
 
-use super::state::HOME;
+use super::state_file::HOME;
 use super::step::Result;
 use crate::error::{Refusal, Stop};
 use crate::fs::disk::{Dir, Disk};
@@ -41,24 +41,28 @@ pub(super) fn open(disk: &Disk, root: &Dir) -> std::result::Result<Option<Dir>, 
 /// # Errors
 /// When it cannot be made, or is not what was made.
 pub(super) fn make(disk: &Disk, root: &Dir) -> Result<Dir> {
-    let refused = |refusal: Refusal| Stop::changed(refusal.to_string());
     let shown = disk.show(root, None);
-    let gone =
-        || Stop::changed(format!("{shown} has no /nix/var. Make it: mkdir -p {shown}/nix/var"));
-    let parent = parent(disk, root).map_err(refused)?.ok_or_else(gone)?;
+    let gone = || {
+        Stop::wrong(
+            format!("{shown} has no /nix/var"),
+            "What is to be undone is recorded in it",
+            format!("Make it: mkdir -p {shown}/nix/var"),
+        )
+    };
+    let parent = parent(disk, root)?.ok_or_else(gone)?;
     let shown = disk.show(&parent, Some(&HOME[2]));
     disk.make_dir(&parent, &HOME[2], 0o700)?;
     let made = disk.open(&parent, &HOME[2..])?;
-    let made = made.ok_or_else(|| refused(foreign(&shown, "is no directory")))?;
+    let made = made.ok_or_else(|| foreign(&shown, "is no directory"))?;
     // The umask may take away more, and an inherited access list adds nobody.
     if disk.stat_dir(&made)?.uid == 0 {
         let _ = nix::sys::stat::fchmod(&made, Mode::S_IRWXU);
     }
     if let Some(refusal) = trouble(&shown, &disk.stat_dir(&made)?) {
-        return Err(refused(refusal));
+        return Err(refusal.into());
     }
     if !disk.list(&made)?.is_empty() {
-        return Err(refused(foreign(&shown, "is not empty")));
+        return Err(foreign(&shown, "is not empty").into());
     }
     disk.sync(&parent)?;
     Ok(made)

@@ -13,17 +13,19 @@ use nix::sys::time::TimeSpec;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{self, Item};
-use super::files::{From, failed, open, put};
-use super::places::{Kept, places};
+use super::durable::{From, damaged, failed, not_json, open, put};
+use super::places::Kept;
 use super::saving::list_name;
 use super::site::Site;
-use super::step::Result;
-use crate::error::Stop;
+use super::step::{Ledger, Result};
 use crate::fs::name::Name;
 use crate::fs::tree::Tree;
 
+/// The step that runs it, by its name in the state file.
+pub(crate) const STEP: &str = "boot-loader";
+
 /// The record, in the state directory.
-pub const RECORD: Name = Name::literal("installer.json");
+pub(crate) const RECORD: Name = Name::literal("installer.json");
 
 const MAX: usize = 1 << 20;
 
@@ -53,7 +55,7 @@ struct Ended {
 
 /// What is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Known {
+pub(crate) enum Known {
     /// It has not begun.
     NotRun,
     /// It began; when it ended nobody has seen.
@@ -70,7 +72,7 @@ pub enum Known {
 impl Known {
     /// Whether a file was written while it ran, as far as that is known.
     #[must_use]
-    pub fn covers(&self, item: &Item) -> bool {
+    pub(crate) fn covers(&self, item: &Item) -> bool {
         let Self::Unfinished { from, until } = self else { return false };
         let slack = if item.vfat { VFAT } else { 0 };
         (from.0 - slack, from.1) <= item.modified && item.modified <= *until
@@ -86,7 +88,7 @@ fn boot_id() -> String {
 ///
 /// # Errors
 /// When the record cannot be read or understood.
-pub fn known(site: &Site) -> Result<Known> {
+pub(crate) fn known(site: &Site) -> Result<Known> {
     let Some(home) = site.home.as_ref() else { return Ok(Known::NotRun) };
     let Some(record) = read(site)? else { return Ok(Known::NotRun) };
     if let Some(ended) = record.ended {
@@ -101,23 +103,23 @@ pub fn known(site: &Site) -> Result<Known> {
 fn read(site: &Site) -> Result<Option<Record>> {
     let home = site.home()?;
     let Some(text) = site.disk.read(home, &RECORD, MAX)? else { return Ok(None) };
-    let damaged = |_| {
-        let shown = site.disk.show(home, Some(&RECORD));
-        Stop::changed(format!("{shown} is damaged. Bring it back from a backup"))
-    };
-    serde_json::from_slice(&text).map(Some).map_err(damaged)
+    let read = serde_json::from_slice(&text);
+    read.map(Some).map_err(|_| damaged(&site.disk, home, &RECORD))
 }
 
 fn write(site: &Site, record: &Record) -> Result<()> {
-    let text = serde_json::to_string(record).unwrap_or_default();
+    let text = serde_json::to_string(record).map_err(|error| not_json(&error))?;
     put(&site.disk, site.home()?, &RECORD, text.as_bytes())
 }
 
+/// Whether the step that runs it has begun: there is no way but on or back.
+#[must_use]
+pub(crate) fn has_begun(site: &Site) -> bool {
+    site.mark(STEP).is_some()
+}
+
 /// Notes that the boot loader is changed from here on.
-///
-/// # Errors
-/// When it cannot be noted.
-pub fn begins(site: &Site) -> Result<()> {
+pub(crate) fn begins(site: &Site) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     let began = match now.subsec_nanos().checked_sub(LAG) {
@@ -128,10 +130,7 @@ pub fn begins(site: &Site) -> Result<()> {
 }
 
 /// Notes that it still runs.
-///
-/// # Errors
-/// When it cannot be noted.
-pub fn goes_on(site: &Site) -> Result<()> {
+pub(crate) fn goes_on(site: &Site) -> Result<()> {
     let home = site.home()?;
     let file = open(&site.disk, home, &RECORD)?;
     let now = TimeSpec::UTIME_NOW;
@@ -140,11 +139,8 @@ pub fn goes_on(site: &Site) -> Result<()> {
 }
 
 /// Lists what it left, and then notes that it has ended.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn has_ended(site: &Site, trouble: Option<String>) -> Result<()> {
-    for place in places(&site.disk, &site.root, &site.mounts)? {
+pub(crate) fn has_ended(site: &Site, trouble: Option<String>) -> Result<()> {
+    for place in site.places()? {
         if place.kept == Kept::Missing {
             continue;
         }

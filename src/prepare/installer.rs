@@ -13,19 +13,18 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::files::{failed, open};
+use super::durable::{failed, open};
 use super::installation::{self, Known};
 use super::output::say;
 use super::site::Site;
-use super::state::LOG;
+use super::state_file::LOG;
 use super::step::Result;
-use super::steps::loader::sync;
 use crate::error::{OpError, Stop};
 use crate::fs::disk::{Dir, Disk};
-use crate::fs::sys;
 use crate::fs::sys::supervisor::{self, Forked};
 use crate::fs::tree::Tree;
 
@@ -37,7 +36,7 @@ const TOUCH: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When it cannot be started, its output not be logged, or what it left not listed.
-pub fn run(site: &mut Site) -> Result<Option<String>> {
+pub(crate) fn run(site: &mut Site) -> Result<Option<String>> {
     let home = site.home()?;
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_APPEND;
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
@@ -54,10 +53,11 @@ pub fn run(site: &mut Site) -> Result<Option<String>> {
             nix::unistd::fsync(&output).map_err(failed(&site.disk, "write", home, Some(&LOG)))?;
             match installation::known(site)? {
                 Known::Ended(trouble) if ended.success() => Ok(trouble),
-                _ => Err(Stop::changed(format!(
-                    "what the boot loader's installer left could not be listed; {} says why",
-                    site.disk.show(home, Some(&LOG))
-                ))),
+                _ => Err(Stop::wrong(
+                    "what the boot loader's installer left could not be listed",
+                    "What others change from now on could not be told from it",
+                    format!("See why at the end of {}", site.disk.show(home, Some(&LOG))),
+                )),
             }
         }
     }
@@ -67,7 +67,7 @@ pub fn run(site: &mut Site) -> Result<Option<String>> {
 fn supervise(site: &mut Site, log: &File) -> ! {
     let done = site.leave(log).and_then(|()| {
         let trouble = to_the_end(site, log)?;
-        sync(site)?;
+        site.sync()?;
         installation::has_ended(site, trouble)
     });
     if let Err(stop) = &done {
@@ -80,7 +80,7 @@ fn supervise(site: &mut Site, log: &File) -> ! {
 fn to_the_end(site: &Site, log: &File) -> Result<Option<String>> {
     let shown = format!("/{}/bin/switch-to-configuration", site.state.system);
     let output = || {
-        let wrong = |_| OpError::new("write", LOG.to_string(), nix::errno::Errno::EMFILE);
+        let wrong = |_| OpError::new("write", LOG.to_string(), Errno::EMFILE);
         log.try_clone().map(Stdio::from).map_err(wrong)
     };
     let mut command = Command::new(&shown);
@@ -92,7 +92,10 @@ fn to_the_end(site: &Site, log: &File) -> Result<Option<String>> {
     };
     let mut touched = Instant::now();
     loop {
-        let ended = child.try_wait().map_err(|error| Stop::changed(error.to_string()))?;
+        let ended = child.try_wait().map_err(|error| {
+            let errno = error.raw_os_error().map_or(Errno::ECHILD, Errno::from_raw);
+            OpError::new("wait for", shown.clone(), errno)
+        })?;
         if let Some(ended) = ended {
             return Ok(verdict(ended).map(|how| format!("{shown} boot {how}")));
         }
@@ -120,14 +123,11 @@ fn environment(system: &str) -> Vec<(&'static str, String)> {
 
 /// Starts it with the root as its `/`.
 fn start(site: &Site, command: &mut Command) -> Result<std::io::Result<Child>> {
-    let here = Disk::open_root("/".as_ref())?;
-    let same = |a: &Dir, b: &Dir| sys::stat(a, None).ok().zip(sys::stat(b, None).ok());
-    let same =
-        same(&here, &site.root).is_some_and(|(a, b)| (a.device, a.inode) == (b.device, b.inode));
-    if same {
+    if site.is_running()? {
         command.current_dir("/");
         return Ok(command.spawn());
     }
+    let here = Disk::open_root("/".as_ref())?;
     // As root one gets out of a chroot by a directory that was opened before.
     let go = |dir: &Dir| {
         nix::unistd::fchdir(dir).and_then(|()| nix::unistd::chroot(&PathBuf::from(".")))

@@ -5,38 +5,26 @@ use std::path::Path;
 use std::process::Command;
 
 use super::site::{Access, Site};
-use crate::engine::environment::{View, environment};
+use super::steps::KEYS;
+use crate::engine::environment::View;
 use crate::engine::facts::Marker;
 use crate::engine::names::{MARKER, OLD_ROOT};
+use crate::engine::root::{Root, needs_root};
 use crate::engine::survey::{look, older_came_back};
 use crate::error::{Error, OpError, Refusal};
-use crate::fs::disk::{Dir, Disk};
-use crate::fs::name::Shown;
-use crate::fs::sys;
 use crate::fs::tree::Tree;
 
 /// Opens the root, locks it, and reads the state.
 ///
 /// # Errors
 /// A refusal.
-pub fn site(root: &Path, access: Access, verb: &str) -> Result<Site, Error> {
-    let shown = Shown(std::os::unix::ffi::OsStrExt::as_bytes(root.as_os_str())).to_string();
-    let dir = Disk::open_root(root.as_os_str()).map_err(|error| {
-        Refusal::new(
-            error.to_string(),
-            "There is no root to work on",
-            "Mount the root there, or give another --root",
-        )
-    })?;
-    if access == Access::Write && !nix::unistd::geteuid().is_root() {
-        return Err(Refusal::new(
-            format!("nixos-lustrate {verb} needs root"),
-            "The boot loader could not be changed",
-            format!("Run it as root: sudo nixos-lustrate {verb}"),
-        )
-        .into());
+pub(crate) fn site(root: &Path, access: Access, verb: &str) -> Result<Site, Error> {
+    let root = Root::open(Some(root.as_os_str()))?;
+    if access == Access::Write {
+        needs_root(verb, "The boot loader could not be changed")?;
     }
-    let around = environment(&dir, &shown, View::Mounted, None)?;
+    let around = root.environment(View::Mounted, None)?;
+    let shown = &root.shown;
     if around.read_only && access == Access::Write {
         return Err(Refusal::new(
             format!("{shown} is mounted read-only"),
@@ -45,19 +33,7 @@ pub fn site(root: &Path, access: Access, verb: &str) -> Result<Site, Error> {
         )
         .into());
     }
-    Site::new(Disk::default(), dir, shown, around.mounts, access)
-}
-
-/// Whether a root is that of the running system.
-///
-/// # Errors
-/// A refusal when it cannot be told.
-pub fn is_running(root: &Dir) -> Result<bool, Error> {
-    let running = Disk::open_root("/".as_ref()).map_err(Refusal::from)?;
-    let stat = |dir: &Dir| sys::stat(dir, None);
-    let both = stat(root).and_then(|a| stat(&running).map(|b| (a, b)));
-    let (a, b) = both.map_err(|errno| Refusal::from(OpError::new("look at", "/", errno)))?;
-    Ok((a.device, a.inode) == (b.device, b.inode))
+    Site::new(root, around.mounts, access, &KEYS)
 }
 
 /// Refuses while files are being moved.
@@ -79,7 +55,7 @@ fn not_in_progress(site: &Site, would: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// A refusal.
-pub fn may_prepare(site: &Site) -> Result<(), Error> {
+pub(crate) fn may_prepare(site: &Site) -> Result<(), Error> {
     not_in_progress(site, "Half a system would have been prepared")?;
     if site.recorded && site.state.etc != site.etc {
         let home = format!("{}/nix/var/nixos-lustrate", site.shown.trim_end_matches('/'));
@@ -97,7 +73,7 @@ pub fn may_prepare(site: &Site) -> Result<(), Error> {
 ///
 /// # Errors
 /// A refusal.
-pub fn may_cancel(site: &Site) -> Result<(), Error> {
+pub(crate) fn may_cancel(site: &Site) -> Result<(), Error> {
     not_in_progress(site, "The boot loader of a system that is not whole would have come back")?;
     if site.recorded && site.state.etc != site.etc {
         let root = &site.shown;
@@ -121,29 +97,11 @@ pub fn may_cancel(site: &Site) -> Result<(), Error> {
     Ok(())
 }
 
-/// There is nobody to ask.
-#[must_use]
-pub fn no_terminal(verb: &str) -> Error {
-    let mend = match verb {
-        "prepare" => "See what it would do with --dry-run, then add --yes",
-        _ => "What would be undone is said above: add --yes",
-    };
-    let found = "there is no terminal to ask on";
-    Refusal::new(found, "What is going to be done has to be confirmed", mend).into()
-}
-
-/// The answer was no.
-#[must_use]
-pub fn not_confirmed() -> Error {
-    Refusal::new("it was not confirmed", "Nothing is done without it", "Answer y, or give --yes")
-        .into()
-}
-
 /// Reboots the running system, in its own way.
 ///
 /// # Errors
 /// When nothing could be started that does it.
-pub fn reboot() -> Result<(), Error> {
+pub(crate) fn reboot() -> Result<(), Error> {
     let ways: [(&str, &[&str]); 2] = [("systemctl", &["reboot"]), ("reboot", &[])];
     for (program, arguments) in ways {
         if Command::new(program).args(arguments).status().is_ok_and(|status| status.success()) {

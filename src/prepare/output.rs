@@ -10,20 +10,20 @@ use crate::term::console::shown_on;
 const INDENT: usize = 11;
 
 /// Prints; somebody who has closed the pipe does not stop a step.
-pub fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(shown_on(&out, text.to_owned(), 0).as_bytes()).and_then(|()| out.flush());
 }
 
 /// One line for a step.
-pub fn news(news: News<'_>, title: impl Fn(&str) -> &'static str) {
+pub(crate) fn news(news: News<'_>) {
     match news {
-        News::Begins(step) => say(&line("begins", title(step))),
-        News::Done(step) => say(&line("done", title(step))),
-        News::Skipped(step, why) => say(&line("skipped", &format!("{}: {why}", title(step)))),
+        News::Begins(step) => say(&line("begins", step)),
+        News::Done(step) => say(&line("done", step)),
+        News::Skipped(step, why) => say(&line("skipped", &format!("{step}: {why}"))),
         News::Undoing(_) => {}
         News::Undone(step, rest) => {
-            let mut text = line("undone", title(step));
+            let mut text = line("undone", step);
             for sentence in rest {
                 text.push_str(&line("", sentence));
             }
@@ -34,12 +34,12 @@ pub fn news(news: News<'_>, title: impl Fn(&str) -> &'static str) {
 
 /// A line with its first word in a column of its own.
 #[must_use]
-pub fn line(word: &str, rest: &str) -> String {
+pub(crate) fn line(word: &str, rest: &str) -> String {
     shown_on(&std::io::stdout(), format!("{word:<9}  {rest}\n"), INDENT)
 }
 
 /// The beginning of the time in which neither system may boot.
-pub fn window_opens(root: &str) {
+pub(crate) fn window_opens(root: &str) {
     let root = if root == "/" { String::new() } else { format!(" --root {root}") };
     say(&format!(
         "\nFrom here until \"A system boots again\" the machine may not boot.\n\
@@ -50,6 +50,6 @@ pub fn window_opens(root: &str) {
 }
 
 /// Its end.
-pub fn window_closes() {
+pub(crate) fn window_closes() {
     say("\nA system boots again.\n\n");
 }

@@ -16,11 +16,11 @@ const EFI: Name = Name::literal("efi");
 const EFI_BAK: Name = Name::literal("efi.bak");
 
 /// The places, each with the name of what is saved of it.
-pub const PLACES: [(Name, Name); 2] = [(BOOT, BOOT_BAK), (EFI, EFI_BAK)];
+pub(crate) const PLACES: [(Name, Name); 2] = [(BOOT, BOOT_BAK), (EFI, EFI_BAK)];
 
 /// What a place is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub(crate) enum Kept {
     /// It is not there.
     Missing,
     /// A directory of the root's file system.
@@ -31,7 +31,7 @@ pub enum Kept {
 
 /// A directory with boot files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// Its name in the root.
     pub name: Name,
     /// The name in the root of what is saved of it.
@@ -46,7 +46,7 @@ pub struct Place {
 
 /// Whether a mounted file system is an ESP: one is vfat nearly always.
 #[must_use]
-pub fn is_esp(disk: &Disk, dir: &Dir) -> bool {
+pub(crate) fn is_esp(disk: &Disk, dir: &Dir) -> bool {
     let upper = Name::literal("EFI");
     is_vfat(dir) || disk.stat(dir, &upper).is_ok_and(|s| s.is_some_and(|s| s.kind == Kind::Dir))
 }
@@ -54,7 +54,7 @@ pub fn is_esp(disk: &Disk, dir: &Dir) -> bool {
 /// Whether a directory is on vfat: without owners, and upper and lower case are
 /// the same.
 #[must_use]
-pub fn is_vfat(dir: &Dir) -> bool {
+pub(crate) fn is_vfat(dir: &Dir) -> bool {
     fstatfs(dir).is_ok_and(|stat| stat.filesystem_type() == MSDOS_SUPER_MAGIC)
 }
 
@@ -62,7 +62,7 @@ pub fn is_vfat(dir: &Dir) -> bool {
 ///
 /// # Errors
 /// When `boot` is no directory, or cannot be looked at.
-pub fn places(disk: &Disk, root: &Dir, mounts: &[Mount]) -> Result<Vec<Place>> {
+pub(crate) fn places(disk: &Disk, root: &Dir, mounts: &[Mount]) -> Result<Vec<Place>> {
     let mut found = vec![place(disk, root, mounts, BOOT, BOOT_BAK)?];
     if mounts.iter().any(|mount| mount.point == RelPath::from(EFI)) {
         found.push(place(disk, root, mounts, EFI, EFI_BAK)?);
@@ -82,10 +82,11 @@ fn place(disk: &Disk, root: &Dir, mounts: &[Mount], name: Name, saved: Name) -> 
         (Some(stat), Some(_)) if stat.kind == Kind::Dir => Kept::Directory,
         _ => {
             let shown = disk.show(root, Some(&name));
-            return Err(Stop::changed(format!(
-                "{shown} is no directory, and the boot loader would be written to where it leads. \
-                 Make it a directory, or mount the file system there"
-            )));
+            return Err(Stop::wrong(
+                format!("{shown} is no directory"),
+                "The boot loader would be written to where it leads",
+                "Make it a directory, or mount the file system there",
+            ));
         }
     };
     let esp = mounted && opened.as_ref().is_some_and(|dir| is_esp(disk, dir));

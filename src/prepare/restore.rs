@@ -5,15 +5,14 @@
 use std::collections::BTreeSet;
 
 use super::catalog::{self, Catalog};
-use super::files::{From, is_temporary, temporary};
+use super::durable::{From, is_temporary};
 use super::installation::{self, Known};
-use super::loader::named::Judge;
+use super::ours::Judge;
 use super::places::{Kept, Place};
-use super::saving::{How, Note, list_name, read};
+use super::saving::{SavedHow, SavedPlace, list_name, read};
 use super::site::Site;
 use super::step::Result;
-use super::text;
-use super::watch::Unit;
+use crate::bootloader::nixos;
 use crate::fs::name::Name;
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
@@ -21,12 +20,13 @@ use crate::fs::tree::Tree;
 pub(super) mod lists;
 mod put_back;
 
+use crate::term::progress::Unit;
 use lists::{Left, Lists, rank};
 use put_back::PutBack;
 
 /// How a damaged file is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Order {
     /// By one that was written beside it, in one step.
     Beside,
     /// It is removed first: there is no room for two. So is what is new.
@@ -35,21 +35,20 @@ enum Way {
 
 /// What was not put back.
 #[derive(Debug, Default)]
-pub struct Rest {
+pub(crate) struct Rest {
     /// In sentences.
     pub said: Vec<String>,
     /// Something that was saved was not put back.
     pub stays: bool,
 }
 
-/// Puts the boot files of a place back; what stays as it is comes back.
+/// Puts the boot files of a place back; what was not put back comes back.
 ///
 /// # Errors
 /// Any failure of a system call; or a saved file is missing or damaged.
-pub fn restore(site: &Site, place: &Place, note: &Note) -> Result<Rest> {
-    give_back(site, place, note)?;
-    match put_back(site, place, note, Way::Beside) {
-        Err(stop) if stop.is_for_space() => put_back(site, place, note, Way::InItsPlace),
+pub(crate) fn restore(site: &Site, place: &Place, note: &SavedPlace) -> Result<Rest> {
+    match put_back(site, place, note, Order::Beside) {
+        Err(stop) if stop.is_for_space() => put_back(site, place, note, Order::InItsPlace),
         done => done,
     }
 }
@@ -61,7 +60,7 @@ pub fn restore(site: &Site, place: &Place, note: &Note) -> Result<Rest> {
 pub(in crate::prepare) fn lists(
     site: &Site,
     place: &Place,
-    note: &Note,
+    note: &SavedPlace,
     now: Catalog,
 ) -> Result<Lists> {
     let home = site.home()?;
@@ -69,7 +68,7 @@ pub(in crate::prepare) fn lists(
         let name = list_name(place, when);
         // There is none of a place that was not there.
         match site.disk.stat(home, &name)? {
-            None if note.how == How::Absent => Ok(Catalog::new()),
+            None if note.how == SavedHow::Absent => Ok(Catalog::new()),
             _ => catalog::load(&site.disk, home, &name),
         }
     };
@@ -97,20 +96,17 @@ pub(in crate::prepare) fn lists(
     Ok(Lists::new(before, left, now))
 }
 
-/// Whether a file is in a directory that only a boot loader of NixOS makes
-/// (nixpkgs, nixos/modules/system/boot/loader), and that was not there before.
+/// Whether a file is in a directory that only a boot loader of NixOS makes, and that
+/// was not there before.
 fn is_in_ours(before: &Catalog, path: &[Name]) -> bool {
     (1..path.len()).any(|length| {
         let (dir, _) = path.split_at(length);
-        let is_ours = dir.last().is_some_and(|name| {
-            let name = name.as_bytes();
-            matches!(name, b"kernels" | b"nixos") || name.starts_with(b"NixOS-boot")
-        });
+        let is_ours = dir.last().is_some_and(|name| nixos::makes(name.as_bytes()));
         is_ours && !before.contains_key(dir)
     })
 }
 
-fn put_back(site: &Site, place: &Place, note: &Note, way: Way) -> Result<Rest> {
+fn put_back(site: &Site, place: &Place, note: &SavedPlace, way: Order) -> Result<Rest> {
     let boot = site.disk.stat(&site.root, &place.name)?;
     if place.kept == Kept::Missing || boot.is_none() {
         return Ok(Rest::default());
@@ -123,11 +119,12 @@ fn put_back(site: &Site, place: &Place, note: &Note, way: Way) -> Result<Rest> {
     let saved = note.saved(site)?;
     let put_back = PutBack { site, place, dir: &dir, saved: saved.as_ref(), way };
     let mut rest = Rest::default();
-    if way == Way::InItsPlace {
+    if way == Order::InItsPlace {
         rest.said = take_away(&put_back, &lists)?;
     }
     // Of a place that was not there nothing was saved.
-    let old = lists.before.iter().filter(|(path, _)| !path.is_empty() && note.how != How::Absent);
+    let old =
+        lists.before.iter().filter(|(path, _)| !path.is_empty() && note.how != SavedHow::Absent);
     let mut old: Vec<_> = old.collect();
     old.sort_by_key(|(path, item)| rank(path, item));
     for (path, item) in old {
@@ -159,17 +156,12 @@ fn put_back(site: &Site, place: &Place, note: &Note, way: Way) -> Result<Rest> {
             put_back.metadata(path, item)?;
         }
     }
-    if way == Way::Beside {
+    if way == Order::Beside {
         rest.said.extend(take_away(&put_back, &lists)?);
     }
     put_back.times(&lists.before)?;
-    if note.how == How::Absent {
+    if note.how == SavedHow::Absent {
         put_back.take_away_place()?;
-    }
-    if note.how == How::Move {
-        let left = left_behind(&put_back, note)?;
-        rest.stays |= !left.is_empty();
-        rest.said.extend(left);
     }
     Ok(rest)
 }
@@ -197,51 +189,4 @@ fn take_away(put_back: &PutBack<'_>, lists: &Lists) -> Result<Vec<String>> {
         });
     }
     Ok(rest)
-}
-
-/// What others changed in a directory that has changed places with the old one
-/// since, and is now where that was saved.
-fn left_behind(put_back: &PutBack<'_>, note: &Note) -> Result<Vec<String>> {
-    let (site, Some(saved)) = (put_back.site, put_back.saved) else { return Ok(Vec::new()) };
-    let now = catalog::read(&site.disk, saved, None, From::Cache, &site.watch)?;
-    let nested = |path: &[Name]| put_back.place.nested.iter().any(|n| path.starts_with(n.names()));
-    let lists = lists(site, put_back.place, note, now)?;
-    let theirs = lists.now.iter().filter(|(path, item)| {
-        let is_old = lists.before.get(*path).is_some_and(|old| old.same_content(item));
-        let is_ours = path.is_empty() || is_old || nested(path);
-        !is_ours && item.kind != Kind::Dir && lists.is_of_others(path, Some(item))
-    });
-    let said = |(path, _): (&catalog::Path, &catalog::Item)| {
-        let path = site.show_below(saved, path);
-        format!("{path} was changed since by somebody else; the one from before is in its place")
-    };
-    Ok(theirs.map(said).collect())
-}
-
-/// Moves back what was moved; what has its name now changes places with it.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn give_back(site: &Site, place: &Place, note: &Note) -> Result<()> {
-    if note.how != How::Move {
-        return Ok(());
-    }
-    let Some(saved) = note.saved(site)? else { return Ok(()) };
-    let dir = site.dir(std::slice::from_ref(&place.name))?;
-    for (entry, inode) in &note.moved {
-        for name in text::path(entry).unwrap_or_default() {
-            let is_old = site.disk.stat(&saved, &name)?.is_some_and(|stat| stat.inode == *inode);
-            if !is_old {
-                continue; // back already
-            }
-            if site.disk.stat(&dir, &name)?.is_none() {
-                site.disk.rename((&saved, &name), (&dir, &name))?;
-            } else if !site.disk.exchange((&saved, &name), (&dir, &name))? {
-                let part = temporary(&name);
-                site.disk.rename((&dir, &name), (&saved, &part))?;
-                site.disk.rename((&saved, &name), (&dir, &name))?;
-            }
-        }
-    }
-    Ok(site.disk.sync(&dir)?)
 }

@@ -1,6 +1,6 @@
 //! How boot files can be saved, and where they are then.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::os::fd::AsFd;
 
@@ -9,13 +9,13 @@ use nix::sys::statvfs::fstatvfs;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{self, Catalog};
-use super::files::From;
-use super::follow;
-use super::places::{Kept, PLACES, Place, places};
+use super::durable::{self, From};
+use super::escape;
+use super::notes::{Key, Wrong};
+use super::places::{Kept, PLACES, Place};
 use super::site::Site;
-use super::state::HOME;
+use super::state_file::HOME;
 use super::step::Result;
-use super::text;
 use crate::error::{OpError, Refusal, Stop};
 use crate::fs::disk::Dir;
 use crate::fs::name::{Name, RelPath};
@@ -28,27 +28,28 @@ const SPARE: u64 = 8 << 20;
 /// How a place was saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum How {
+pub(crate) enum SavedHow {
     /// It is not there: what comes is new.
     Absent,
     /// Copied.
     Copy,
-    /// Its entries moved.
+    /// Its entries moved, by an earlier version: such a state is refused.
     Move,
 }
 
 /// Where the boot files of a place are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Note {
+pub(crate) struct SavedPlace {
     /// How it was saved.
-    pub how: How,
+    pub how: SavedHow,
     /// The directory that holds what was saved, below the root.
     pub home: String,
     /// Its inode number, once it is there.
     pub inode: u64,
-    /// The entries that move, and their inode numbers.
-    pub moved: Vec<(String, u64)>,
+    /// What an earlier version moved; always empty now, and written for that one.
+    #[serde(default)]
+    moved: Vec<(String, u64)>,
     /// What was mounted: the place itself, as the empty path, or in it.
     pub mounted: Vec<String>,
     /// Something in it was not put back: it stays.
@@ -56,44 +57,65 @@ pub struct Note {
     pub stays: bool,
 }
 
-impl Note {
-    /// What no `prepare` can have noted of a place.
+/// The notes, by the names of the places.
+pub(crate) type Saved = BTreeMap<String, SavedPlace>;
+
+/// Where the boot files were saved.
+pub(crate) const SAVED: Key<Saved> =
+    Key::checked("saved", |notes| notes.iter().find_map(|(place, note)| note.wrong(place)));
+
+impl SavedPlace {
+    /// Nothing is saved yet.
     #[must_use]
-    pub fn impossible(&self, place: &str) -> Option<String> {
+    pub(crate) fn new(place: &Place, how: SavedHow) -> Self {
+        let (home, mounted) = (escape::of_path(&home(place)), mounted(place));
+        Self { how, home, inode: 0, moved: Vec::new(), mounted, stays: false }
+    }
+
+    /// Something in it was not put back.
+    #[must_use]
+    pub(crate) fn staying(self) -> Self {
+        Self { stays: true, ..self }
+    }
+
+    /// What no `prepare` can have noted of a place, or an earlier one did.
+    fn wrong(&self, place: &str) -> Option<Wrong> {
         let names = PLACES.into_iter().find(|(name, _)| name.to_string() == place);
-        let Some((name, saved)) = names else { return Some(format!("the place '{place}'")) };
-        let at_home = text::path(&self.home).unwrap_or_default();
-        let chosen = [Kept::Directory, Kept::Mount]
-            .iter()
-            .any(|&kept| home_of(&name, &saved, self.how, kept) == at_home);
-        if !chosen {
-            let home = &self.home;
-            return Some(format!("the place '{home}' for saved files"));
+        let Some((name, saved)) = names else {
+            return Some(Wrong::Never(format!("the place '{place}'")));
+        };
+        if self.how == SavedHow::Move || !self.moved.is_empty() {
+            return Some(Wrong::Earlier(format!("moved the boot files of /{name}")));
         }
-        let is_name = |name: &str| text::path(name).is_some_and(|path| path.len() == 1);
-        let moved = self.moved.iter().map(|(name, _)| name).find(|name| !is_name(name));
-        let mounted = self.mounted.iter().find(|point| text::path(point).is_none());
-        moved.or(mounted).map(|path| format!("the path '{path}'"))
+        let at_home = escape::path(&self.home).unwrap_or_default();
+        let chosen =
+            [Kept::Directory, Kept::Mount].iter().any(|&kept| home_of(&saved, kept) == at_home);
+        if !chosen {
+            return Some(Wrong::Never(format!("the place '{}' for saved files", self.home)));
+        }
+        let mounted = self.mounted.iter().find(|point| escape::path(point).is_none());
+        mounted.map(|path| Wrong::Never(format!("the path '{path}'")))
     }
 
     /// The directory that holds what was saved, and its name in it.
     ///
     /// # Errors
     /// When its parent is gone.
-    pub fn place(&self, site: &Site) -> Result<(Dir, Name)> {
-        let path = text::path(&self.home).unwrap_or_default();
+    pub(crate) fn place(&self, site: &Site) -> Result<(Dir, Name)> {
+        let path = escape::path(&self.home).unwrap_or_default();
         let damaged = || {
-            Stop::changed("/nix/var/nixos-lustrate/state.json names no place for saved files. Bring it back from a backup".to_owned())
+            Stop::wrong(
+                "/nix/var/nixos-lustrate/state.json names no place for saved files",
+                "What was saved cannot be found",
+                "Bring it back from a backup",
+            )
         };
         let (name, parents) = path.split_last().ok_or_else(damaged)?;
         Ok((site.dir(if parents.is_empty() { &[] } else { parents })?, name.clone()))
     }
 
     /// What was saved, if it is there and is what was saved.
-    ///
-    /// # Errors
-    /// Any failure of a system call.
-    pub fn saved(&self, site: &Site) -> Result<Option<Dir>> {
+    pub(crate) fn saved(&self, site: &Site) -> Result<Option<Dir>> {
         let (dir, name) = self.place(site)?;
         let is_it = site.disk.stat(&dir, &name)?.is_some_and(|stat| stat.inode == self.inode);
         if is_it { Ok(site.disk.open(&dir, &[name])?) } else { Ok(None) }
@@ -102,79 +124,59 @@ impl Note {
 
 /// The list of a place's files before, or after, the boot loader's installer.
 #[must_use]
-pub fn list_name(place: &Place, when: &str) -> Name {
+pub(crate) fn list_name(place: &Place, when: &str) -> Name {
     Name::new(format!("{}.{when}", place.name).as_bytes()).unwrap_or(place.saved.clone())
 }
 
 /// Where a place is saved.
 ///
-/// In the root, as `/boot.bak`, where a revert finds it (`exchange/boot.rs`). What
-/// moves stays on its file system. The copy of a file system of its own is beside
-/// the state file, and `/boot.bak` a link to it: in an initrd `/boot` is not
-/// mounted, and a revert would let the saved directory change places with the bare
-/// mount point, where nobody would find it again.
+/// In the root, as `/boot.bak`, where a revert finds it (`exchange/boot.rs`). The copy
+/// of a file system of its own is beside the state file, and `/boot.bak` a link to it:
+/// in an initrd `/boot` is not mounted, and a revert would let the saved directory
+/// change places with the bare mount point, where nobody would find it again.
 #[must_use]
-pub fn home(place: &Place, how: How) -> Vec<Name> {
-    home_of(&place.name, &place.saved, how, place.kept)
+pub(crate) fn home(place: &Place) -> Vec<Name> {
+    home_of(&place.saved, place.kept)
 }
 
-fn home_of(name: &Name, saved: &Name, how: How, kept: Kept) -> Vec<Name> {
+fn home_of(saved: &Name, kept: Kept) -> Vec<Name> {
     let saved = vec![saved.clone()];
-    match (how, kept) {
-        (How::Move, Kept::Mount) => [vec![name.clone()], saved].concat(),
-        (How::Copy, Kept::Mount) => [HOME.to_vec(), saved].concat(),
-        _ => saved,
-    }
+    if kept == Kept::Mount { [HOME.to_vec(), saved].concat() } else { saved }
 }
 
 /// Where the link in the root leads, when what is saved is not there itself.
 #[must_use]
-pub fn link(place: &Place, how: How) -> Option<Vec<u8>> {
-    let home = home(place, how);
-    let text = home.iter().map(Name::as_bytes).collect::<Vec<_>>().join(&b'/');
-    (how == How::Copy && home.len() > 1).then_some(text)
+pub(crate) fn link(place: &Place) -> Option<Vec<u8>> {
+    let home = home(place);
+    (home.len() > 1).then(|| home.iter().map(Name::as_bytes).collect::<Vec<_>>().join(&b'/'))
 }
 
 /// How a place can be saved, or why it cannot.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn how(
+pub(crate) fn how(
     site: &Site,
     place: &Place,
     files: &Catalog,
-) -> Result<std::result::Result<How, Refusal>> {
+) -> Result<std::result::Result<SavedHow, Refusal>> {
     if place.kept == Kept::Missing {
-        return Ok(Ok(How::Absent));
+        return Ok(Ok(SavedHow::Absent));
+    }
+    // The state directory need not be there yet.
+    let store = if place.kept == Kept::Mount { HOME[..2].to_vec() } else { Vec::new() };
+    let store = site.dir(&store)?;
+    let (free, room) = (free(site, &store)?, catalog::room(files) + SPARE);
+    if room <= free {
+        return Ok(Ok(SavedHow::Copy));
     }
     let shown = site.disk.show(&site.root, Some(&place.name));
-    // The state directory need not be there yet.
-    let store = if place.kept == Kept::Mount { &HOME[..2] } else { &[] };
-    let (free, room) = (free(site, &site.dir(store)?)?, catalog::room(files) + SPARE);
-    if room <= free {
-        return Ok(Ok(How::Copy));
-    }
-    let inner = |path: &[Name]| place.nested.iter().any(|n| path.starts_with(n.names()));
-    let nested: Catalog =
-        files.iter().filter(|(path, _)| inner(path)).map(|(p, i)| (p.clone(), i.clone())).collect();
-    let plain = !place.esp && place.nested.iter().all(RelPath::is_entry);
-    let place_free = if place.kept == Kept::Mount {
-        self::free(site, &site.dir(std::slice::from_ref(&place.name))?)?
-    } else {
-        free
-    };
-    if plain && (nested.is_empty() || catalog::room(&nested) + SPARE <= place_free) {
-        return Ok(Ok(How::Move));
-    }
+    let store = site.disk.show(&store, None);
     Ok(Err(Refusal::new(
         format!(
-            "{shown} holds {} MiB, and {} has {} MiB free",
-            catalog::size(files) >> 20,
-            site.shown,
+            "{shown} holds {} MiB, and {store} has {} MiB free",
+            catalog::size(files).div_ceil(1 << 20),
             free >> 20
         ),
         "The boot files of the old system could not be saved",
-        format!("Free {} MiB in {}", (room - free).div_ceil(1 << 20), site.shown),
+        format!("Free {} MiB on the file system of {store}", (room - free).div_ceil(1 << 20)),
     )))
 }
 
@@ -184,24 +186,19 @@ fn free(site: &Site, dir: &Dir) -> Result<u64> {
 }
 
 /// What hinders, before anything is written.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn refusals(site: &Site) -> Result<Vec<Refusal>> {
+pub(crate) fn refusals(site: &Site) -> Result<Vec<Refusal>> {
     let mut found = Vec::new();
-    for place in places(&site.disk, &site.root, &site.mounts)? {
-        if site.state.notes.saved.contains_key(&place.name.to_string()) {
+    let saved = site.state.notes.get(&SAVED)?;
+    for place in site.places()? {
+        if saved.contains_key(&place.name.to_string()) {
             continue;
         }
-        let how = match how(site, &place, &read(site, &place, From::Nowhere)?)? {
-            Err(refusal) => {
-                found.push(refusal);
-                continue;
-            }
-            Ok(how) => how,
-        };
-        let mut names = vec![home(&place, how)];
-        names.extend(link(&place, how).map(|_| vec![place.saved.clone()]));
+        if let Err(refusal) = how(site, &place, &read(site, &place, From::Nowhere)?)? {
+            found.push(refusal);
+            continue;
+        }
+        let mut names = vec![home(&place)];
+        names.extend(link(&place).map(|_| vec![place.saved.clone()]));
         for path in names {
             let (name, parents) = path.split_last().unwrap_or((&place.saved, &[]));
             let Some(dir) = site.disk.open(&site.root, parents)? else { continue };
@@ -219,10 +216,7 @@ pub fn refusals(site: &Site) -> Result<Vec<Refusal>> {
 }
 
 /// The files of a place.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn read(site: &Site, place: &Place, from: From) -> Result<Catalog> {
+pub(crate) fn read(site: &Site, place: &Place, from: From) -> Result<Catalog> {
     if place.kept == Kept::Missing {
         return Ok(Catalog::new());
     }
@@ -233,32 +227,31 @@ pub fn read(site: &Site, place: &Place, from: From) -> Result<Catalog> {
 
 /// What is mounted on a place, and in it.
 #[must_use]
-pub fn mounted(place: &Place) -> Vec<String> {
+pub(crate) fn mounted(place: &Place) -> Vec<String> {
     let itself = (place.kept == Kept::Mount).then(String::new);
-    let nested = place.nested.iter().map(|point| text::of_path(point.names()));
+    let nested = place.nested.iter().map(|point| escape::of_path(point.names()));
     itself.into_iter().chain(nested).collect()
 }
 
 /// File systems that are mounted otherwise than when the boot files were saved:
 /// what is there now would be taken for the boot files, or be emptied with them.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn unmounted(site: &Site) -> Result<Vec<Refusal>> {
+pub(crate) fn unmounted(site: &Site) -> Result<Vec<Refusal>> {
     let mut refusals = Vec::new();
-    for (name, note) in &site.state.notes.saved {
-        let places = places(&site.disk, &site.root, &site.mounts)?;
+    for (name, note) in &site.state.notes.get(&SAVED)? {
+        let places = site.places()?;
         let place = places.iter().find(|place| place.name.to_string() == *name);
         let there = place.map(mounted).unwrap_or_default();
-        let (base, home) = (text::path(name), text::path(&note.home).and_then(RelPath::new));
+        let (base, home) = (escape::path(name), escape::path(&note.home).and_then(RelPath::new));
         let base = base.unwrap_or_default();
         let since = there.iter().filter(|point| !note.mounted.contains(point));
-        let since = since.filter_map(|point| Some([base.clone(), text::path(point)?].concat()));
+        let since = since.filter_map(|point| Some([base.clone(), escape::path(point)?].concat()));
         let inside = site.mounts.iter().map(|mount| &mount.point);
         let inside = inside.filter(|point| home.as_ref().is_some_and(|home| home.covers(point)));
         let new: BTreeSet<_> = since.chain(inside.map(|point| point.names().to_vec())).collect();
         for point in new {
-            let Some((dir, at)) = follow::parent(&site.disk, &site.root, &point)? else { continue };
+            let Some((dir, at)) = durable::parent(&site.disk, &site.root, &point)? else {
+                continue;
+            };
             let at = CString::new(at.as_bytes()).unwrap_or_default();
             let (found, mend) =
                 Halt::at("look at", dir.as_fd(), &at)(Errno::EXDEV).said_with_source();

@@ -6,22 +6,26 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 
-use super::lock::{self, Lock};
-use super::state::{HOME, LOG, MarkText, STATE, State};
+use super::installer_lock;
+use super::notes::AnyKey;
+use super::places::{Place, places};
+use super::state_file::{HOME, LOG, STATE, State};
 use super::step::{Ledger, Mark, News, Phase, Result};
-use super::watch::Watch;
-use super::{home, output, steps};
+use super::{home, output};
 use crate::engine::names::ETC;
-use crate::error::{Error, OpError, Refusal, Stop};
+use crate::engine::root::{self, Root};
+use crate::error::{Error, OpError, Refusal};
 use crate::fs::disk::{Dir, Disk};
+use crate::fs::lock::Lock;
 use crate::fs::mounts::Mount;
 use crate::fs::name::{Name, RelPath};
 use crate::fs::sys::{Kind, supervisor};
 use crate::fs::tree::Tree;
+use crate::term::progress::Progress;
 
 /// What `prepare` was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wish {
+pub(crate) struct Wish {
     /// The system, in `/nix/store`.
     pub system: Option<RelPath>,
     /// The lines that the marker has to have.
@@ -32,7 +36,7 @@ pub struct Wish {
 
 /// The machine.
 #[derive(Debug)]
-pub struct Site {
+pub(crate) struct Site {
     /// The file system.
     pub disk: Disk,
     /// The root.
@@ -46,7 +50,7 @@ pub struct Site {
     /// What was asked for.
     pub wish: Wish,
     /// Progress and interruption.
-    pub watch: Watch,
+    pub watch: Progress,
     /// The state is on the disk.
     pub recorded: bool,
     /// The inode number of the `etc` that is in the root.
@@ -56,13 +60,13 @@ pub struct Site {
     /// Something was not put back, and what was saved of it stays.
     pub stays: bool,
     pub(super) home: Option<Dir>,
-    pub(super) lock: Option<Lock<File>>,
+    lock: Option<Lock<File>>,
     root_lock: Option<Lock<OwnedFd>>,
 }
 
 /// Whether a command is going to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// It only looks.
     Read,
     /// It writes, and nobody else may meanwhile.
@@ -70,30 +74,30 @@ pub enum Access {
 }
 
 impl Site {
-    /// Takes a root that was opened.
+    /// Takes a root that was opened. `known` are the notes that the state may have.
     ///
     /// # Errors
     /// A refusal: somebody else is at work, or the state file cannot be read.
-    pub fn new(
-        disk: Disk,
-        root: Dir,
-        shown: String,
+    pub(crate) fn new(
+        root: Root,
         mounts: Vec<Mount>,
         access: Access,
+        known: &[&dyn AnyKey],
     ) -> std::result::Result<Self, Error> {
         let root_lock = match access {
             Access::Read => None,
-            Access::Write => Some(lock::root(&root, &shown)?),
+            Access::Write => Some(root.lock()?),
         };
+        let Root { disk, dir: root, shown } = root;
         let home = home::open(&disk, &root)?;
         let found = match &home {
-            Some(home) => State::read(&disk, home)?,
+            Some(home) => State::read(&disk, home, known)?,
             None => None,
         };
         let etc = disk.stat(&root, &ETC).map_err(Refusal::from)?.map_or(0, |stat| stat.inode);
         let recorded = found.is_some();
         let state = found.unwrap_or_else(|| State::new(etc, String::new()));
-        let watch = Watch::new();
+        let watch = Progress::new();
         let mut site = Self {
             disk,
             root,
@@ -120,7 +124,7 @@ impl Site {
     ///
     /// # Errors
     /// When it is gone.
-    pub fn home(&self) -> Result<&Dir> {
+    pub(crate) fn home(&self) -> Result<&Dir> {
         let gone = || {
             OpError::new(
                 "open",
@@ -133,8 +137,8 @@ impl Site {
 
     /// A path below a directory, for a message.
     #[must_use]
-    pub fn show_below(&self, dir: &Dir, path: &[Name]) -> String {
-        let below = super::text::of_path(path);
+    pub(crate) fn show_below(&self, dir: &Dir, path: &[Name]) -> String {
+        let below = super::escape::of_path(path);
         format!("{}/{below}", self.disk.show(dir, None))
     }
 
@@ -142,7 +146,7 @@ impl Site {
     ///
     /// # Errors
     /// When it is not there.
-    pub fn dir(&self, path: &[Name]) -> Result<Dir> {
+    pub(crate) fn dir(&self, path: &[Name]) -> Result<Dir> {
         let shown = || path.iter().map(ToString::to_string).collect::<Vec<_>>().join("/");
         let missing = || {
             OpError::new(
@@ -154,20 +158,52 @@ impl Site {
         Ok(self.disk.open(&self.root, path)?.ok_or_else(missing)?)
     }
 
-    /// Writes the state.
+    fn take_lock(&mut self) -> std::result::Result<(), Refusal> {
+        if let Some(home) = self.home.as_ref().filter(|_| self.lock.is_none()) {
+            self.lock = Some(installer_lock::take(&self.disk, home, &self.shown)?);
+        }
+        Ok(())
+    }
+
+    /// Whether the root is that of the running system.
     ///
     /// # Errors
-    /// Any failure of a system call.
-    pub fn save(&self) -> Result<()> {
+    /// When it cannot be told.
+    pub(crate) fn is_running(&self) -> Result<bool> {
+        Ok(root::is_running(&self.root)?)
+    }
+
+    /// Where boot files are.
+    ///
+    /// # Errors
+    /// When `boot` is no directory, or cannot be looked at.
+    pub(crate) fn places(&self) -> Result<Vec<Place>> {
+        places(&self.disk, &self.root, &self.mounts)
+    }
+
+    /// Writes everything to the disks of the root and of the places.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.disk.sync(&self.root)?;
+        for place in self.places()? {
+            let base = vec![place.name.clone()];
+            let nested = place.nested.iter().map(|n| [base.as_slice(), n.names()].concat());
+            for path in std::iter::once(base.clone()).chain(nested) {
+                if let Some(dir) = self.disk.open(&self.root, &path)? {
+                    self.disk.sync(&dir)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the state.
+    pub(crate) fn save(&self) -> Result<()> {
         self.state.write(&self.disk, self.home()?)
     }
 
     /// Notes that from here, or no longer, neither boot loader may be whole, and
     /// says so (P2).
-    ///
-    /// # Errors
-    /// When it cannot be noted.
-    pub fn window(&mut self, open: bool) -> Result<()> {
+    pub(crate) fn window(&mut self, open: bool) -> Result<()> {
         self.watch.shield(open);
         if open != self.state.window {
             self.state.window = open;
@@ -181,9 +217,6 @@ impl Site {
 
     /// In a process that goes on when this one is killed: the lock of the root is not
     /// its own, and its output is the log.
-    ///
-    /// # Errors
-    /// Any failure of a system call.
     pub(super) fn leave(&mut self, log: &File) -> Result<()> {
         if let Some(lock) = self.root_lock.take() {
             // Never unlocked: that would unlock it for this process's parent too.
@@ -191,16 +224,13 @@ impl Site {
         }
         let left = supervisor::leave_session(log);
         left.map_err(|errno| OpError::new("leave the session of", "the terminal", errno))?;
-        self.watch = Watch::new();
+        self.watch = Progress::new();
         Ok(())
     }
 
     /// What keeps others away while the boot loader's installer runs, even if
     /// this process is killed: a descriptor for it to inherit.
-    ///
-    /// # Errors
-    /// When it cannot be duplicated.
-    pub fn lock_to_inherit(&self) -> Result<OwnedFd> {
+    pub(crate) fn lock_to_inherit(&self) -> Result<OwnedFd> {
         let none = || OpError::new("lock", self.shown.clone(), Errno::ENOLCK);
         let lock = self.lock.as_ref().ok_or_else(none)?;
         Ok(lock.as_fd().try_clone_to_owned().map_err(|_| none())?)
@@ -209,31 +239,31 @@ impl Site {
 
 impl Ledger for Site {
     fn phase(&self) -> Option<Phase> {
-        self.recorded.then(|| self.state.phase.into())
+        self.recorded.then_some(self.state.phase)
     }
 
     fn set_phase(&mut self, phase: Phase) -> Result<()> {
         if self.home.is_none() {
             self.home = Some(home::make(&self.disk, &self.root)?);
         }
-        self.take_lock().map_err(|error| Stop::changed(error.to_string()))?;
+        self.take_lock()?;
         if !self.recorded {
             let system = self.wish.system.as_ref().map(ToString::to_string);
             self.state = State::new(self.etc, system.unwrap_or_default());
         }
-        self.state.phase = phase.into();
+        self.state.phase = phase;
         self.save()?;
         self.recorded = true;
         Ok(())
     }
 
     fn mark(&self, step: &str) -> Option<Mark> {
-        self.state.steps.get(step).map(|mark| (*mark).into())
+        self.state.steps.get(step).copied()
     }
 
     fn set_mark(&mut self, step: &str, mark: Option<Mark>) -> Result<()> {
         match mark {
-            Some(mark) => self.state.steps.insert(step.to_owned(), MarkText::from(mark)),
+            Some(mark) => self.state.steps.insert(step.to_owned(), mark),
             None => self.state.steps.remove(step),
         };
         self.save()
@@ -270,6 +300,6 @@ impl Ledger for Site {
     }
 
     fn tell(&self, news: News<'_>) {
-        output::news(news, steps::title);
+        output::news(news);
     }
 }

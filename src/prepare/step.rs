@@ -6,14 +6,16 @@
 //! covers all that was changed; each step can be carried out and undone from any
 //! of its own half-way states.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Stop;
 
 /// A `Result` of one operation.
-pub type Result<T> = std::result::Result<T, Stop>;
+pub(crate) type Result<T> = std::result::Result<T, Stop>;
 
 /// What a look tells about a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look {
+pub(crate) enum Look {
     /// There is something to do: what, for a person.
     Due(String),
     /// It is as it should be, or does not apply: why.
@@ -21,8 +23,9 @@ pub enum Look {
 }
 
 /// How far a step is, by the record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mark {
     /// It may have changed something.
     Begun,
     /// It is done.
@@ -30,8 +33,9 @@ pub enum Mark {
 }
 
 /// Which way the whole goes, by the record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Phase {
     /// Towards NixOS.
     Preparing,
     /// All steps are done.
@@ -40,9 +44,9 @@ pub enum Phase {
     Cancelling,
 }
 
-/// What happened to a step.
+/// What happened to a step, by its title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum News<'a> {
+pub(crate) enum News<'a> {
     /// It begins.
     Begins(&'a str),
     /// It is done.
@@ -56,29 +60,20 @@ pub enum News<'a> {
 }
 
 /// The record. Every change is on the disk, in one piece, when a call returns.
-pub trait Ledger {
+pub(crate) trait Ledger {
     /// Which way it goes; `None` without a record.
     fn phase(&self) -> Option<Phase>;
 
     /// Notes which way it goes; makes the record where there is none.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     fn set_phase(&mut self, phase: Phase) -> Result<()>;
 
     /// How far a step is.
     fn mark(&self, step: &str) -> Option<Mark>;
 
     /// Notes how far a step is, and what [`Step::record`] has put aside.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     fn set_mark(&mut self, step: &str, mark: Option<Mark>) -> Result<()>;
 
     /// Removes the record; all steps are undone.
-    ///
-    /// # Errors
-    /// When it cannot be removed.
     fn end(&mut self) -> Result<()>;
 
     /// Stops here when somebody asked for it.
@@ -92,21 +87,18 @@ pub trait Ledger {
 }
 
 /// One thing that `prepare` does.
-pub trait Step<W: Ledger> {
-    /// Its name in the record and in the output; never changed.
+pub(crate) trait Step<W: Ledger> {
+    /// Its name in the record; never changed.
     fn name(&self) -> &'static str;
 
+    /// What it is, for a person.
+    fn title(&self) -> &'static str;
+
     /// Whether there is something to do. Reads only.
-    ///
-    /// # Errors
-    /// When it cannot be found out.
     fn look(&self, world: &W) -> Result<Look>;
 
     /// Puts into the record what [`Step::undo`] will need. Changes nothing
     /// outside the record, and loses nothing that is in it.
-    ///
-    /// # Errors
-    /// When it cannot be found out.
     fn record(&self, world: &mut W) -> Result<()>;
 
     /// Does it, or goes on with it; on the disk when it returns.
@@ -124,14 +116,14 @@ pub trait Step<W: Ledger> {
 }
 
 /// All steps, in their order.
-pub type Steps<'a, W> = [&'a dyn Step<W>];
+pub(crate) type Steps<'a, W> = [&'a dyn Step<W>];
 
 /// Carries out what is due, in order. A cancel that was interrupted is ended
 /// first: half of a record says nothing about the other half.
 ///
 /// # Errors
 /// The first that a step or the record reports.
-pub fn forward<W: Ledger>(steps: &Steps<'_, W>, world: &mut W) -> Result<()> {
+pub(crate) fn forward<W: Ledger>(steps: &Steps<'_, W>, world: &mut W) -> Result<()> {
     if world.phase() == Some(Phase::Cancelling) {
         backward(steps, world)?;
     }
@@ -142,11 +134,11 @@ pub fn forward<W: Ledger>(steps: &Steps<'_, W>, world: &mut W) -> Result<()> {
         match (step.look(world)?, mark) {
             (Look::Skip(_), Some(Mark::Begun)) => {
                 world.set_mark(name, Some(Mark::Done))?;
-                world.tell(News::Done(name));
+                world.tell(News::Done(step.title()));
                 continue;
             }
             (Look::Skip(why), _) => {
-                world.tell(News::Skipped(name, &why));
+                world.tell(News::Skipped(step.title(), &why));
                 continue;
             }
             (Look::Due(_), _) => {}
@@ -157,10 +149,10 @@ pub fn forward<W: Ledger>(steps: &Steps<'_, W>, world: &mut W) -> Result<()> {
         }
         step.record(world)?;
         world.set_mark(name, Some(Mark::Begun))?;
-        world.tell(News::Begins(name));
+        world.tell(News::Begins(step.title()));
         step.carry_out(world)?;
         world.set_mark(name, Some(Mark::Done))?;
-        world.tell(News::Done(name));
+        world.tell(News::Done(step.title()));
     }
     if world.phase() == Some(Phase::Preparing) {
         world.set_phase(Phase::Prepared)?;
@@ -173,17 +165,17 @@ pub fn forward<W: Ledger>(steps: &Steps<'_, W>, world: &mut W) -> Result<()> {
 ///
 /// # Errors
 /// The first that a step or the record reports.
-pub fn backward<W: Ledger>(steps: &Steps<'_, W>, world: &mut W) -> Result<Vec<String>> {
+pub(crate) fn backward<W: Ledger>(steps: &Steps<'_, W>, world: &mut W) -> Result<Vec<String>> {
     world.set_phase(Phase::Cancelling)?;
     let mut rest = Vec::new();
     for step in steps.iter().rev() {
         world.pause()?;
         let name = step.name();
         if world.mark(name).is_some() {
-            world.tell(News::Undoing(name));
+            world.tell(News::Undoing(step.title()));
             let left = step.undo(world)?;
             world.set_mark(name, None)?;
-            world.tell(News::Undone(name, &left));
+            world.tell(News::Undone(step.title(), &left));
             rest.extend(left);
         }
     }

@@ -1,30 +1,36 @@
 //! The steps of `prepare`, in their order. The marker comes first and leaves
 //! last (P1); the boot loader comes last and is put back first.
 
-pub mod keys;
-pub mod loader;
-pub mod marker;
-pub mod owners;
-pub mod resolv;
-pub mod save;
+pub(crate) mod boot_loader;
+pub(crate) mod host_keys;
+pub(crate) mod marker;
+pub(crate) mod owners;
+pub(crate) mod resolv;
+pub(crate) mod save;
 
+use super::notes::AnyKey;
 use super::site::Site;
 use super::step::Step;
+use super::{efi, ours, saving};
 
 /// All of them.
-pub const ALL: [&dyn Step<Site>; 6] =
-    [&marker::Marker, &owners::Owners, &resolv::Resolv, &keys::Keys, &save::Save, &loader::Loader];
+pub(crate) const ALL: [&dyn Step<Site>; 6] = [
+    &marker::Marker,
+    &owners::Owners,
+    &resolv::Resolv,
+    &host_keys::Keys,
+    &save::Save,
+    &boot_loader::BootLoader,
+];
 
-/// What a step is, for a person.
-#[must_use]
-pub fn title(name: &str) -> &'static str {
-    match name {
-        marker::NAME => "marker files /etc/NIXOS and /etc/NIXOS_LUSTRATE",
-        owners::NAME => "owner of /nix",
-        resolv::NAME => "plain /etc/resolv.conf",
-        keys::NAME => "modes of the SSH host keys",
-        save::NAME => "boot files saved",
-        loader::NAME => "boot loader of NixOS",
-        _ => "a step",
-    }
-}
+/// All that they put aside: looked at when the state is opened.
+pub(crate) const KEYS: [&dyn AnyKey; 8] = [
+    &marker::BEFORE,
+    &owners::PASSES,
+    &resolv::REPLACED,
+    &host_keys::MODES,
+    &saving::SAVED,
+    &efi::BEFORE,
+    &boot_loader::MADE_CURRENT,
+    &ours::NAMED,
+];

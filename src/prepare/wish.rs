@@ -3,17 +3,18 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::site::{Site, Wish};
-use super::{Options, follow, keepers, untouched};
+use super::{Prepare, wildcards};
 use crate::check::DefaultKeep;
 use crate::engine::names::NIX;
 use crate::error::{Error, Refusal};
 use crate::fs::name::{Name, RelPath, Shown};
+use crate::fs::walk;
 use crate::machine::files::Files;
 use crate::machine::identity;
 use crate::system::bootspec;
 
 /// What was asked for, as far as it can be found on the machine.
-pub(super) fn wish(site: &Site, options: &Options) -> Result<Wish, Error> {
+pub(super) fn wish(site: &Site, options: &Prepare) -> Result<Wish, Error> {
     let shown = Shown(options.system.as_os_str().as_bytes()).to_string();
     let no_system = || {
         Refusal::new(
@@ -24,7 +25,7 @@ pub(super) fn wish(site: &Site, options: &Options) -> Result<Wish, Error> {
     };
     let path = options.system.as_os_str().as_bytes();
     let path = RelPath::parse(path).map_err(|_| no_system())?;
-    let real = follow::follow(&site.disk, &site.root, path.names()).map_err(untouched)?;
+    let real = walk::real(&site.disk, &site.root, path.names()).map_err(Refusal::from)?;
     let store = [NIX, Name::literal("store")];
     let real = real.filter(|real| real.starts_with(&store) && real.len() == 3);
     let system = real.and_then(RelPath::new).ok_or_else(no_system)?;
@@ -35,7 +36,7 @@ pub(super) fn wish(site: &Site, options: &Options) -> Result<Wish, Error> {
         }
     };
     for pattern in &options.keep {
-        let found = keepers::expand(&site.disk, &site.root, pattern).map_err(Refusal::from)?;
+        let found = wildcards::expand(&site.disk, &site.root, pattern).map_err(Refusal::from)?;
         if found.is_empty() {
             log::warn!("Nothing matches --keep {pattern}");
         }
@@ -48,7 +49,7 @@ pub(super) fn wish(site: &Site, options: &Options) -> Result<Wish, Error> {
     let clear_esp = options.flags.clear_esp;
     let mut wish = Wish { system: Some(system), keep: Vec::new(), clear_esp };
     for path in keep {
-        if let Some(why) = keepers::unwritable(&path) {
+        if let Some(why) = wildcards::unwritable(&path) {
             return Err(Error::Usage(why));
         }
         if !wish.keep.contains(&path) {

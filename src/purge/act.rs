@@ -7,17 +7,17 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 
-use super::facts::{Candidate, Facts, Sort};
-use super::judge::Plan;
-use super::watch::Watch;
+use super::facts::{Candidate, Found, Sort};
+use super::judge::Verdict;
 use crate::engine::exchange::{HINDERING, free_dated, note, withdraw, write_note};
 use crate::engine::facts::Staging;
 use crate::engine::names::{ETC, PURGED};
 use crate::error::OpError;
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
-use crate::fs::remove::{Halt, Manner, Progress, remove};
+use crate::fs::remove::{Halt, Manner, Progress as _, remove};
 use crate::fs::tree::{Moved, Tree};
+use crate::term::progress::{Progress, Unit};
 
 type Result<T> = std::result::Result<T, Halt>;
 
@@ -28,9 +28,9 @@ type Result<T> = std::result::Result<T, Halt>;
 pub(super) fn act(
     disk: &Disk,
     root: &Dir,
-    facts: &Facts,
-    plan: &Plan,
-    watch: &mut Watch,
+    facts: &Found,
+    plan: &Verdict,
+    watch: &Progress,
 ) -> Result<()> {
     if !plan.remove.is_empty() {
         note_root_flags(disk, root)?;
@@ -39,11 +39,11 @@ pub(super) fn act(
         watch.may_go_on()?;
         let path = facts.show(&candidate.path);
         log::debug!("Removing {path}");
-        watch.begin(path.clone());
+        watch.begin(path.as_str(), Unit::Entries, None);
         let done = one(disk, root, candidate, watch);
-        watch.clear();
+        let removed = watch.end();
         done?;
-        log::info!("Removed {path}: {} entries", watch.here());
+        log::info!("Removed {path}: {removed} entries");
         Ok(())
     });
     // Also those that an interrupted purge has left cleared.
@@ -64,7 +64,7 @@ fn keeping_times(disk: &Disk, root: &Dir, act: impl FnOnce(&Dir) -> Result<()>) 
     Ok(())
 }
 
-fn one(disk: &Disk, root: &Dir, candidate: &Candidate, watch: &mut Watch) -> Result<()> {
+fn one(disk: &Disk, root: &Dir, candidate: &Candidate, watch: &Progress) -> Result<()> {
     let name = candidate.path.last();
     if candidate.sort == Sort::Leftover {
         return match candidate.path.parents() {
@@ -89,10 +89,11 @@ fn one(disk: &Disk, root: &Dir, candidate: &Candidate, watch: &mut Watch) -> Res
     tree(root, &aside, watch)
 }
 
-fn tree(dir: &Dir, name: &Name, watch: &mut Watch) -> Result<()> {
+fn tree(dir: &Dir, name: &Name, watch: &Progress) -> Result<()> {
     // A name has no NUL.
     let name = CString::new(name.as_bytes()).unwrap_or_default();
-    remove(dir.as_fd(), &name, Manner::Insist, watch)
+    let mut watch = watch;
+    remove(dir.as_fd(), &name, Manner::Insist, &mut watch)
 }
 
 /// Nothing can be renamed or removed in an immutable root. Flags that hinder are

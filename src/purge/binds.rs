@@ -7,7 +7,7 @@ use crate::fs::name::RelPath;
 
 /// A directory of the root that is mounted elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bind {
+pub(crate) struct Bind {
     /// The directory, relative to the root.
     pub source: RelPath,
     /// Where it is mounted, as the kernel shows it.
@@ -24,7 +24,7 @@ struct Line<'a> {
 /// What is mounted from below `root`, an absolute path as the kernel shows it.
 /// Format: `proc_pid_mountinfo(5)`.
 #[must_use]
-pub fn from_below(mountinfo: &[u8], root: &[u8]) -> Vec<Bind> {
+pub(crate) fn from_below(mountinfo: &[u8], root: &[u8]) -> Vec<Bind> {
     let lines = mountinfo.split(|&b| b == b'\n').filter_map(parse).collect::<Vec<_>>();
     // The root's own mount: the deepest above it, and of several the last.
     let holds = |line: &&Line<'_>| below(root, &line.point).is_some();

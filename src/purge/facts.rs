@@ -9,7 +9,7 @@ use crate::fs::sys::{Kind, Stat};
 
 /// What a directory is, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sort {
+pub(crate) enum Sort {
     /// `old-root`, or `old-root-TIME`.
     OldRoot,
     /// `nixos-root`, or `nixos-root-TIME`: what a revert set aside.
@@ -20,7 +20,7 @@ pub enum Sort {
 
 /// A candidate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// Where, below the root: a leftover may have moved into an old root.
     pub path: RelPath,
     /// What it is by its name.
@@ -47,7 +47,7 @@ pub struct Candidate {
 impl Candidate {
     /// What the stat(2) of a name tells.
     #[must_use]
-    pub fn new(path: RelPath, sort: Sort, stat: &Stat, mounted: bool) -> Self {
+    pub(crate) fn new(path: RelPath, sort: Sort, stat: &Stat, mounted: bool) -> Self {
         Self {
             path,
             sort,
@@ -64,14 +64,14 @@ impl Candidate {
 
     /// The time that its age is counted from.
     #[must_use]
-    pub fn since(&self) -> Timestamp {
+    pub(crate) fn since(&self) -> Timestamp {
         self.time.max(self.alive)
     }
 }
 
 /// Everything that is judged.
 #[derive(Debug, Clone)]
-pub struct Facts {
+pub(crate) struct Found {
     /// The system around the root.
     pub environment: Environment,
     /// Directories below the root that are mounted elsewhere.
@@ -86,17 +86,17 @@ pub struct Facts {
     pub now: Timestamp,
 }
 
-impl Facts {
+impl Found {
     /// A path below the root for a message.
     #[must_use]
-    pub fn show(&self, path: &impl std::fmt::Display) -> String {
+    pub(crate) fn show(&self, path: &impl std::fmt::Display) -> String {
         format!("{}/{path}", self.environment.root.trim_end_matches('/'))
     }
 }
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Wishes {
+pub struct Choice {
     /// Only these, as they were written.
     pub names: Vec<Vec<u8>>,
     /// The newest that stay.

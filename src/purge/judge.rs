@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use super::facts::{Candidate, Facts, Sort, Wishes};
+use super::facts::{Candidate, Choice, Found, Sort};
 use super::survey::sort;
 use crate::engine::names::OLD_ROOT;
 use crate::engine::time::Timestamp;
@@ -15,7 +15,7 @@ mod refuse;
 
 /// What is going to happen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Plan {
+pub(crate) struct Verdict {
     /// What is removed, in this order.
     pub remove: Vec<Candidate>,
     /// What stays, the newest first, and why.
@@ -29,12 +29,12 @@ const FIRST: Timestamp = Timestamp(1_451_606_400);
 ///
 /// # Errors
 /// All reasons to refuse.
-pub fn judge(facts: &Facts, wishes: &Wishes) -> Result<Plan, Vec<Refusal>> {
+pub(crate) fn judge(facts: &Found, wishes: &Choice) -> Result<Verdict, Vec<Refusal>> {
     if let Some(refusal) = refuse::in_progress(facts) {
         return Err(vec![refusal]);
     }
     let mut refusals = Vec::new();
-    let mut plan = Plan::default();
+    let mut plan = Verdict::default();
     // What was left half-removed is of no use to anybody.
     let leftovers = of_sort(facts, Sort::Leftover).filter(|c| c.kind == Kind::Dir);
     plan.remove.extend(leftovers.cloned());
@@ -62,7 +62,7 @@ pub fn judge(facts: &Facts, wishes: &Wishes) -> Result<Plan, Vec<Refusal>> {
     if refusals.is_empty() { Ok(plan) } else { Err(refusals) }
 }
 
-fn of_sort(facts: &Facts, sort: Sort) -> impl Iterator<Item = &Candidate> {
+fn of_sort(facts: &Found, sort: Sort) -> impl Iterator<Item = &Candidate> {
     facts.candidates.iter().filter(move |c| c.sort == sort)
 }
 
@@ -71,7 +71,7 @@ fn holds(outer: &Candidate, inner: &Candidate) -> bool {
 }
 
 /// Without names: the old roots, but for the newest and the young ones.
-fn choose(facts: &Facts, wishes: &Wishes, plan: &mut Plan) {
+fn choose(facts: &Found, wishes: &Choice, plan: &mut Verdict) {
     let is_dir = |c: &&Candidate| c.kind == Kind::Dir;
     let mut roots: Vec<&Candidate> = of_sort(facts, Sort::OldRoot).filter(is_dir).collect();
     // The one without a date is the newest, whatever the clock said. Of the same
@@ -91,7 +91,7 @@ fn choose(facts: &Facts, wishes: &Wishes, plan: &mut Plan) {
     plan.remove[leftovers..].reverse();
 }
 
-fn stays(facts: &Facts, wishes: &Wishes, root: &Candidate, at: usize) -> Option<String> {
+fn stays(facts: &Found, wishes: &Choice, root: &Candidate, at: usize) -> Option<String> {
     if at < wishes.keep {
         return Some(match wishes.keep {
             1 => "the newest".to_owned(),
@@ -113,7 +113,7 @@ fn stays(facts: &Facts, wishes: &Wishes, root: &Candidate, at: usize) -> Option<
 }
 
 /// The candidate that a name on the command line means, if there is one.
-fn named<'a>(facts: &'a Facts, name: &[u8]) -> Result<Option<&'a Candidate>, Refusal> {
+fn named<'a>(facts: &'a Found, name: &[u8]) -> Result<Option<&'a Candidate>, Refusal> {
     let trimmed = name.strip_prefix(b"/").unwrap_or(name);
     let trimmed = trimmed.strip_suffix(b"/").unwrap_or(trimmed);
     let known = Name::new(trimmed).ok().filter(|name| sort(name).is_some());

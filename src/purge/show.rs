@@ -4,15 +4,15 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::facts::{Candidate, Facts, Sort};
-use super::judge::Plan;
+use super::facts::{Candidate, Found, Sort};
+use super::judge::Verdict;
 use crate::engine::json::{self, RefusalDocument};
 use crate::engine::names::OLD_ROOT;
 use crate::error::Refusal;
 use crate::term::text;
 
 /// `1 entry was`, `2 entries were`.
-pub(super) fn count(entries: u64) -> String {
+pub(super) fn count(entries: usize) -> String {
     match entries {
         1 => "1 entry was".to_owned(),
         entries => format!("{entries} entries were"),
@@ -27,7 +27,7 @@ fn roots(number: usize) -> String {
 }
 
 /// There is nothing to do.
-pub(super) fn nothing(facts: &Facts, plan: &Plan) -> String {
+pub(super) fn nothing(facts: &Found, plan: &Verdict) -> String {
     let root = &facts.environment.root;
     match plan.keep.len() {
         0 => format!("{root}: there is nothing to purge"),
@@ -37,7 +37,7 @@ pub(super) fn nothing(facts: &Facts, plan: &Plan) -> String {
 }
 
 /// The plan, for a person.
-pub(super) fn plan(facts: &Facts, plan: &Plan) -> String {
+pub(super) fn plan(facts: &Found, plan: &Verdict) -> String {
     let mut shown = String::new();
     let root = &facts.environment.root;
     if plan.remove.is_empty() {
@@ -77,12 +77,12 @@ fn what(candidate: &Candidate) -> String {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct PurgeDocument<'a> {
     root: &'a str,
     refusals: Vec<RefusalDocument<'a>>,
     remove: Vec<CandidateDocument<'a>>,
     stay: Vec<CandidateDocument<'a>>,
-    removed: Option<u64>,
+    removed: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -110,9 +110,9 @@ impl<'a> CandidateDocument<'a> {
 
 /// The plan as JSON; once it was carried out, with the number of entries that
 /// were removed.
-pub(super) fn json(facts: &Facts, plan: &Plan, removed: Option<u64>) -> String {
+pub(super) fn json(facts: &Found, plan: &Verdict, removed: Option<usize>) -> String {
     let stay = plan.keep.iter().map(|(c, why)| CandidateDocument::new(c, Some(why.as_str())));
-    json::text(&Document {
+    json::text(&PurgeDocument {
         root: &facts.environment.root,
         refusals: Vec::new(),
         remove: plan.remove.iter().map(|c| CandidateDocument::new(c, None)).collect(),
@@ -124,5 +124,11 @@ pub(super) fn json(facts: &Facts, plan: &Plan, removed: Option<u64>) -> String {
 /// The reasons to refuse, as JSON.
 pub(super) fn json_refused(root: &str, refusals: &[Refusal]) -> String {
     let refusals = refusals.iter().map(crate::engine::json::refusal).collect();
-    json::text(&Document { root, refusals, remove: Vec::new(), stay: Vec::new(), removed: None })
+    json::text(&PurgeDocument {
+        root,
+        refusals,
+        remove: Vec::new(),
+        stay: Vec::new(),
+        removed: None,
+    })
 }

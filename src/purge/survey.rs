@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStringExt;
 use nix::errno::Errno;
 
 use super::binds::{self, Bind};
-use super::facts::{Candidate, Facts, Sort};
+use super::facts::{Candidate, Found, Sort};
 use crate::engine::exchange;
 use crate::engine::facts::{Environment, Result};
 use crate::engine::names::{ETC, LUSTRATE, MARKER, NIXOS_ROOT, OLD_ROOT, PURGED};
@@ -24,7 +24,7 @@ use crate::fs::tree::Tree;
 
 /// What a directory of this name would be.
 #[must_use]
-pub fn sort(name: &Name) -> Option<Sort> {
+pub(crate) fn sort(name: &Name) -> Option<Sort> {
     let is = |base: &Name| name == base || is_dated(name, base);
     if is(&OLD_ROOT) {
         Some(Sort::OldRoot)
@@ -36,12 +36,9 @@ pub fn sort(name: &Name) -> Option<Sort> {
 }
 
 /// Reads everything.
-///
-/// # Errors
-/// What the file system answers.
-pub fn survey(disk: &Disk, root: &Dir, environment: Environment) -> Result<Facts> {
+pub(crate) fn survey(disk: &Disk, root: &Dir, environment: Environment) -> Result<Found> {
     let look = look(disk, root)?;
-    let mut facts = Facts {
+    let mut facts = Found {
         binds: binds(root, &environment.root)?,
         candidates: Vec::new(),
         in_progress: look.in_progress(),

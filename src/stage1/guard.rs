@@ -15,7 +15,7 @@ use crate::fs::walk::{Found, Last, resolve};
 
 /// Why nothing is done, for the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Idle {
+pub(super) enum Idle {
     /// There is no marker.
     NoMarker,
     /// `lustrate=plan` is on the kernel command line.
@@ -27,7 +27,7 @@ pub enum Idle {
 ///
 /// # Errors
 /// What the file system answers.
-pub fn objection<T: Tree>(
+pub(super) fn objection<T: Tree>(
     tree: &T,
     (root, etc): (&T::Dir, Option<&T::Dir>),
     shown: &str,

@@ -65,7 +65,7 @@ struct V1 {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn parse(text: &[u8]) -> Result<Bootspec, String> {
+pub(crate) fn parse(text: &[u8]) -> Result<Bootspec, String> {
     let wrong = |error: serde_json::Error| error.to_string();
     let document: Value = serde_json::from_slice(text).map_err(wrong)?;
     let part = |key: &str| document.get(key).cloned();
@@ -85,7 +85,7 @@ pub fn parse(text: &[u8]) -> Result<Bootspec, String> {
 ///
 /// # Errors
 /// What could not be read.
-pub fn kept(files: &Files, spec: Option<&Bootspec>) -> Result<Vec<RelPath>, OpError> {
+pub(crate) fn kept(files: &Files, spec: Option<&Bootspec>) -> Result<Vec<RelPath>, OpError> {
     let ours = spec.and_then(|spec| spec.lustrate.as_ref());
     let mut kept = Vec::new();
     for path in ours.iter().flat_map(|ours| &ours.keep) {

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::machine::files::{Files, Result};
-use crate::machine::fstab::{self, Entry};
+use crate::machine::fstab::{self, FstabEntry};
 use crate::system::bootspec::{self, Bootspec};
 
 /// Where the manual's procedure puts it.
-pub const PROFILE: &str = "/nix/var/nix/profiles/system";
+pub(crate) const PROFILE: &str = "/nix/var/nix/profiles/system";
 
 /// A built system, all paths as seen inside the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Closure {
     /// `bin/switch-to-configuration`.
     pub switch: Option<PathBuf>,
     /// `etc/fstab`.
-    pub fstab: Option<Vec<Entry>>,
+    pub fstab: Option<Vec<FstabEntry>>,
     /// `boot.json`; `None` when there is none, and an error says what is wrong.
     pub bootspec: Option<std::result::Result<Bootspec, String>>,
     /// `prepare-root`, which only systemd stage 1 has (nixpkgs, top-level.nix).
@@ -47,9 +47,6 @@ pub enum Absent {
 
 impl Closure {
     /// Finds it.
-    ///
-    /// # Errors
-    /// What could not be read.
     pub fn find(files: &Files, asked: &Path) -> Result<std::result::Result<Self, Absent>> {
         let Some(top) = files.real(asked)? else {
             return Ok(Err(match files.link(asked)? {
@@ -100,7 +97,7 @@ impl Closure {
 
     /// The line of its fstab for a mount point.
     #[must_use]
-    pub fn mounts_at(&self, point: impl AsRef<Path>) -> Option<&Entry> {
+    pub fn mounts_at(&self, point: impl AsRef<Path>) -> Option<&FstabEntry> {
         self.fstab.iter().flatten().rev().find(|entry| entry.point == point.as_ref())
     }
 }

@@ -9,9 +9,9 @@ const MAX_NAME: u32 = 4096;
 
 /// Collects names.
 #[derive(Debug, Default)]
-pub struct Names {
+pub(crate) struct Names {
     /// What was found.
-    pub names: Vec<String>,
+    pub found: Vec<String>,
     /// Where something that is no cpio begins, behind an archive.
     pub foreign_at: Option<u64>,
     buffer: Vec<u8>,
@@ -23,13 +23,13 @@ pub struct Names {
 impl Names {
     /// At the beginning of an archive.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { between: true, ..Self::default() }
     }
 
     /// Whether an archive has been cut off.
     #[must_use]
-    pub fn is_cut_off(&self) -> bool {
+    pub(crate) fn is_cut_off(&self) -> bool {
         let rest = !self.between || self.skip > 0 || !self.buffer.is_empty();
         self.foreign_at.is_none() && rest
     }
@@ -58,7 +58,7 @@ impl Names {
         let name = String::from_utf8_lossy(&self.buffer[HEADER..end - 1]).into_owned();
         self.between = name == "TRAILER!!!";
         if !self.between {
-            self.names.push(name);
+            self.found.push(name);
         }
         self.skip = u64::from(size).next_multiple_of(4);
         self.buffer.clear();
@@ -141,7 +141,7 @@ pub(crate) mod tests {
         bytes.extend(b"\x28\xb5\x2f\xfdrest of it");
         let mut names = Names::new();
         names.write_all(&bytes).expect("no error");
-        assert_eq!(names.names, ["kernel/x86/microcode/AuthenticAMD.bin"]);
+        assert_eq!(names.found, ["kernel/x86/microcode/AuthenticAMD.bin"]);
         assert_eq!(names.foreign_at, Some(at));
     }
 
@@ -171,7 +171,7 @@ pub(crate) mod tests {
             }
             let mut want: Vec<&str> = files.iter().map(|(n, _)| *n).collect();
             want.push("second");
-            prop_assert_eq!(&names.names, &want);
+            prop_assert_eq!(&names.found, &want);
             prop_assert_eq!(names.foreign_at, None);
         }
 

@@ -7,10 +7,7 @@ use crate::machine::files::{Files, Result, failed};
 
 /// The machine of an ELF file, of a Linux boot image, or of the interpreter of
 /// a script, in the words of `uname -m`; `None` when it is none of them.
-///
-/// # Errors
-/// What could not be read.
-pub fn machine(files: &Files, path: &Path) -> Result<Option<&'static str>> {
+pub(crate) fn machine(files: &Files, path: &Path) -> Result<Option<&'static str>> {
     let Some(head) = head(files, path)? else { return Ok(None) };
     if let Some(script) = head.strip_prefix(b"#!") {
         let line = script.split(|&b| b == b'\n').next().unwrap_or_default().trim_ascii();

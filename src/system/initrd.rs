@@ -15,7 +15,7 @@ const MAX_UNPACKED: u64 = 4 << 30;
 
 /// The names of an initrd's files.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Listing {
+pub(crate) struct Listing {
     names: Vec<String>,
 }
 
@@ -24,7 +24,7 @@ impl Listing {
     ///
     /// # Errors
     /// What could not be read; inside, why it could not be unpacked.
-    pub fn read(files: &Files, path: &Path) -> Result<std::result::Result<Self, String>> {
+    pub(crate) fn read(files: &Files, path: &Path) -> Result<std::result::Result<Self, String>> {
         let Some(file) = files.open(path)? else { return Ok(Err("it is no file".into())) };
         let mut content = Vec::new();
         let read = file.take(MAX_FILE).read_to_end(&mut content);
@@ -34,26 +34,14 @@ impl Listing {
 
     /// Whether it has a file of that name, in any directory.
     #[must_use]
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.names.iter().any(|path| path.rsplit('/').next() == Some(name))
-    }
-
-    /// Whether it has a file at that path.
-    #[must_use]
-    pub fn has_path(&self, path: &str) -> bool {
-        self.names.iter().any(|known| known.trim_start_matches("./") == path)
     }
 
     /// Whether it has a kernel module.
     #[must_use]
-    pub fn has_module(&self, module: &str) -> bool {
+    pub(crate) fn has_module(&self, module: &str) -> bool {
         self.names.iter().any(|path| is_module(path, module))
-    }
-
-    /// Whether it has any kernel module.
-    #[must_use]
-    pub fn has_modules(&self) -> bool {
-        self.names.iter().any(|path| path.contains(".ko"))
     }
 }
 
@@ -71,7 +59,7 @@ fn list(content: &[u8]) -> std::result::Result<Listing, String> {
         let mut names = Names::new();
         // Writing to it cannot fail.
         let _ = names.write_all(rest);
-        found.append(&mut names.names);
+        found.append(&mut names.found);
         let Some(at) = names.foreign_at else {
             let cut_off = names.is_cut_off();
             return if cut_off {
@@ -118,10 +106,10 @@ fn unpack(rest: &mut &[u8]) -> std::result::Result<Vec<String>, String> {
             format!("it is compressed by {n}, which is not read here")
         }));
     }
-    if names.names.is_empty() || names.is_cut_off() {
+    if names.found.is_empty() || names.is_cut_off() {
         return Err("there is no whole archive in it".to_owned());
     }
-    Ok(names.names)
+    Ok(names.found)
 }
 
 struct Limited<'a> {
@@ -166,7 +154,7 @@ mod tests {
         for packed in [inner.clone(), gzip.finish().expect("compressed"), xz, zstd] {
             for prefix in [Vec::new(), microcode()] {
                 let listing = list(&[prefix.as_slice(), &packed].concat()).expect("a listing");
-                assert!(listing.has("init") && listing.has_path("init"));
+                assert!(listing.has("init"));
                 assert!(listing.has_module("dm_mod") && !listing.has_module("dm"));
                 assert_eq!(listing.has("GenuineIntel.bin"), !prefix.is_empty());
                 if packed.starts_with(b"\xfd7zXZ") {

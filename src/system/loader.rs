@@ -8,7 +8,7 @@ use crate::system::closure::Closure;
 
 /// The kinds that nixpkgs installs, and those widely used besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum LoaderKind {
     /// `boot.loader.systemd-boot`.
     SystemdBoot,
     /// `boot.loader.grub`.
@@ -29,10 +29,10 @@ pub enum Kind {
     None,
 }
 
-impl Kind {
+impl LoaderKind {
     /// Its name in sentences.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::SystemdBoot => "systemd-boot",
             Self::Grub => "GRUB",
@@ -48,16 +48,16 @@ impl Kind {
 
     /// Whether UEFI is the only firmware that it works with.
     #[must_use]
-    pub fn needs_uefi(self) -> bool {
+    pub(crate) fn needs_uefi(self) -> bool {
         matches!(self, Self::SystemdBoot | Self::Lanzaboote | Self::Refind)
     }
 }
 
 /// The boot loader of a closure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loader {
+pub(crate) struct Loader {
     /// The kind.
-    pub kind: Kind,
+    pub kind: LoaderKind,
     /// The script that installs it.
     pub script: Option<PathBuf>,
     /// Where the configuration expects the ESP.
@@ -74,15 +74,13 @@ pub struct Loader {
 
 impl Loader {
     /// Reads it; `None` when the closure has no `switch-to-configuration`.
-    ///
-    /// # Errors
-    /// What could not be read.
-    pub fn of(files: &Files, closure: &Closure) -> Result<Option<Self>> {
+    pub(crate) fn of(files: &Files, closure: &Closure) -> Result<Option<Self>> {
         let Some(switch) = &closure.switch else { return Ok(None) };
         let Some(switch) = files.read(switch)? else { return Ok(None) };
         let switch = String::from_utf8_lossy(&switch);
         let Some((kind, script)) = installer(&switch) else {
-            let kind = if mentions_installer(&switch) { Kind::Other } else { Kind::None };
+            let kind =
+                if mentions_installer(&switch) { LoaderKind::Other } else { LoaderKind::None };
             return Ok(Some(Self::bare(kind)));
         };
         let mut loader = Self::bare(kind);
@@ -107,7 +105,7 @@ impl Loader {
         Ok(Some(loader))
     }
 
-    fn bare(kind: Kind) -> Self {
+    fn bare(kind: LoaderKind) -> Self {
         let (esp, boot, version) = (None, None, None);
         Self { kind, script: None, esp, boot, devices: Vec::new(), efi: false, version }
     }
@@ -128,17 +126,17 @@ impl Loader {
 }
 
 /// The script that `switch-to-configuration` calls, by the name of its path.
-fn installer(switch: &str) -> Option<(Kind, PathBuf)> {
+fn installer(switch: &str) -> Option<(LoaderKind, PathBuf)> {
     store_paths(switch).into_iter().find_map(|path| {
         let name = base_name(path);
         let kind = match name {
-            _ if name.contains("install-grub") => Kind::Grub,
-            _ if name.contains("lanzaboote") || name.contains("lzbt") => Kind::Lanzaboote,
-            _ if name.contains("systemd-boot") => Kind::SystemdBoot,
-            _ if name.contains("extlinux") => Kind::Extlinux,
-            _ if name.contains("limine") => Kind::Limine,
-            _ if name.contains("refind") => Kind::Refind,
-            _ if name.contains("init-script-builder") => Kind::InitScript,
+            _ if name.contains("install-grub") => LoaderKind::Grub,
+            _ if name.contains("lanzaboote") || name.contains("lzbt") => LoaderKind::Lanzaboote,
+            _ if name.contains("systemd-boot") => LoaderKind::SystemdBoot,
+            _ if name.contains("extlinux") => LoaderKind::Extlinux,
+            _ if name.contains("limine") => LoaderKind::Limine,
+            _ if name.contains("refind") => LoaderKind::Refind,
+            _ if name.contains("init-script-builder") => LoaderKind::InitScript,
             _ => return None,
         };
         Some((kind, PathBuf::from(path)))
@@ -193,9 +191,9 @@ mod tests {
     #[test]
     fn the_installer_is_known_by_its_name() {
         for (name, kind) in [
-            ("install-grub.sh", Kind::Grub),
-            ("install-systemd-boot.sh", Kind::SystemdBoot),
-            ("extlinux-conf-builder.sh", Kind::Extlinux),
+            ("install-grub.sh", LoaderKind::Grub),
+            ("install-systemd-boot.sh", LoaderKind::SystemdBoot),
+            ("extlinux-conf-builder.sh", LoaderKind::Extlinux),
         ] {
             let path = format!("/nix/store/{HASH}-{name}");
             let text = format!("export INSTALL_BOOTLOADER='{path} -t 5'\n");
@@ -208,7 +206,7 @@ mod tests {
 
     #[test]
     fn places_are_read_from_xml_and_python() {
-        let mut grub = Loader::bare(Kind::Grub);
+        let mut grub = Loader::bare(LoaderKind::Grub);
         grub.take(
             "<attr name=\"bootPath\"><string value=\"/boot\" /></attr>\
              <attr name=\"devices\">\n<list>\n<string value=\"/dev/sda\" />\
@@ -218,7 +216,7 @@ mod tests {
         );
         assert_eq!(grub.esp.as_deref(), Some(Path::new("/efi")));
         assert_eq!((grub.devices.as_slice(), grub.efi), (&["/dev/sda".to_owned()][..], true));
-        let mut systemd = Loader::bare(Kind::SystemdBoot);
+        let mut systemd = Loader::bare(LoaderKind::SystemdBoot);
         systemd.take("EFI_SYS_MOUNT_POINT = Path(\"/boot\")\nBOOT_MOUNT_POINT = \"/xboot\"\n");
         assert_eq!(systemd.esp.as_deref(), Some(Path::new("/boot")));
         assert_eq!(systemd.boot.as_deref(), Some(Path::new("/xboot")));

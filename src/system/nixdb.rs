@@ -11,7 +11,7 @@ const DATABASE: &str = "/nix/var/nix/db/db.sqlite";
 
 /// What the database says about a closure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Known {
+pub(crate) enum Registered {
     /// There is no database.
     None,
     /// It cannot be read: why.
@@ -23,17 +23,14 @@ pub enum Known {
 }
 
 /// The closure of a store path.
-///
-/// # Errors
-/// What could not be read.
-pub fn closure(files: &Files, top: &Path) -> Result<Known> {
-    let Some(file) = files.read_whole(DATABASE)? else { return Ok(Known::None) };
+pub(crate) fn closure(files: &Files, top: &Path) -> Result<Registered> {
+    let Some(file) = files.read_whole(DATABASE)? else { return Ok(Registered::None) };
     let log = files.read_whole(format!("{DATABASE}-wal"))?.unwrap_or_default();
     let known = Database::open(&file, &log).and_then(|database| requisites(&database, top));
-    Ok(known.unwrap_or_else(Known::Damaged))
+    Ok(known.unwrap_or_else(Registered::Damaged))
 }
 
-fn requisites(database: &Database<'_>, top: &Path) -> crate::system::sqlite::Result<Known> {
+fn requisites(database: &Database<'_>, top: &Path) -> crate::system::sqlite::Result<Registered> {
     let mut paths: HashMap<i64, PathBuf> = HashMap::new();
     let mut start = None;
     database.table("ValidPaths", |id, values| {
@@ -46,7 +43,7 @@ fn requisites(database: &Database<'_>, top: &Path) -> crate::system::sqlite::Res
             paths.insert(id, path);
         }
     })?;
-    let Some(start) = start else { return Ok(Known::Invalid) };
+    let Some(start) = start else { return Ok(Registered::Invalid) };
     let mut references: HashMap<i64, Vec<i64>> = HashMap::new();
     database.table("Refs", |_, values| {
         if let (Some(Value::Integer(from)), Some(Value::Integer(to))) =
@@ -63,5 +60,5 @@ fn requisites(database: &Database<'_>, top: &Path) -> crate::system::sqlite::Res
         todo.extend(next.filter(|id| seen.insert(**id)));
     }
     found.sort();
-    Ok(Known::Paths(found))
+    Ok(Registered::Paths(found))
 }

@@ -8,12 +8,12 @@ use std::collections::HashMap;
 
 mod record;
 
-pub use record::Value;
+pub(crate) use record::Value;
 use record::{number, value, varint};
 
 /// The pages of a database.
 #[derive(Debug)]
-pub struct Database<'a> {
+pub(crate) struct Database<'a> {
     file: &'a [u8],
     size: usize,
     usable: usize,
@@ -21,7 +21,7 @@ pub struct Database<'a> {
 }
 
 /// What is wrong, in a sentence.
-pub type Result<T> = std::result::Result<T, String>;
+pub(crate) type Result<T> = std::result::Result<T, String>;
 
 const DEEPEST: usize = 40;
 
@@ -30,7 +30,7 @@ impl<'a> Database<'a> {
     ///
     /// # Errors
     /// When it is no database.
-    pub fn open(file: &'a [u8], log: &'a [u8]) -> Result<Self> {
+    pub(crate) fn open(file: &'a [u8], log: &'a [u8]) -> Result<Self> {
         if !file.starts_with(b"SQLite format 3\0") || file.len() < 100 {
             return Err("it is no SQLite database".to_owned());
         }
@@ -60,7 +60,7 @@ impl<'a> Database<'a> {
     ///
     /// # Errors
     /// When the database is damaged, or has no such table.
-    pub fn table(&self, name: &str, mut row: impl FnMut(i64, &[Value])) -> Result<()> {
+    pub(crate) fn table(&self, name: &str, mut row: impl FnMut(i64, &[Value])) -> Result<()> {
         let mut root = None;
         self.walk(1, 0, &mut |_, values| {
             // type, name, tbl_name, rootpage, sql

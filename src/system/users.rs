@@ -9,7 +9,7 @@ use crate::system::closure::Closure;
 /// What is said about the users.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Users {
+pub(crate) struct Users {
     /// Whether passwords set on the running system last.
     #[serde(default = "yes")]
     pub mutable_users: bool,
@@ -20,7 +20,7 @@ pub struct Users {
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct User {
+pub(crate) struct User {
     /// The name.
     pub name: String,
     #[serde(default)]
@@ -46,7 +46,7 @@ pub struct User {
 
 /// How a user gets past the prompt of a console.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Password {
+pub(crate) enum Password {
     /// Not at all.
     None,
     /// One is set.
@@ -64,7 +64,7 @@ fn yes() -> bool {
 impl User {
     /// The password that the first boot gives.
     #[must_use]
-    pub fn password(&self) -> Password {
+    pub(crate) fn password(&self) -> Password {
         let file = self.hashed_password_file.as_ref().or(self.password_file.as_ref());
         if let Some(file) = file {
             return Password::File(file.clone());
@@ -82,7 +82,7 @@ impl User {
 
     /// Whether a person may log in as this user.
     #[must_use]
-    pub fn is_person(&self) -> bool {
+    pub(crate) fn is_person(&self) -> bool {
         self.name == "root"
             || self.uid.is_some_and(|uid| (1000..60_000).contains(&uid))
             || self.is_normal
@@ -91,7 +91,7 @@ impl User {
 
     /// The home directory, without its leading `/`.
     #[must_use]
-    pub fn home(&self) -> String {
+    pub(crate) fn home(&self) -> String {
         let default =
             if self.name == "root" { "root".into() } else { format!("home/{}", self.name) };
         self.home.as_ref().map_or(default, |home| home.trim_matches('/').to_owned())
@@ -99,10 +99,10 @@ impl User {
 }
 
 /// Reads them; `None` when the closure has no such file.
-///
-/// # Errors
-/// What could not be read.
-pub fn of(files: &Files, closure: &Closure) -> Result<Option<std::result::Result<Users, String>>> {
+pub(crate) fn of(
+    files: &Files,
+    closure: &Closure,
+) -> Result<Option<std::result::Result<Users, String>>> {
     let sources = ["activate", "etc/systemd/system/userborn.service"];
     for source in sources {
         let Some(text) = files.text(closure.top.join(source))? else { continue };

@@ -13,7 +13,7 @@ pub fn shown_on(stream: &impl IsTerminal, text: String, indent: usize) -> String
 
 /// Whether a stream is a terminal that understands escape sequences. One that
 /// calls itself dumb (a serial console, an editor) would show them.
-pub fn takes_escapes(stream: &impl IsTerminal) -> bool {
+pub(crate) fn takes_escapes(stream: &impl IsTerminal) -> bool {
     let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
     !dumb && stream.is_terminal()
 }

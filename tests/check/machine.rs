@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use nixos_lustrate::check::{self, Finding, Level, Options, Report};
+use nixos_lustrate::check::{self, Examine, Finding, Level, Report};
 
 use crate::common::system::{BOOT_UUID, ROOT_UUID, System};
 use crate::common::text::says;
@@ -21,7 +21,7 @@ static NEXT: AtomicUsize = AtomicUsize::new(0);
 /// The machine; its files are gone with it.
 pub(crate) struct Machine {
     base: PathBuf,
-    pub(crate) options: Options,
+    pub(crate) options: Examine,
 }
 
 impl Drop for Machine {
@@ -50,7 +50,7 @@ impl Machine {
         let memory = Path::new("/dev/shm");
         let base = if memory.is_dir() { memory } else { Path::new(env!("CARGO_TARGET_TMPDIR")) };
         let base = base.join(name);
-        let mut options = Options::new(base.join("root"));
+        let mut options = Examine::new(base.join("root"));
         let sources = &mut options.sources;
         sources.proc = base.join("proc");
         sources.sys = base.join("sys");

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use rooms::{circles, misplaced};
+use rooms::{circles, misplaced, untold};
 
 fn house() -> BTreeMap<String, String> {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -49,6 +49,15 @@ fn imports_go_down() {
 #[test]
 fn imports_run_in_no_circle() {
     assert_eq!(circles(&house()), Vec::<Vec<String>>::new());
+}
+
+#[test]
+fn the_head_of_a_room_says_what_it_uses() {
+    assert_eq!(untold(&house()), Vec::<String>::new());
+    let mut house = house();
+    let head = house.get_mut("purge").expect("that file");
+    *head = head.replace("Uses: engine, ", "Uses: ");
+    assert_eq!(untold(&house), ["purge"]);
 }
 
 #[test]

@@ -76,6 +76,18 @@ pub fn misplaced(house: &House) -> Vec<String> {
     found.into_iter().collect()
 }
 
+/// Rooms whose head has not a last line that says what the table says.
+pub fn untold(house: &House) -> Vec<String> {
+    let single = ["main", "error", "kmsg_logger", "lib"];
+    let rooms = ROOMS.iter().filter(|(name, _)| !single.contains(name));
+    let says = |name: &str, may: &[&str]| {
+        let head = house[name].lines().map_while(|line| line.strip_prefix("//!"));
+        let head = head.map(str::trim).collect::<Vec<_>>().join(" ");
+        head.ends_with(&format!(" Uses: {}.", may.join(", ")))
+    };
+    rooms.filter(|(name, may)| !says(name, may)).map(|(name, _)| (*name).to_owned()).collect()
+}
+
 /// Circles of files. A file and its folder are one thing: what a head defines,
 /// those in its folder may use, as Rust has it with `super`.
 pub fn circles(house: &House) -> Vec<Vec<String>> {

@@ -108,7 +108,7 @@ fn a_person_is_asked_once_and_may_say_no() {
         return crate::common::skip::say(&crate::common::skip::Skipped::new("no script(1) here"));
     };
     assert!(says(&said, "Prepare this machine for NixOS? [y/N]"), "{said}");
-    assert!(says(&said, "it was not confirmed") && says(&said, "status 3"), "{said}");
+    assert!(says(&said, "the answer was not yes") && says(&said, "status 3"), "{said}");
     assert_same(&before, &machine.manifest(), &Excuse::none());
     let said = at_a_terminal(&machine.arguments(&[]), "y").expect("script(1)");
     assert!(says(&said, "status 0") && said.matches("[y/N]").count() == 1, "{said}");

@@ -45,17 +45,11 @@ fn words(scene: &Scene, verb: &str, root: &Path) -> Vec<OsString> {
 }
 
 impl Scene {
-    fn new(verb: &'static str, boot: Boot, moves: bool) -> Result<Self, Skipped> {
+    fn new(verb: &'static str, boot: Boot) -> Result<Self, Skipped> {
         strace::available()?;
         let machine = Machine::new(boot, GRUB)?;
         machine.tree().own("nix/store", 1000, 100);
         machine.tree().file("etc/NIXOS_LUSTRATE", "home\n");
-        if moves {
-            let stat = nix::sys::statvfs::statvfs(machine.path()).expect("its size");
-            let free = stat.blocks_available() * stat.fragment_size();
-            let size = usize::try_from(free - (6 << 20)).expect("a size");
-            fs::write(machine.at("home/large"), vec![9; size]).expect("a large file");
-        }
         let before = machine.manifest();
         let despite = machine.despite();
         let old_boot = Manifest::of(machine.at("boot"));
@@ -75,7 +69,7 @@ impl Scene {
         scene.start = machine.snapshot();
         let machine = scene.start.snapshot();
         let log = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("trace-{}-{verb}-{boot:?}-{moves}", std::process::id()));
+            .join(format!("trace-{}-{verb}-{boot:?}", std::process::id()));
         let (calls, ended) = changes(&log, &words(&scene, verb, machine.path()));
         let _ = fs::remove_file(&log);
         ended.expect(0);
@@ -135,8 +129,8 @@ fn leftovers() -> Excuse {
     Excuse::none().below(b"nix/var/nixos-lustrate")
 }
 
-fn at_every_change(verb: &'static str, boot: Boot, moves: bool) {
-    let scene = or_skip!(Scene::new(verb, boot, moves));
+fn at_every_change(verb: &'static str, boot: Boot) {
+    let scene = or_skip!(Scene::new(verb, boot));
     let (mut killed, offset) = (0, std::process::id() as usize % every());
     let calls = scene.calls.iter().skip(offset).step_by(every());
     for call in calls {
@@ -172,35 +166,23 @@ fn at_every_change(verb: &'static str, boot: Boot, moves: bool) {
 #[test]
 fn a_prepare_that_is_killed_goes_on_or_back() {
     require_root!();
-    at_every_change("prepare", Boot::Directory, false);
+    at_every_change("prepare", Boot::Directory);
 }
 
 #[test]
 fn a_cancel_that_is_killed_goes_on_or_back() {
     require_root!();
-    at_every_change("cancel", Boot::Directory, false);
-}
-
-#[test]
-fn a_prepare_that_moves_and_is_killed_goes_on_or_back() {
-    require_root!();
-    at_every_change("prepare", Boot::Directory, true);
-}
-
-#[test]
-fn a_cancel_that_moves_and_is_killed_goes_on_or_back() {
-    require_root!();
-    at_every_change("cancel", Boot::Directory, true);
+    at_every_change("cancel", Boot::Directory);
 }
 
 #[test]
 fn with_boot_on_another_disk_prepare_goes_on_or_back() {
     require_root!();
-    at_every_change("prepare", Boot::Mount, false);
+    at_every_change("prepare", Boot::Mount);
 }
 
 #[test]
 fn with_boot_on_another_disk_cancel_goes_on_or_back() {
     require_root!();
-    at_every_change("cancel", Boot::Mount, false);
+    at_every_change("cancel", Boot::Mount);
 }

@@ -220,19 +220,6 @@ fn what_nobody_saw_the_installer_write_stays() {
     assert_same(&before, &machine.manifest(), &excuse);
 }
 
-#[test]
-fn where_the_boot_files_moved_what_others_changed_is_not_lost() {
-    require_root!();
-    let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
-    machine.fill("home/large", 6 << 20);
-    machine.prepare(&[]).expect(0);
-    machine.tree().file("boot/grub/custom.cfg", "of somebody");
-    let said = machine.cancel().expect(0).out();
-    assert!(said.contains("boot.bak/grub/custom.cfg was changed since"), "{said}");
-    assert_eq!(machine.read("boot.bak/grub/custom.cfg"), "of somebody");
-    assert_eq!(machine.read("boot/grub/grub.cfg"), OLD_CFG);
-}
-
 /// Another system, installed by hand, as nixos-rebuild does.
 fn by_hand(machine: &Machine) -> String {
     let top = machine.at("nix/var/nix/profiles/system-1-link").read_link().expect("a profile");
@@ -418,14 +405,72 @@ fn a_path_that_prepare_never_chooses_is_refused() {
         (state("efi.bak"), "the place 'efi.bak'"),
         (state("boot.bak/../srv"), "the place 'boot.bak/../srv'"),
         (state("boot.bak").replace("{\"boot\":{", "{\"srv\":{"), "the place 'srv'"),
-        (state("boot.bak").replace("\"moved\":[]", "\"moved\":[[\"a/b\",1]]"), "the path 'a/b'"),
         (state("boot.bak").replace("\"mounted\":[]", "\"mounted\":[\"../x\"]"), "the path '../x'"),
         (state("boot.bak").replace("nix/store/", "srv/"), "the system 'srv/"),
+        (
+            state("boot.bak").replace("\"notes\":{", "\"notes\":{\"keys\":{\"../shadow\":511},"),
+            "the host key '../shadow'",
+        ),
     ] {
         machine.tree().file(format!("{HOME}/state.json"), &text);
         refused(&machine, &[what, "never chooses"]);
     }
     assert_eq!(machine.read("srv/victim/data"), "precious");
+}
+
+#[test]
+fn a_note_that_is_none_is_refused() {
+    require_root!();
+    let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
+    machine.tree().file("srv/victim/data", "precious");
+    machine.tree().directory(HOME, 0o700);
+    let state = |notes: &str| attack(&machine, "boot.bak").replace("\"notes\":{", notes);
+    for notes in [
+        "\"notes\":{\"marker\":1,",
+        "\"notes\":{\"owners\":\"x\",",
+        "\"notes\":{\"keys\":[1],",
+        "\"notes\":{\"resolv\":1,",
+        "\"notes\":{\"efi\":1,",
+        "\"notes\":{\"current-system\":1,",
+        "\"notes\":{\"named\":1,",
+    ] {
+        machine.tree().file(format!("{HOME}/state.json"), state(notes));
+        refused(&machine, &["state.json is damaged: "]);
+    }
+}
+
+/// An earlier version moved the boot files where a copy had no room.
+#[test]
+fn a_state_whose_boot_files_moved_is_refused() {
+    require_root!();
+    let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
+    machine.tree().file("srv/victim/data", "precious");
+    machine.tree().directory(HOME, 0o700);
+    let state = attack(&machine, "boot.bak").replace("\"copy\"", "\"move\"");
+    for state in [&state, &state.replace("\"moved\":[]", "\"moved\":[[\"grub\",1]]")] {
+        machine.tree().file(format!("{HOME}/state.json"), state);
+        refused(
+            &machine,
+            &[
+                "was written by nixos-lustrate 0.1.0, which moved the boot files of /boot",
+                "Use that",
+            ],
+        );
+    }
+}
+
+#[test]
+fn what_a_later_version_noted_stays() {
+    require_root!();
+    let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
+    machine.prepare(&[]).expect(0);
+    let path = format!("{HOME}/state.json");
+    let later = machine.read(&path).replace("\"notes\": {", "\"notes\": {\"later\": [1],");
+    machine.tree().file(&path, &later);
+    machine.prepare(&["--keep", "srv"]).expect(0);
+    let now = machine.read(&path);
+    assert!(now != later && now.contains("\"later\""), "{now}");
+    machine.cancel().expect(0);
 }
 
 #[test]

@@ -299,7 +299,7 @@ impl Machine {
 
     /// `--despite` for whatever `check` has against these few files.
     pub(crate) fn despite(&self) -> Vec<String> {
-        let report = check::examine(&check::Options::new(self.path())).expect("a report");
+        let report = check::examine(&check::Examine::new(self.path())).expect("a report");
         let blockers = report.findings.iter().filter(|f| f.level == Level::Blocker);
         blockers.flat_map(|f| ["--despite".to_owned(), f.id.to_owned()]).collect()
     }

@@ -69,13 +69,13 @@ fn without_a_terminal_it_has_to_be_told_yes() {
     let before = machine.manifest();
     lustrate(machine.arguments(&[]))
         .expect(3)
-        .says(&["no terminal to ask on", "--dry-run, then add --yes"]);
+        .says(&["standard input is no terminal", "--dry-run, then add --yes"]);
     assert_same(&before, &machine.manifest(), &Excuse::none());
     machine.prepare(&[]).expect(0);
     let prepared = machine.manifest();
     let cancel = crate::common::command::arguments("cancel", machine.path(), &[]);
     // It has no --dry-run to name.
-    lustrate(cancel).expect(3).says(&["no terminal to ask on", "is said above: add --yes"]);
+    lustrate(cancel).expect(3).says(&["standard input is no terminal", "is said above: add --yes"]);
     assert_same(&prepared, &machine.manifest(), &Excuse::none());
 }
 

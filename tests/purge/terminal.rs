@@ -72,7 +72,7 @@ fn any_other_answer_is_no() {
     for answer in [&b"n\n"[..], b"\n", b"yes please\n", b"\x04", b"\xff\n"] {
         let (code, screen) = before_a_person(&mut asking(mounted.path(), &[]), answer);
         assert_eq!(code, 3, "{screen}");
-        let said = "refused: the answer was not yes. Nothing is removed without it. To be asked \
+        let said = "refused: the answer was not yes. Nothing is done without it. To be asked \
                     again: nixos-lustrate purge. Nothing was touched.";
         let (_, told) = screen.split_once("[y/N] ").expect("a question");
         assert!(unfolded(told).ends_with(said), "{screen}");

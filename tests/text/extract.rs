@@ -228,13 +228,14 @@ impl File<'_> {
 /// arguments are its parts.
 fn constructor(before: &[Token]) -> Option<(Kind, &'static [usize])> {
     let is = |path: &str| before.ends_with(&tokens(path));
-    let kinds: [(&str, Kind, &'static [usize]); 19] = [
+    let kinds: [(&str, Kind, &'static [usize]); 20] = [
         ("Refusal::new", Kind::Refusal, &[0, 1, 2]),
         ("Finding::blocker", Kind::Blocker, &[1, 2, 3]),
         ("Finding::warning", Kind::Warning, &[1, 2, 3]),
         ("Finding::unchecked", Kind::Unchecked, &[1, 2]),
         ("Finding::ok", Kind::Ok, &[1]),
         ("Stop::changed", Kind::Stop, &[0]),
+        ("Stop::wrong", Kind::Stop, &[0, 1, 2]),
         ("Error::Halted", Kind::Stop, &[0]),
         ("Error::Usage", Kind::Usage, &[0]),
         ("log::error!", Kind::Log, &[]),

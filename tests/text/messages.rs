@@ -112,7 +112,9 @@ fn shown(message: &Message) -> String {
         Kind::Refusal => {
             folded(&format!("refused: {}. Nothing was touched.\n", parts.join(". ")), 2)
         }
-        Kind::Stop => folded(&format!("stopped part-way: {}. Nothing is lost.\n", parts[0]), 2),
+        Kind::Stop => {
+            folded(&format!("stopped part-way: {}. Nothing is lost.\n", parts.join(". ")), 2)
+        }
         Kind::Blocker => report("blocker"),
         Kind::Warning | Kind::Unchecked => report("warning"),
         Kind::Ok => report("ok"),
@@ -244,6 +246,7 @@ fn what_stops_somebody_has_its_three_parts() {
         let parts = match message.kind {
             Kind::Blocker if message.parts.len() == 1 => continue, // of a closure with the rest
             Kind::Refusal | Kind::Blocker => 3,
+            Kind::Stop if message.path.starts_with("src/prepare") => 3,
             Kind::Warning if message.path.starts_with("src/check") => 3,
             Kind::Unchecked => 2, // what could not be seen has no known consequence
             _ => continue,

@@ -2,10 +2,10 @@
 
 use crate::check::Finding;
 use crate::machine::devices::{Target, is_fleeting};
-use crate::machine::fstab::Entry;
+use crate::machine::fstab::FstabEntry;
 
 /// A mount of the configuration besides those: is its device there?
-pub(super) fn judge(entry: &Entry, target: &Target) -> Option<Finding> {
+pub(super) fn judge(entry: &FstabEntry, target: &Target) -> Option<Finding> {
     let id = "fstab-devices";
     let (spec, point) = (&entry.spec, entry.point.display());
     if entry.may_be_missing() || *target != Target::Missing {
@@ -26,7 +26,7 @@ pub(super) fn judge(entry: &Entry, target: &Target) -> Option<Finding> {
 }
 
 /// Names by the order in which disks were found.
-pub(super) fn fleeting(fstab: &[Entry]) -> Finding {
+pub(super) fn fleeting(fstab: &[FstabEntry]) -> Finding {
     let id = "device-names";
     let names: Vec<&str> =
         fstab.iter().map(|e| e.spec.as_str()).filter(|spec| is_fleeting(spec)).collect();

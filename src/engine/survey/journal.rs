@@ -80,7 +80,7 @@ fn begun<T: Tree>(tree: &T, meta: &T::Dir, anchor: u64) -> Result<Vec<Flagged>> 
 ///
 /// # Errors
 /// What the file system answers.
-pub fn older_came_back<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
+pub(crate) fn older_came_back<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
     let now = exchange::lustrated(tree, root, &OLD_ROOT)?;
     for name in tree.list(root)? {
         if !is_nixos_root(&name) {

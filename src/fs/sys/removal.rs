@@ -1,14 +1,12 @@
-//! The system calls that only `purge` makes: removing a tree, by (open
+//! The system calls that only the removal of a tree makes: by (open
 //! directory, single name), without crossing a mount or following a link.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::dir::{Dir, OwningIter, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::stat::{FileStat, Mode, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
@@ -184,31 +182,4 @@ pub(crate) fn make_subvolume_writable(subvolume: impl AsFd) -> Result<()> {
     flags &= !READ_ONLY;
     // SAFETY: a live descriptor; the kernel reads a u64.
     unsafe { btrfs_subvol_setflags(fd, &raw const flags) }.map(drop)
-}
-
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-extern "C" fn note_interrupt(_: libc::c_int) {
-    INTERRUPTED.store(true, Ordering::Relaxed);
-}
-
-/// From here on an interrupt is only noted; a second one ends the process. One
-/// that is ignored (nohup(1)) stays ignored.
-pub(crate) fn catch_interrupts() -> Result<()> {
-    let handler = SigHandler::Handler(note_interrupt);
-    let action = SigAction::new(handler, SaFlags::SA_RESETHAND, SigSet::empty());
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        // SAFETY: the handler does nothing but store to an atomic.
-        let before = unsafe { sigaction(signal, &action) }?;
-        if matches!(before.handler(), SigHandler::SigIgn) {
-            // SAFETY: puts back what was there.
-            unsafe { sigaction(signal, &before) }?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether an interrupt came.
-pub(crate) fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
 }

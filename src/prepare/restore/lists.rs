@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::catalog::{Catalog, Item, Path};
+use crate::bootloader::configurations;
 use crate::fs::name::Name;
 use crate::fs::sys::Kind;
 
@@ -88,10 +89,10 @@ impl Lists {
 
 /// Configurations come back after the files that they name.
 pub(in crate::prepare) fn rank(path: &[Name], item: &Item) -> u8 {
-    let end = path.last().map_or(&b""[..], Name::as_bytes);
+    let name = path.last().map_or(&b""[..], Name::as_bytes);
     match item.kind {
         Kind::Dir => 0,
-        _ if end.ends_with(b".cfg") || end.ends_with(b".conf") => 2,
+        _ if configurations::is_text(name) => 2,
         _ => 1,
     }
 }
@@ -99,7 +100,7 @@ pub(in crate::prepare) fn rank(path: &[Name], item: &Item) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prepare::text;
+    use crate::prepare::escape;
 
     fn item(content: u8, vfat: bool) -> Item {
         Item {
@@ -116,7 +117,7 @@ mod tests {
     }
 
     fn catalog(files: &[(&str, u8)], vfat: bool) -> Catalog {
-        let path = |text: &str| text::path(text).expect("a path");
+        let path = |text: &str| escape::path(text).expect("a path");
         files.iter().map(|(name, content)| (path(name), item(*content, vfat))).collect()
     }
 
@@ -126,12 +127,12 @@ mod tests {
             let before = catalog(&[("EFI/BOOT/BOOTX64.EFI", 1)], vfat);
             let now = catalog(&[("EFI/Boot/bootx64.efi", 2), ("EFI/nixos/k.efi", 3)], vfat);
             let lists = Lists::new(before, Left::Proven(BTreeSet::new()), now);
-            let old = text::path("EFI/BOOT/BOOTX64.EFI").expect("a path");
-            let new = text::path("EFI/Boot/bootx64.efi").expect("a path");
+            let old = escape::path("EFI/BOOT/BOOTX64.EFI").expect("a path");
+            let new = escape::path("EFI/Boot/bootx64.efi").expect("a path");
             assert_eq!(lists.now(&old, vfat).is_some(), vfat);
             // It must not be removed as something new.
             assert_eq!(lists.was_there(&new, vfat), vfat);
-            assert!(!lists.was_there(&text::path("EFI/nixos/k.efi").expect("a path"), vfat));
+            assert!(!lists.was_there(&escape::path("EFI/nixos/k.efi").expect("a path"), vfat));
         }
     }
 
@@ -139,7 +140,7 @@ mod tests {
     fn what_differs_from_what_the_installer_left_is_of_others() {
         let after = catalog(&[("kept", 1), ("replaced", 2)], false);
         let lists = |after| Lists::new(Catalog::new(), after, Catalog::new());
-        let path = |text: &str| text::path(text).expect("a path");
+        let path = |text: &str| escape::path(text).expect("a path");
         let known = lists(Left::Listed(after));
         assert!(!known.is_of_others(&path("replaced"), Some(&item(2, false))));
         assert!(known.is_of_others(&path("replaced"), Some(&item(3, false))));
@@ -162,7 +163,7 @@ mod tests {
     fn a_directory_with_something_of_others_is_known() {
         let now = catalog(&[("k", 1), ("k/theirs", 2), ("kk", 3)], false);
         let left = |names: &[(&str, u8)]| Left::Listed(catalog(names, false));
-        let path = text::path("k").expect("a path");
+        let path = escape::path("k").expect("a path");
         let lists = Lists::new(Catalog::new(), left(&[("k", 1)]), now.clone());
         assert!(lists.holds_of_others(&path));
         let lists = Lists::new(Catalog::new(), left(&[("k", 1), ("k/theirs", 2)]), now);
@@ -171,7 +172,7 @@ mod tests {
 
     #[test]
     fn configurations_come_back_last() {
-        let rank = |path: &str| super::rank(&text::path(path).expect("a path"), &item(1, false));
+        let rank = |path: &str| super::rank(&escape::path(path).expect("a path"), &item(1, false));
         assert!(rank("grub/grub.cfg") > rank("vmlinuz"));
         assert!(rank("loader/entries/x.conf") > rank("grub/i386-pc/normal.mod"));
     }

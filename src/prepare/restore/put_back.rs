@@ -3,12 +3,12 @@
 use nix::errno::Errno;
 
 use super::super::catalog::{Catalog, Item};
-use super::super::files::{self, From, remove, set_metadata, temporary};
+use super::super::durable::{self, From, remove, set_metadata, temporary};
+use super::super::escape;
 use super::super::places::Place;
 use super::super::site::Site;
 use super::super::step::Result;
-use super::super::text;
-use super::Way;
+use super::Order;
 use crate::error::Stop;
 use crate::fs::disk::Dir;
 use crate::fs::name::Name;
@@ -21,12 +21,12 @@ pub(super) struct PutBack<'a> {
     pub(super) place: &'a Place,
     pub(super) dir: &'a Dir,
     pub(super) saved: Option<&'a Dir>,
-    pub(super) way: Way,
+    pub(super) way: Order,
 }
 
 impl PutBack<'_> {
     pub(super) fn show(&self, path: &[Name]) -> String {
-        format!("{}/{}", self.site.disk.show(self.dir, None), text::of_path(path))
+        format!("{}/{}", self.site.disk.show(self.dir, None), escape::of_path(path))
     }
 
     fn parent<'a>(&self, dir: &Dir, path: &'a [Name]) -> Result<Option<(Dir, &'a Name)>> {
@@ -58,15 +58,15 @@ impl PutBack<'_> {
         let stat = disk.stat(&source, name)?.filter(|stat| stat.kind == item.kind);
         let stat = item.stat(&stat.ok_or_else(|| self.lost(path))?);
         if let Some((there, _)) = &now
-            && self.way == Way::InItsPlace
+            && self.way == Order::InItsPlace
         {
             remove(disk, &dir, there, &self.site.watch)?;
         }
         if let Some(target) = &item.target {
             disk.make_link(&dir, &part, target, &stat)?;
         } else {
-            files::copy(disk, (&source, name), (&dir, &part), &stat, &self.site.watch)?;
-            let hash = files::hash(disk, &dir, &part, From::Disk, &self.site.watch)?;
+            durable::copy(disk, (&source, name), (&dir, &part), &stat, &self.site.watch)?;
+            let hash = durable::hash(disk, &dir, &part, From::Disk, &self.site.watch)?;
             if item.hash != Some(hash) {
                 disk.remove_file(&dir, &part)?;
                 return Err(self.lost(path));
@@ -82,12 +82,12 @@ impl PutBack<'_> {
     }
 
     fn lost(&self, path: &[Name]) -> Stop {
-        Stop::changed(format!(
-            "{} cannot be put back: what was saved of it in /{} is missing or damaged. Bring it \
-             back by hand, for example by installing the old system's kernel and boot loader again",
-            self.show(path),
-            self.place.saved
-        ))
+        Stop::wrong(
+            format!("{} cannot be put back", self.show(path)),
+            format!("What was saved of it in /{} is missing or damaged", self.place.saved),
+            "Bring it back by hand, for example by installing the old system's kernel and boot \
+             loader again",
+        )
     }
 
     pub(super) fn metadata(&self, path: &[Name], item: &Item) -> Result<()> {

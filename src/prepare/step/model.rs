@@ -9,7 +9,7 @@ use crate::error::Stop;
 
 /// What is on the disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Disk {
+struct Written {
     /// What steps have written, and what was there.
     cells: BTreeMap<String, u8>,
     phase: Option<Phase>,
@@ -20,7 +20,7 @@ struct Disk {
 
 /// The machine while it has power.
 struct World {
-    disk: RefCell<Disk>,
+    disk: RefCell<Written>,
     /// In memory until the record is written.
     notes: BTreeMap<String, BTreeMap<String, Option<u8>>>,
     /// Writes until the power goes.
@@ -29,14 +29,14 @@ struct World {
 }
 
 impl World {
-    fn new(disk: Disk, left: usize) -> Self {
+    fn new(disk: Written, left: usize) -> Self {
         let notes = disk.notes.clone();
         Self { disk: RefCell::new(disk), notes, left: Cell::new(left), writes: Cell::new(0) }
     }
 
-    fn write(&self, change: impl FnOnce(&mut Disk)) -> Result<()> {
+    fn write(&self, change: impl FnOnce(&mut Written)) -> Result<()> {
         if self.left.get() == 0 {
-            return Err(Stop::changed("no power".to_owned()));
+            return Err(Stop::interrupted());
         }
         self.left.set(self.left.get() - 1);
         self.writes.set(self.writes.get() + 1);
@@ -116,6 +116,10 @@ impl Step<World> for Two {
         self.0
     }
 
+    fn title(&self) -> &'static str {
+        self.0
+    }
+
     fn look(&self, world: &World) -> Result<Look> {
         let disk = world.disk.borrow();
         let done = self.cells().iter().all(|cell| disk.cells.get(cell) == Some(&2));
@@ -156,20 +160,20 @@ impl Step<World> for Two {
 const STEPS: &Steps<'static, World> = &[&Two("marker"), &Two("nix"), &Two("saved"), &Two("loader")];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Course {
     On,
     Back,
 }
 
 /// Goes a way until the power goes; what is on the disk then, and how many writes
 /// that took.
-fn go(disk: &Disk, way: Way, left: usize) -> (Disk, usize, bool) {
+fn go(disk: &Written, way: Course, left: usize) -> (Written, usize, bool) {
     let mut world = World::new(disk.clone(), left);
     let done = match way {
-        Way::On => forward(STEPS, &mut world),
+        Course::On => forward(STEPS, &mut world),
         // What there is no record of is not undone.
-        Way::Back if world.phase().is_none() => Ok(()),
-        Way::Back => backward(STEPS, &mut world).map(drop),
+        Course::Back if world.phase().is_none() => Ok(()),
+        Course::Back => backward(STEPS, &mut world).map(drop),
     };
     (world.disk.into_inner(), world.writes.get(), done.is_ok())
 }
@@ -177,24 +181,24 @@ fn go(disk: &Disk, way: Way, left: usize) -> (Disk, usize, bool) {
 #[test]
 fn a_power_cut_after_any_write_and_again_after_any_is_taken_to_either_end() {
     // One of the cells was there, and one step is done already.
-    let mut start = Disk::default();
+    let mut start = Written::default();
     start.cells.insert("loader-0".into(), 1);
     start.cells.insert("nix-1".into(), 1);
-    let (prepared, all, done) = go(&start, Way::On, usize::MAX);
+    let (prepared, all, done) = go(&start, Course::On, usize::MAX);
     assert!(done && prepared.phase == Some(Phase::Prepared));
-    let (cancelled, ..) = go(&prepared, Way::Back, usize::MAX);
+    let (cancelled, ..) = go(&prepared, Course::Back, usize::MAX);
     assert_eq!(cancelled, start);
     let (mut states, mut cases) = (BTreeSet::new(), 0);
-    for (from, first) in [(&start, Way::On), (&prepared, Way::Back)] {
+    for (from, first) in [(&start, Course::On), (&prepared, Course::Back)] {
         for cut in 0..=all + 12 {
             let (half, ..) = go(from, first, cut);
             states.insert(format!("{half:?}"));
-            for second in [Way::On, Way::Back] {
+            for second in [Course::On, Course::Back] {
                 for again in 0..=all + 12 {
                     let (half, ..) = go(&half, second, again);
-                    let (on, _, done) = go(&half, Way::On, usize::MAX);
+                    let (on, _, done) = go(&half, Course::On, usize::MAX);
                     assert!(done && on == prepared, "{first:?} {cut} {second:?} {again}: {on:?}");
-                    let (back, _, done) = go(&half, Way::Back, usize::MAX);
+                    let (back, _, done) = go(&half, Course::Back, usize::MAX);
                     assert!(done && back == start, "{first:?} {cut} {second:?} {again}: {back:?}");
                     cases += 2;
                 }
@@ -206,7 +210,7 @@ fn a_power_cut_after_any_write_and_again_after_any_is_taken_to_either_end() {
 
 #[test]
 fn what_is_as_it_should_be_leaves_no_record() {
-    let mut start = Disk::default();
+    let mut start = Written::default();
     for step in STEPS {
         for n in [0, 1] {
             start.cells.insert(format!("{}-{n}", step.name()), 2);

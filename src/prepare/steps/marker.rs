@@ -13,18 +13,21 @@ use crate::fs::name::{Name, RelPath};
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
 use crate::prepare::aside;
-use crate::prepare::files::{put, temporary};
-use crate::prepare::loader::named;
+use crate::prepare::durable::{put, temporary};
+use crate::prepare::named;
+use crate::prepare::notes::Key;
 use crate::prepare::site::Site;
 use crate::prepare::step::{Look, Result, Step};
 
 /// Its name in the record.
-pub const NAME: &str = "marker";
+pub(crate) const NAME: &str = "marker";
+/// What was there before; none until that is known.
+pub(crate) const BEFORE: Key<Option<MarkerNote>> = Key::new("marker");
 
 /// What was there before.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Note {
+pub(crate) struct MarkerNote {
     /// There was an `/etc/NIXOS`.
     pub nixos: bool,
     /// There was a marker.
@@ -33,7 +36,17 @@ pub struct Note {
 
 /// The step.
 #[derive(Debug)]
-pub struct Marker;
+pub(crate) struct Marker;
+
+fn parsed(content: &[u8], shown: &str) -> Result<Vec<RelPath>> {
+    keeplist::parse(content).map_err(|bad| {
+        Stop::wrong(
+            bad.to_string(),
+            "What it should have kept would have moved to /old-root",
+            format!("Correct {shown}"),
+        )
+    })
+}
 
 /// The lines that the marker lacks; `None` when there is no marker at all.
 fn lacking(site: &Site) -> Result<Option<(Vec<u8>, Vec<RelPath>)>> {
@@ -41,12 +54,14 @@ fn lacking(site: &Site) -> Result<Option<(Vec<u8>, Vec<RelPath>)>> {
     let Some(stat) = site.disk.stat(&etc, &MARKER)? else { return Ok(None) };
     let shown = site.disk.show(&etc, Some(&MARKER));
     if stat.kind != Kind::File {
-        return Err(Stop::changed(format!("{shown} is not a regular file. Remove it: rm {shown}")));
+        return Err(Stop::wrong(
+            format!("{shown} is not a regular file"),
+            "Its keep-list cannot be read, and everything in it would be gone",
+            format!("Replace it by a file that lists what to keep: rm {shown}; touch {shown}"),
+        ));
     }
     let content = site.disk.read(&etc, &MARKER, MAX_MARKER)?.unwrap_or_default();
-    let listed = keeplist::parse(&content).map_err(|bad| {
-        Stop::changed(format!("{bad}, in {shown}: what it should keep would be lost. Correct it"))
-    })?;
+    let listed = parsed(&content, &shown)?;
     let lacks = |path: &&RelPath| !listed.iter().any(|listed| listed.covers(path));
     let lacking = site.wish.keep.iter().filter(lacks).cloned().collect();
     Ok(Some((content, lacking)))
@@ -73,6 +88,10 @@ impl Step<Site> for Marker {
         NAME
     }
 
+    fn title(&self) -> &'static str {
+        "marker files /etc/NIXOS and /etc/NIXOS_LUSTRATE"
+    }
+
     fn look(&self, site: &Site) -> Result<Look> {
         let etc = site.dir(&[ETC])?;
         let nixos = site.disk.stat(&etc, &NIXOS)?.is_some();
@@ -87,18 +106,18 @@ impl Step<Site> for Marker {
 
     fn record(&self, site: &mut Site) -> Result<()> {
         named::note_others(site)?;
-        if site.state.notes.marker.is_none() {
+        if site.state.notes.get(&BEFORE)?.is_none() {
             let etc = site.dir(&[ETC])?;
             let there = |name| site.disk.stat(&etc, name).map(|stat| stat.is_some());
-            let note = Note { nixos: there(&NIXOS)?, marker: there(&MARKER)? };
-            site.state.notes.marker = Some(note);
+            let note = MarkerNote { nixos: there(&NIXOS)?, marker: there(&MARKER)? };
+            site.state.notes.set(&BEFORE, &Some(note))?;
         }
         Ok(())
     }
 
     fn carry_out(&self, site: &mut Site) -> Result<()> {
         let etc = site.dir(&[ETC])?;
-        let note = site.state.notes.marker.clone().unwrap_or_default();
+        let note = site.state.notes.get(&BEFORE)?.unwrap_or_default();
         // First the list: an /etc/NIXOS alone asks for nothing.
         let content = wanted(site)?;
         if note.marker {
@@ -113,9 +132,9 @@ impl Step<Site> for Marker {
     }
 
     fn undo(&self, site: &mut Site) -> Result<Vec<String>> {
-        super::loader::may_leave(site)?;
+        named::may_leave(site)?;
         let etc = site.dir(&[ETC])?;
-        let note = site.state.notes.marker.clone().unwrap_or_default();
+        let note = site.state.notes.get(&BEFORE)?.unwrap_or_default();
         // After a revert the engine keeps the marker; what is not there need not go.
         if note.marker {
             aside::give_back(&site.disk, &etc, &MARKER)?;
@@ -129,7 +148,7 @@ impl Step<Site> for Marker {
             site.disk.remove_file(&etc, &temporary(name))?;
         }
         site.disk.sync(&etc)?;
-        site.state.notes.marker = None;
+        site.state.notes.set(&BEFORE, &None)?;
         Ok(Vec::new())
     }
 }
@@ -142,15 +161,16 @@ fn shown(lines: &[RelPath]) -> String {
 ///
 /// # Errors
 /// When the marker cannot be read.
-pub fn kept(site: &Site) -> Result<Vec<RelPath>> {
-    Ok(keeplist::parse(&wanted(site)?).unwrap_or_default())
+pub(crate) fn kept(site: &Site) -> Result<Vec<RelPath>> {
+    let shown = format!("{}/{ETC}/{MARKER}", site.shown.trim_end_matches('/'));
+    parsed(&wanted(site)?, &shown)
 }
 
 /// Whether a path is going to be kept.
 ///
 /// # Errors
 /// When the marker cannot be read.
-pub fn keeps(site: &Site, path: &[Name]) -> Result<bool> {
-    let path = RelPath::new(path.to_vec());
-    Ok(path.is_some_and(|path| kept(site).is_ok_and(|kept| kept.iter().any(|k| k.covers(&path)))))
+pub(crate) fn keeps(site: &Site, path: &[Name]) -> Result<bool> {
+    let kept = kept(site)?;
+    Ok(RelPath::new(path.to_vec()).is_some_and(|path| kept.iter().any(|k| k.covers(&path))))
 }

@@ -13,25 +13,26 @@ use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 
 use crate::engine::names::NIX;
-use crate::error::Stop;
 use crate::fs::disk::Dir;
 use crate::fs::name::Name;
 use crate::fs::sys::{self, Kind};
 use crate::fs::tree::{Stat, Tree};
-use crate::prepare::files::{failed, open, set_mode, temporary};
-use crate::prepare::follow::parent;
+use crate::prepare::durable::{self, failed, open, parent, set_mode, temporary};
+use crate::prepare::escape;
+use crate::prepare::notes::Key;
 use crate::prepare::site::Site;
-use crate::prepare::state::HOME;
+use crate::prepare::state_file::HOME;
 use crate::prepare::step::{Look, Result, Step};
-use crate::prepare::text;
-use crate::prepare::watch::Unit;
+use crate::term::progress::Unit;
 
 /// Its name in the record.
-pub const NAME: &str = "owners";
+pub(crate) const NAME: &str = "owners";
+/// How many files list owners.
+pub(crate) const PASSES: Key<u32> = Key::new("owners");
 
 /// The step.
 #[derive(Debug)]
-pub struct Owners;
+pub(crate) struct Owners;
 
 /// Calls for each file at and below `/nix` that is not root's, until it says
 /// that this is enough.
@@ -88,7 +89,7 @@ fn list(site: &Site, name: &Name) -> Result<bool> {
     foreign(site, &mut |path, stat| {
         let bytes = path.iter().map(Name::as_bytes).collect::<Vec<_>>().join(&b'/');
         let shared = last.iter().zip(&bytes).take_while(|(a, b)| a == b).count();
-        let rest = text::escape(bytes.get(shared..).unwrap_or_default());
+        let rest = escape::escape(bytes.get(shared..).unwrap_or_default());
         writeln!(file, "{} {} {:o} {shared} {rest}", stat.uid, stat.gid, stat.mode)
             .map_err(|e| wrong(Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO))))?;
         (last, any) = (bytes, true);
@@ -111,12 +112,7 @@ fn listed(
     if site.disk.stat(home, name)?.is_none() {
         return Ok(()); // its pass had not begun
     }
-    let damaged = || {
-        Stop::changed(format!(
-            "{} is damaged. Bring it back from a backup",
-            site.disk.show(home, Some(name))
-        ))
-    };
+    let damaged = || durable::damaged(&site.disk, home, name);
     let file: File = open(&site.disk, home, name)?;
     let mut last = Vec::new();
     for line in BufReader::new(file).lines() {
@@ -127,10 +123,10 @@ fn listed(
         let number = |text: &str, base| u32::from_str_radix(text, base).map_err(|_| damaged());
         let (uid, gid) = (number(field()?, 10)?, number(field()?, 10)?);
         let (mode, shared) = (number(field()?, 8)?, number(field()?, 10)?);
-        let rest = text::unescape(field()?).ok_or_else(damaged)?;
+        let rest = escape::unescape(field()?).ok_or_else(damaged)?;
         last.truncate(usize::try_from(shared).unwrap_or(0));
         last.extend(rest);
-        let path = text::path(&text::escape(&last)).filter(|p| p.first() == Some(&NIX));
+        let path = escape::path(&escape::escape(&last)).filter(|p| p.first() == Some(&NIX));
         each(&path.ok_or_else(damaged)?, (uid, gid, mode))?;
         site.watch.add(1);
     }
@@ -152,11 +148,15 @@ impl Step<Site> for Owners {
         NAME
     }
 
+    fn title(&self) -> &'static str {
+        "owner of /nix"
+    }
+
     fn look(&self, site: &Site) -> Result<Look> {
         let mut first = None;
         site.watch.begin("Looking for files in /nix that are not root's", Unit::Files, None);
         foreign(site, &mut |path, stat| {
-            first = Some((text::of_path(path), stat.uid));
+            first = Some((escape::of_path(path), stat.uid));
             Ok(false)
         })?;
         site.watch.end();
@@ -167,12 +167,12 @@ impl Step<Site> for Owners {
     }
 
     fn record(&self, site: &mut Site) -> Result<()> {
-        site.state.notes.owners += 1;
-        Ok(())
+        let passes = site.state.notes.get(&PASSES)?;
+        site.state.notes.set(&PASSES, &(passes + 1))
     }
 
     fn carry_out(&self, site: &mut Site) -> Result<()> {
-        let name = list_name(site.state.notes.owners);
+        let name = list_name(site.state.notes.get(&PASSES)?);
         site.watch.begin("Listing the owners in /nix", Unit::Files, None);
         list(site, &name)?;
         site.watch.begin("Giving /nix to root", Unit::Files, None);
@@ -183,7 +183,7 @@ impl Step<Site> for Owners {
 
     fn undo(&self, site: &mut Site) -> Result<Vec<String>> {
         site.watch.begin("Giving /nix back", Unit::Files, None);
-        for pass in (1..=site.state.notes.owners).rev() {
+        for pass in (1..=site.state.notes.get(&PASSES)?).rev() {
             listed(site, &list_name(pass), |path, (uid, gid, mode)| {
                 // A change of owner takes set-id bits away.
                 match set_owner(site, path, uid, gid)? {
@@ -196,7 +196,7 @@ impl Step<Site> for Owners {
         }
         site.watch.end();
         site.disk.sync(&site.dir(&[NIX])?)?;
-        site.state.notes.owners = 0;
+        site.state.notes.set(&PASSES, &0)?;
         Ok(Vec::new())
     }
 }

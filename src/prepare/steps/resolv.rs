@@ -13,13 +13,17 @@ use crate::error::Stop;
 use crate::fs::name::{Name, RelPath};
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
+use crate::fs::walk;
+use crate::prepare::notes::Key;
 use crate::prepare::site::Site;
 use crate::prepare::step::{Look, Result, Step};
 use crate::prepare::steps::marker;
-use crate::prepare::{aside, follow};
+use crate::prepare::{aside, durable};
 
 /// Its name in the record.
-pub const NAME: &str = "resolv-conf";
+pub(crate) const NAME: &str = "resolv-conf";
+/// Whether it is replaced.
+pub(crate) const REPLACED: Key<bool> = Key::new("resolv");
 const FILE: Name = Name::literal("resolv.conf");
 const MAX: usize = 1 << 20;
 /// Where systemd-resolved lists the servers that it asks (systemd-resolved(8)).
@@ -27,7 +31,7 @@ const SERVERS: &[u8] = b"run/systemd/resolve/resolv.conf";
 
 /// The step.
 #[derive(Debug)]
-pub struct Resolv;
+pub(crate) struct Resolv;
 
 /// What the link leads to, when it is one into `/run`.
 fn linked(site: &Site) -> Result<Option<Vec<u8>>> {
@@ -37,11 +41,11 @@ fn linked(site: &Site) -> Result<Option<Vec<u8>>> {
         return Ok(None);
     }
     let path = [ETC, FILE];
-    let Some(target) = follow::follow(&site.disk, &site.root, &path)? else { return Ok(None) };
+    let Some(target) = walk::real(&site.disk, &site.root, &path)? else { return Ok(None) };
     if target.first().is_none_or(|first| first.as_bytes() != b"run") {
         return Ok(None);
     }
-    follow::read(&site.disk, &site.root, &target, MAX)
+    durable::read(&site.disk, &site.root, &target, MAX)
 }
 
 /// What a plain file should say.
@@ -55,13 +59,17 @@ fn servers(site: &Site, content: Vec<u8>) -> Result<Vec<u8>> {
         return Ok(content);
     }
     let other = RelPath::parse(SERVERS).map(|p| p.names().to_vec()).unwrap_or_default();
-    let other = follow::read(&site.disk, &site.root, &other, MAX)?;
+    let other = durable::read(&site.disk, &site.root, &other, MAX)?;
     Ok(other.filter(|text| text.windows(10).any(|w| w == b"nameserver")).unwrap_or(content))
 }
 
 impl Step<Site> for Resolv {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn title(&self) -> &'static str {
+        "plain /etc/resolv.conf"
     }
 
     fn look(&self, site: &Site) -> Result<Look> {
@@ -75,8 +83,7 @@ impl Step<Site> for Resolv {
     }
 
     fn record(&self, site: &mut Site) -> Result<()> {
-        site.state.notes.resolv = true;
-        Ok(())
+        site.state.notes.set(&REPLACED, &true)
     }
 
     fn carry_out(&self, site: &mut Site) -> Result<()> {
@@ -84,9 +91,11 @@ impl Step<Site> for Resolv {
         let content = servers(site, content)?;
         let etc = site.dir(&[ETC])?;
         aside::replace(&site.disk, &etc, &FILE, &content).map_err(|stop| match stop {
-            Stop::Op(e) if e.errno() == Errno::EPERM => {
-                Stop::changed(format!("{e}: is it immutable? lsattr -d says so"))
-            }
+            Stop::Op(e) if e.errno() == Errno::EPERM => Stop::wrong(
+                e.to_string(),
+                "A link would have been kept that leads to nothing in NixOS",
+                "See whether it or /etc is immutable: lsattr -d /etc; clear that: chattr -ia",
+            ),
             stop => stop,
         })
     }
@@ -94,9 +103,9 @@ impl Step<Site> for Resolv {
     fn undo(&self, site: &mut Site) -> Result<Vec<String>> {
         let etc = site.dir(&[ETC])?;
         aside::give_back(&site.disk, &etc, &FILE)?;
-        site.disk.remove_file(&etc, &crate::prepare::files::temporary(&FILE))?;
+        site.disk.remove_file(&etc, &crate::prepare::durable::temporary(&FILE))?;
         site.disk.sync(&etc)?;
-        site.state.notes.resolv = false;
+        site.state.notes.set(&REPLACED, &false)?;
         Ok(Vec::new())
     }
 }

@@ -8,10 +8,10 @@ use crate::error::Refusal;
 pub(super) use crate::fs::name::word;
 use crate::fs::name::{RelPath, Shown};
 use crate::fs::sys::Kind;
-use crate::purge::facts::{Candidate, Facts, Sort};
+use crate::purge::facts::{Candidate, Found, Sort};
 
 /// ` --root DIR`, where it is not the running system's.
-fn at_root(facts: &Facts) -> String {
+fn at_root(facts: &Found) -> String {
     match facts.environment.root.as_str() {
         "/" => String::new(),
         root => format!(" --root {}", word(root)),
@@ -19,7 +19,7 @@ fn at_root(facts: &Facts) -> String {
 }
 
 /// An exchange that needs its directories to go on, or to go back.
-pub(super) fn in_progress(facts: &Facts) -> Option<Refusal> {
+pub(super) fn in_progress(facts: &Found) -> Option<Refusal> {
     let (root, at) = (&facts.environment.root, at_root(facts));
     if facts.in_progress {
         return Some(Refusal::new(
@@ -41,7 +41,7 @@ pub(super) fn in_progress(facts: &Facts) -> Option<Refusal> {
 }
 
 /// Something else with the name of an old root.
-pub(super) fn kind(facts: &Facts, candidate: &Candidate) -> Option<Refusal> {
+pub(super) fn kind(facts: &Found, candidate: &Candidate) -> Option<Refusal> {
     let what = match candidate.kind {
         Kind::Dir => return None,
         Kind::Link => "a symbolic link",
@@ -66,7 +66,7 @@ pub(super) fn no_old_root(shown: &str) -> Refusal {
 }
 
 /// One that is not there.
-pub(super) fn missing(facts: &Facts, name: &[u8]) -> Refusal {
+pub(super) fn missing(facts: &Found, name: &[u8]) -> Refusal {
     Refusal::new(
         format!("{} is missing", facts.show(&Shown(name.strip_prefix(b"/").unwrap_or(name)))),
         "Nothing would have been removed",
@@ -75,7 +75,7 @@ pub(super) fn missing(facts: &Facts, name: &[u8]) -> Refusal {
 }
 
 /// What was asked for by name, and is not to be removed.
-pub(super) fn named(facts: &Facts, candidate: &Candidate) -> Option<Refusal> {
+pub(super) fn named(facts: &Found, candidate: &Candidate) -> Option<Refusal> {
     if let Some(refusal) = kind(facts, candidate) {
         return Some(refusal);
     }
@@ -97,7 +97,7 @@ pub(super) fn named(facts: &Facts, candidate: &Candidate) -> Option<Refusal> {
 }
 
 /// What can be judged once it is decided what goes.
-pub(super) fn what_goes(facts: &Facts, remove: &[Candidate]) -> Vec<Refusal> {
+pub(super) fn what_goes(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     refusals.extend(scheduled(facts));
     refusals.extend(read_only(facts));
@@ -107,7 +107,7 @@ pub(super) fn what_goes(facts: &Facts, remove: &[Candidate]) -> Vec<Refusal> {
     refusals
 }
 
-fn scheduled(facts: &Facts) -> Option<Refusal> {
+fn scheduled(facts: &Found) -> Option<Refusal> {
     if !matches!(facts.marker, Marker::Asks | Marker::NoFile) {
         return None;
     }
@@ -122,7 +122,7 @@ fn scheduled(facts: &Facts) -> Option<Refusal> {
     ))
 }
 
-fn read_only(facts: &Facts) -> Option<Refusal> {
+fn read_only(facts: &Found) -> Option<Refusal> {
     let root = &facts.environment.root;
     facts.environment.read_only.then(|| {
         Refusal::new(
@@ -138,7 +138,7 @@ fn goes(remove: &[Candidate], path: &RelPath) -> bool {
 }
 
 /// In the order in which they can be unmounted: the last first.
-fn mounts(facts: &Facts, remove: &[Candidate]) -> Vec<Refusal> {
+fn mounts(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
     let inside = facts.environment.mounts.iter().rev().map(|mount| &mount.point);
     let mut points: Vec<&RelPath> = inside.filter(|point| goes(remove, point)).collect();
     // One that only its id tells.
@@ -158,7 +158,7 @@ fn mounts(facts: &Facts, remove: &[Candidate]) -> Vec<Refusal> {
     points.into_iter().map(refusal).collect()
 }
 
-fn binds(facts: &Facts, remove: &[Candidate]) -> Vec<Refusal> {
+fn binds(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
     let seen = facts.binds.iter().filter(|bind| goes(remove, &bind.source));
     seen.map(|bind| {
         let (path, point) = (facts.show(&bind.source), Shown(&bind.point).to_string());
@@ -174,7 +174,7 @@ fn binds(facts: &Facts, remove: &[Candidate]) -> Vec<Refusal> {
     .collect()
 }
 
-fn swaps(facts: &Facts, remove: &[Candidate]) -> Vec<Refusal> {
+fn swaps(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
     let used = facts.environment.swaps.iter().filter(|swap| goes(remove, swap));
     used.map(|swap| {
         let path = facts.show(swap);

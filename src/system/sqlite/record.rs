@@ -4,7 +4,7 @@ use super::Result;
 
 /// A value of a column.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub(crate) enum Value {
     /// Nothing.
     Null,
     /// A whole number.

@@ -2,19 +2,21 @@
 //! (users.md 14). There has to be a configuration with an entry for this very
 //! system, whose kernel and initrd are on the disk with the right content.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 
-use crate::bootloader::entries::{Entry, components, entries};
+use crate::bootloader::configurations::{FILES, FOLDERS, is_image};
+use crate::bootloader::entries::{MenuEntry, components, entries, image_boots};
+use crate::error::{OpError, Stop};
 use crate::fs::disk::Dir;
 use crate::fs::name::Name;
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
-use crate::prepare::files::open;
-use crate::prepare::follow::{follow, parent};
-use crate::prepare::places::{Kept, places};
+use crate::fs::walk;
+use crate::prepare::durable::{errno, open, parent};
+use crate::prepare::escape;
+use crate::prepare::places::Kept;
 use crate::prepare::site::Site;
 use crate::prepare::step::Result;
-use crate::prepare::text;
 
 /// No configuration is larger.
 const MAX: usize = 8 << 20;
@@ -25,7 +27,7 @@ const MAX_IMAGE: usize = 1 << 30;
 /// what a configuration calls `/`.
 fn bases(site: &Site) -> Result<Vec<Vec<Name>>> {
     let mut found = Vec::new();
-    for place in places(&site.disk, &site.root, &site.mounts)? {
+    for place in site.places()? {
         if place.kept == Kept::Missing {
             continue;
         }
@@ -38,19 +40,10 @@ fn bases(site: &Site) -> Result<Vec<Vec<Name>>> {
 
 /// The configurations of a base: each with its path below it.
 fn configurations(site: &Site, base: &Dir) -> Result<Vec<Vec<Name>>> {
-    let path = |text: &str| text::path(text).unwrap_or_default();
+    let path = |text: &str| escape::path(text).unwrap_or_default();
     let mut found = Vec::new();
-    for file in [
-        "grub/grub.cfg",
-        "extlinux/extlinux.conf",
-        "limine/limine.conf",
-        "EFI/limine/limine.conf",
-        "limine.conf",
-        "syslinux/syslinux.cfg",
-    ] {
-        found.push(path(file));
-    }
-    for (dir, end) in [("loader/entries", &b".conf"[..]), ("EFI/Linux", b".efi")] {
+    found.extend(FILES.iter().map(|file| path(file)));
+    for (dir, end) in FOLDERS {
         let Some(opened) = site.disk.open(base, &path(dir))? else { continue };
         let names = site.disk.list(&opened)?;
         let names = names.into_iter().filter(|name| name.as_bytes().ends_with(end));
@@ -68,17 +61,15 @@ fn read(site: &Site, base: &Dir, path: &[Name], max: usize) -> Result<Option<Vec
 }
 
 /// What boots the system at `/SYSTEM`, or what is missing for that.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn look(site: &Site, system: &str) -> Result<std::result::Result<String, String>> {
+pub(crate) fn look(site: &Site, system: &str) -> Result<std::result::Result<String, String>> {
     let mut missing = None;
     for base in bases(site)? {
         let Some(dir) = site.disk.open(&site.root, &base)? else { continue };
         for path in configurations(site, &dir)? {
-            let shown = format!("/{}", text::of_path(&[base.clone(), path.clone()].concat()));
-            if path.last().is_some_and(|name| name.as_bytes().ends_with(b".efi")) {
-                if image_boots(site, &dir, &path, system)? {
+            let shown = format!("/{}", escape::of_path(&[base.clone(), path.clone()].concat()));
+            if path.last().is_some_and(|name| is_image(name.as_bytes())) {
+                let image = read(site, &dir, &path, MAX_IMAGE)?;
+                if image.is_some_and(|image| image_boots(&image, system)) {
                     return Ok(Ok(shown));
                 }
                 continue;
@@ -97,25 +88,18 @@ pub fn look(site: &Site, system: &str) -> Result<std::result::Result<String, Str
     Ok(Err(missing.unwrap_or_else(none)))
 }
 
-/// A unified kernel image has its command line in it (lanzaboote).
-fn image_boots(site: &Site, base: &Dir, path: &[Name], system: &str) -> Result<bool> {
-    let init = format!("init=/{system}/init");
-    let content = read(site, base, path, MAX_IMAGE)?.unwrap_or_default();
-    Ok(content.windows(init.len()).any(|window| window == init.as_bytes()))
-}
-
 /// What an entry names that is not there, or is something else.
 fn lacks(
     site: &Site,
     base: &[Name],
     config: &[Name],
-    entry: &Entry,
+    entry: &MenuEntry,
     system: &str,
 ) -> Result<Option<String>> {
     let files = [("kernel", std::slice::from_ref(&entry.kernel)), ("initrd", &entry.initrds)];
     for (what, paths) in files {
-        let system = text::path(&format!("{system}/{what}")).unwrap_or_default();
-        let Some(wanted) = follow(&site.disk, &site.root, &system)? else {
+        let system = escape::path(&format!("{system}/{what}")).unwrap_or_default();
+        let Some(wanted) = walk::real(&site.disk, &site.root, &system)? else {
             return Ok(Some(format!("a system without {what}")));
         };
         if what == "initrd" && paths.is_empty() {
@@ -153,7 +137,7 @@ fn differs(
     for tail in tails {
         for place in &places {
             let candidate = [place.as_slice(), tail].concat();
-            let Some(real) = follow(&site.disk, &site.root, &candidate)? else { continue };
+            let Some(real) = walk::real(&site.disk, &site.root, &candidate)? else { continue };
             found = true;
             if begins_with(site, &real, wanted)? {
                 return Ok(None);
@@ -166,7 +150,7 @@ fn differs(
 
 /// Whether a file has the content of another, perhaps with more behind it:
 /// secrets are appended to an initrd.
-fn begins_with(site: &Site, file: &[Name], wanted: &[Name]) -> Result<bool> {
+fn begins_with(site: &Site, path: &[Name], wanted_path: &[Name]) -> Result<bool> {
     let opened = |path: &[Name]| match parent(&site.disk, &site.root, path)? {
         Some((dir, name)) => {
             let is_file = site.disk.stat(&dir, &name)?.is_some_and(|s| s.kind == Kind::File);
@@ -174,18 +158,26 @@ fn begins_with(site: &Site, file: &[Name], wanted: &[Name]) -> Result<bool> {
         }
         None => Ok(None),
     };
-    let (Some(mut file), Some(mut wanted)) = (opened(file)?, opened(wanted)?) else {
+    let (Some(mut file), Some(mut wanted)) = (opened(path)?, opened(wanted_path)?) else {
         return Ok(false);
     };
     let (mut ours, mut theirs) = (vec![0; 1 << 20], vec![0; 1 << 20]);
     loop {
-        let Ok(length) = wanted.read(&mut theirs) else { return Ok(false) };
+        let length = wanted.read(&mut theirs).map_err(|error| unread(site, wanted_path, &error))?;
         if length == 0 {
             return Ok(true);
         }
         let ours = &mut ours[..length];
-        if file.read_exact(ours).is_err() || ours != &theirs[..length] {
-            return Ok(false);
+        match file.read_exact(ours) {
+            Ok(()) if ours == &theirs[..length] => {}
+            Err(error) if error.kind() != ErrorKind::UnexpectedEof => {
+                return Err(unread(site, path, &error));
+            }
+            _ => return Ok(false), // another, or a shorter one
         }
     }
+}
+
+fn unread(site: &Site, path: &[Name], error: &std::io::Error) -> Stop {
+    OpError::new("read", site.show_below(&site.root, path), errno(error)).into()
 }

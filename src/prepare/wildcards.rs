@@ -13,7 +13,7 @@ fn is_pattern(name: &Name) -> bool {
 /// Whether a name matches a pattern: `*`, `?`, `[abc]`, `[a-z]`, `[!a]`. As in a
 /// shell, a leading dot is matched by a dot only.
 #[must_use]
-pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
+pub(crate) fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let hidden = name.first() == Some(&b'.') && pattern.first() != Some(&b'.');
     !hidden && matches_rest(pattern, name)
 }
@@ -57,10 +57,7 @@ fn class(pattern: &[u8], byte: u8) -> Option<(bool, &[u8])> {
 }
 
 /// The paths that a pattern means; without a wildcard, itself.
-///
-/// # Errors
-/// What the file system answers.
-pub fn expand<T: Tree>(
+pub(crate) fn expand<T: Tree>(
     tree: &T,
     root: &T::Dir,
     pattern: &RelPath,
@@ -88,7 +85,7 @@ pub fn expand<T: Tree>(
 
 /// Why a path cannot be a line of a keep-list.
 #[must_use]
-pub fn unwritable(path: &RelPath) -> Option<String> {
+pub(crate) fn unwritable(path: &RelPath) -> Option<String> {
     let bytes = path.to_bytes();
     let bad = bytes.contains(&b'\n') || bytes.trim_ascii() != bytes || bytes.starts_with(b"#");
     bad.then(|| {

@@ -6,32 +6,36 @@ use crate::error::Stop;
 use crate::fs::name::Name;
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
-use crate::prepare::installation::{self, Known};
-use crate::prepare::loader::{clear, installed, named};
-use crate::prepare::places::places;
-use crate::prepare::saving::{How, Note};
+use crate::prepare::installation::{self, Known, STEP};
+use crate::prepare::notes::Key;
+use crate::prepare::saving::{SAVED, SavedHow};
 use crate::prepare::site::Site;
-use crate::prepare::step::{Ledger, Look, Result, Step};
-use crate::prepare::{adopt, efi, installer, restore};
+use crate::prepare::state_file::{HOME, LOG};
+use crate::prepare::step::{Look, Result, Step};
+use crate::prepare::{adopt, clear_esp, efi, escape, installed, installer, named, restore};
 
-/// Its name in the record.
-pub const NAME: &str = "boot-loader";
+/// Whether `/run/current-system` is made for the boot loader's installer.
+pub(crate) const MADE_CURRENT: Key<bool> = Key::new("current-system");
 const RUN: Name = Name::literal("run");
 const CURRENT: Name = Name::literal("current-system");
 
 /// The step.
 #[derive(Debug)]
-pub struct Loader;
+pub(crate) struct BootLoader;
 
-impl Step<Site> for Loader {
+impl Step<Site> for BootLoader {
     fn name(&self) -> &'static str {
-        NAME
+        STEP
+    }
+
+    fn title(&self) -> &'static str {
+        "boot loader of NixOS"
     }
 
     fn look(&self, site: &Site) -> Result<Look> {
         let wanted = site.wish.system.as_ref().map(ToString::to_string).unwrap_or_default();
         let ended = installation::known(site)? == Known::Ended(None);
-        let whole = ended && !site.state.window && site.mark(NAME).is_some();
+        let whole = ended && !site.state.window && installation::has_begun(site);
         if whole
             && site.state.system == wanted
             && let Ok(found) = installed::look(site, &wanted)?
@@ -42,20 +46,21 @@ impl Step<Site> for Loader {
     }
 
     fn record(&self, site: &mut Site) -> Result<()> {
-        if site.state.notes.efi.is_none() {
-            site.state.notes.efi = efi::read(&site.disk, &site.root)?;
+        if site.state.notes.get(&efi::BEFORE)?.is_none() {
+            let variables = efi::read(&site.disk, &site.root)?;
+            site.state.notes.set(&efi::BEFORE, &variables)?;
         }
         named::note_others(site)?;
         adopt::adopt(site)?;
         let wanted = site.wish.system.as_ref().map(ToString::to_string).unwrap_or_default();
         site.state.system = wanted;
-        site.state.notes.current_system = match site.disk.open(&site.root, &[RUN])? {
+        let made = match site.disk.open(&site.root, &[RUN])? {
             Some(run) => {
-                site.state.notes.current_system || site.disk.stat(&run, &CURRENT)?.is_none()
+                site.state.notes.get(&MADE_CURRENT)? || site.disk.stat(&run, &CURRENT)?.is_none()
             }
             None => false,
         };
-        Ok(())
+        site.state.notes.set(&MADE_CURRENT, &made)
     }
 
     fn carry_out(&self, site: &mut Site) -> Result<()> {
@@ -64,7 +69,7 @@ impl Step<Site> for Loader {
         site.window(true)?;
         installation::begins(site)?;
         if site.wish.clear_esp {
-            clear::old_loader(site)?;
+            clear_esp::old_loader(site)?;
         }
         current_system(site, true)?;
         let ended = installer::run(site);
@@ -75,33 +80,37 @@ impl Step<Site> for Loader {
         };
         if let Some(trouble) = trouble {
             site.failed = true;
-            return Err(Stop::changed(trouble));
+            let log = [&HOME[..], &[LOG]].concat();
+            return Err(Stop::wrong(
+                format!("the boot loader of NixOS is not there: {trouble}"),
+                "NixOS would not have booted",
+                format!("See what its installer said, in {}", escape::of_path(&log)),
+            ));
         }
         site.window(false)
     }
 
     fn undo(&self, site: &mut Site) -> Result<Vec<String>> {
-        may_leave(site)?; // before anything that it boots goes
+        named::may_leave(site)?; // before anything that it boots goes
         site.window(true)?;
         current_system(site, false)?;
         let mut rest = Vec::new();
         let mut absent = false;
-        for place in places(&site.disk, &site.root, &site.mounts)? {
-            let Some(note) = site.state.notes.saved.get(&place.name.to_string()).cloned() else {
-                continue;
-            };
-            absent |= note.how == How::Absent;
+        let mut saved = site.state.notes.get(&SAVED)?;
+        for place in site.places()? {
+            let Some(note) = saved.get(&place.name.to_string()).cloned() else { continue };
+            absent |= note.how == SavedHow::Absent;
             let left = restore::restore(site, &place, &note)?;
             rest.extend(left.said);
             if left.stays {
-                let note = Note { stays: true, ..note };
-                site.state.notes.saved.insert(place.name.to_string(), note);
+                saved.insert(place.name.to_string(), note.staying());
+                site.state.notes.set(&SAVED, &saved)?;
             }
         }
-        sync(site)?;
-        may_leave(site)?;
+        site.sync()?;
+        named::may_leave(site)?;
         let now = efi::read(&site.disk, &site.root)?;
-        match (&site.state.notes.efi, &now) {
+        match (&site.state.notes.get(&efi::BEFORE)?, &now) {
             (Some(before), Some(now)) => rest.extend(efi::changes(before, now)),
             (Some(_), None) => rest.push(
                 "The firmware's boot entries cannot be looked at from here; efibootmgr shows them"
@@ -119,36 +128,10 @@ impl Step<Site> for Loader {
     }
 }
 
-/// Stops while a configuration names NixOS: the marker has to stay (P1).
-///
-/// # Errors
-/// [`Stop`] when one does.
-pub fn may_leave(site: &Site) -> Result<()> {
-    named::remains(site)?.map_or(Ok(()), Err)
-}
-
-/// Writes everything that the installer wrote.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn sync(site: &Site) -> Result<()> {
-    site.disk.sync(&site.root)?;
-    for place in places(&site.disk, &site.root, &site.mounts)? {
-        let base = vec![place.name.clone()];
-        let nested = place.nested.iter().map(|n| [base.as_slice(), n.names()].concat());
-        for path in std::iter::once(base.clone()).chain(nested) {
-            if let Some(dir) = site.disk.open(&site.root, &path)? {
-                site.disk.sync(&dir)?;
-            }
-        }
-    }
-    Ok(())
-}
-
 /// `/run/current-system`, which switch-to-configuration of some releases wants to
 /// be there (nixpkgs#349049). Only while it runs.
 fn current_system(site: &Site, there: bool) -> Result<()> {
-    if !site.state.notes.current_system {
+    if !site.state.notes.get(&MADE_CURRENT)? {
         return Ok(());
     }
     let Some(run) = site.disk.open(&site.root, &[RUN])? else { return Ok(()) };

@@ -13,16 +13,16 @@ use nix::sys::time::TimeSpec;
 use sha2::{Digest, Sha256};
 
 use super::step::Result;
-use super::watch::Watch;
 use crate::error::{OpError, Stop};
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
-use crate::fs::remove::{Halt, Manner, Progress};
+use crate::fs::remove::{Halt, Manner};
 use crate::fs::sys::{self, Kind, Links, Stat};
 use crate::fs::tree::Tree;
+use crate::term::progress::Progress;
 
 /// What a file's content hashes to.
-pub type Hash = [u8; 32];
+pub(crate) type Hash = [u8; 32];
 
 const CHUNK: usize = 1 << 20;
 
@@ -30,20 +30,20 @@ const PREFIX: &[u8] = b".nixos-lustrate-";
 
 /// Whether a name is one that [`temporary`] gives.
 #[must_use]
-pub fn is_temporary(name: &Name) -> bool {
+pub(crate) fn is_temporary(name: &Name) -> bool {
     name.as_bytes().starts_with(PREFIX)
 }
 
 /// A name for a file that is not complete yet, or on its way out.
 #[must_use]
-pub fn temporary(name: &Name) -> Name {
+pub(crate) fn temporary(name: &Name) -> Name {
     let room = crate::fs::name::NAME_MAX - PREFIX.len();
     let end = &name.as_bytes()[..name.as_bytes().len().min(room)];
     Name::new(&[PREFIX, end].concat()).unwrap_or(Name::literal(".nixos-lustrate-"))
 }
 
 /// An error that names the file.
-pub fn failed<'a>(
+pub(crate) fn failed<'a>(
     disk: &'a Disk,
     op: &'static str,
     dir: &'a Dir,
@@ -52,15 +52,32 @@ pub fn failed<'a>(
     move |errno| OpError::new(op, disk.show(dir, name), errno).into()
 }
 
-fn errno(error: &std::io::Error) -> Errno {
+pub(super) fn errno(error: &std::io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
+/// A record that cannot be written as JSON.
+#[must_use]
+pub(crate) fn not_json(error: &serde_json::Error) -> Stop {
+    Stop::wrong(
+        format!("what is done cannot be recorded: {error}"),
+        "It could not be undone",
+        "Report this, with the line above",
+    )
+}
+
+/// A record that cannot be understood.
+#[must_use]
+pub(crate) fn damaged(disk: &Disk, dir: &Dir, name: &Name) -> Stop {
+    Stop::wrong(
+        format!("{} is damaged", disk.show(dir, Some(name))),
+        "What is to be undone would have been guessed",
+        "Bring it back from a backup",
+    )
+}
+
 /// Writes a file of our own in one step, replacing what has the name.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn put(disk: &Disk, dir: &Dir, name: &Name, content: &[u8]) -> Result<()> {
+pub(crate) fn put(disk: &Disk, dir: &Dir, name: &Name, content: &[u8]) -> Result<()> {
     let part = temporary(name);
     disk.remove_file(dir, &part)?;
     disk.make_file(dir, &part, content)?;
@@ -68,11 +85,26 @@ pub fn put(disk: &Disk, dir: &Dir, name: &Name, content: &[u8]) -> Result<()> {
     Ok(disk.sync(dir)?)
 }
 
+/// The directory that holds a path, which is not the root.
+pub(crate) fn parent(disk: &Disk, root: &Dir, path: &[Name]) -> Result<Option<(Dir, Name)>> {
+    let Some((last, parents)) = path.split_last() else { return Ok(None) };
+    let dir = disk.open(root, parents)?;
+    Ok(dir.map(|dir| (dir, last.clone())))
+}
+
+/// The content of a file, by its real path; `None` when there is none.
+pub(crate) fn read(disk: &Disk, root: &Dir, path: &[Name], max: usize) -> Result<Option<Vec<u8>>> {
+    match parent(disk, root, path)? {
+        Some((dir, name)) => Ok(disk.read(&dir, &name, max)?),
+        None => Ok(None),
+    }
+}
+
 /// Opens a regular file for reading.
 ///
 /// # Errors
 /// Any failure of openat2(2).
-pub fn open(disk: &Disk, dir: &Dir, name: &Name) -> Result<File> {
+pub(crate) fn open(disk: &Disk, dir: &Dir, name: &Name) -> Result<File> {
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
     let opened = sys::open_beneath(dir, name.as_bytes(), flags, Links::Refuse);
     opened.map(File::from).map_err(failed(disk, "open", dir, Some(name)))
@@ -81,7 +113,7 @@ pub fn open(disk: &Disk, dir: &Dir, name: &Name) -> Result<File> {
 /// Reads a file to its end; each piece goes to `take`.
 fn each_chunk(
     mut file: &File,
-    watch: &Watch,
+    watch: &Progress,
     mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
 ) -> Result<std::result::Result<(), Errno>> {
     let mut buffer = vec![0; CHUNK];
@@ -103,7 +135,7 @@ fn each_chunk(
 
 /// Where a file is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
+pub(crate) enum From {
     /// Wherever the kernel has it.
     Cache,
     /// The disk, as far as the kernel can be asked to: what was just written is
@@ -117,7 +149,13 @@ pub enum From {
 ///
 /// # Errors
 /// Any failure of openat2(2) or read(2).
-pub fn hash(disk: &Disk, dir: &Dir, name: &Name, from: From, watch: &Watch) -> Result<Hash> {
+pub(crate) fn hash(
+    disk: &Disk,
+    dir: &Dir,
+    name: &Name,
+    from: From,
+    watch: &Progress,
+) -> Result<Hash> {
     let file = open(disk, dir, name)?;
     if from == From::Disk {
         let dropped = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
@@ -134,15 +172,12 @@ pub fn hash(disk: &Disk, dir: &Dir, name: &Name, from: From, watch: &Watch) -> R
 
 /// Copies a regular file with owner, mode, attributes and times to a name that
 /// was free, onto the disk.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn copy(
+pub(crate) fn copy(
     disk: &Disk,
     from: (&Dir, &Name),
     to: (&Dir, &Name),
     like: &Stat,
-    watch: &Watch,
+    watch: &Progress,
 ) -> Result<()> {
     let source = open(disk, from.0, from.1)?;
     let wrong = failed(disk, "write", to.0, Some(to.1));
@@ -156,7 +191,7 @@ pub fn copy(
 ///
 /// # Errors
 /// Any failure of a system call, but where the file system has no owners.
-pub fn dress(
+pub(crate) fn dress(
     target: impl std::os::fd::AsFd,
     source: impl std::os::fd::AsFd,
     like: &Stat,
@@ -187,7 +222,7 @@ fn time((seconds, nanoseconds): (i64, u32)) -> TimeSpec {
 ///
 /// # Errors
 /// Any failure of a system call, but where the file system has no owners.
-pub fn set_metadata(disk: &Disk, dir: &Dir, name: &Name, like: &Stat) -> Result<()> {
+pub(crate) fn set_metadata(disk: &Disk, dir: &Dir, name: &Name, like: &Stat) -> Result<()> {
     let wrong = failed(disk, "set owner and mode of", dir, Some(name));
     let os = name.as_os_str();
     let owner = (Some(like.uid.into()), Some(like.gid.into()));
@@ -205,7 +240,7 @@ pub fn set_metadata(disk: &Disk, dir: &Dir, name: &Name, like: &Stat) -> Result<
 ///
 /// # Errors
 /// Any failure of a system call, but where the file system has no modes.
-pub fn set_mode(disk: &Disk, dir: &Dir, name: &Name, mode: u32) -> Result<()> {
+pub(crate) fn set_mode(disk: &Disk, dir: &Dir, name: &Name, mode: u32) -> Result<()> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let opened = sys::open_beneath(dir, name.as_bytes(), flags, Links::Refuse);
     let set = opened
@@ -215,21 +250,19 @@ pub fn set_mode(disk: &Disk, dir: &Dir, name: &Name, mode: u32) -> Result<()> {
 
 /// Removes a file or a tree. What is mounted in it, also a directory of the same
 /// file system, stops that, and nothing in it is touched.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn remove(disk: &Disk, dir: &Dir, name: &Name, watch: &Watch) -> Result<()> {
+pub(crate) fn remove(disk: &Disk, dir: &Dir, name: &Name, watch: &Progress) -> Result<()> {
     let Some(stat) = disk.stat(dir, name)? else { return Ok(()) };
     // A name has no NUL.
     let text = CString::new(name.as_bytes()).unwrap_or_default();
     let halted = |halt: Halt| {
         let (found, mend) = halt.said_with_source();
         match halt {
-            Halt::Interrupted => Stop::changed("interrupted".to_owned()),
+            Halt::Interrupted => Stop::interrupted(),
             Halt::Failed(error) => error.into(),
-            _ => Stop::changed(
-                [Some(found), mend].into_iter().flatten().collect::<Vec<_>>().join(". "),
-            ),
+            _ => {
+                let mend = mend.unwrap_or_else(|| "Try again".to_owned());
+                Stop::wrong(found, "It stays, with what is in it", mend)
+            }
         }
     };
     if stat.kind != Kind::Dir {
@@ -240,18 +273,6 @@ pub fn remove(disk: &Disk, dir: &Dir, name: &Name, watch: &Watch) -> Result<()> 
             done => Ok(done?),
         };
     }
-    let mut looks_on = LooksOn(watch);
-    crate::fs::remove::remove(dir.as_fd(), &text, Manner::Respect, &mut looks_on).map_err(halted)
-}
-
-struct LooksOn<'a>(&'a Watch);
-
-impl Progress for LooksOn<'_> {
-    fn may_go_on(&self) -> std::result::Result<(), Halt> {
-        self.0.pause().map_err(|_| Halt::Interrupted)
-    }
-
-    fn removed(&mut self) {
-        self.0.add(1);
-    }
+    let mut watch = watch;
+    crate::fs::remove::remove(dir.as_fd(), &text, Manner::Respect, &mut watch).map_err(halted)
 }

@@ -2,24 +2,35 @@
 //! sshd elsewhere refuses a key that others may read, and nobody gets in
 //! (nixos-infect#120).
 
+use std::collections::BTreeMap;
+
 use crate::engine::names::ETC;
 use crate::fs::name::Name;
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
-use crate::prepare::files::set_mode;
+use crate::prepare::durable::set_mode;
+use crate::prepare::escape;
+use crate::prepare::notes::{Key, Wrong};
 use crate::prepare::site::Site;
 use crate::prepare::step::{Look, Result, Step};
 use crate::prepare::steps::marker;
-use crate::prepare::text;
 
 /// Its name in the record.
-pub const NAME: &str = "host-keys";
+pub(crate) const NAME: &str = "host-keys";
+/// The modes that the keys had, by name.
+pub(crate) const MODES: Key<BTreeMap<String, u32>> = Key::checked("keys", |keys| {
+    let is_key = |name: &String| {
+        name.starts_with("ssh_host_") && escape::path(name).is_some_and(|path| path.len() == 1)
+    };
+    let other = keys.keys().find(|name| !is_key(name))?;
+    Some(Wrong::Never(format!("the host key '{other}'")))
+});
 const SSH: Name = Name::literal("ssh");
 const GOOD: u32 = 0o600;
 
 /// The step.
 #[derive(Debug)]
-pub struct Keys;
+pub(crate) struct Keys;
 
 /// The keys that others may read, and their modes.
 fn open_keys(site: &Site) -> Result<Vec<(Name, u32)>> {
@@ -44,6 +55,10 @@ impl Step<Site> for Keys {
         NAME
     }
 
+    fn title(&self) -> &'static str {
+        "modes of the SSH host keys"
+    }
+
     fn look(&self, site: &Site) -> Result<Look> {
         let keys = open_keys(site)?;
         if keys.is_empty() {
@@ -55,10 +70,11 @@ impl Step<Site> for Keys {
     }
 
     fn record(&self, site: &mut Site) -> Result<()> {
+        let mut modes = site.state.notes.get(&MODES)?;
         for (name, mode) in open_keys(site)? {
-            site.state.notes.keys.entry(text::escape(name.as_bytes())).or_insert(mode);
+            modes.entry(escape::escape(name.as_bytes())).or_insert(mode);
         }
-        Ok(())
+        site.state.notes.set(&MODES, &modes)
     }
 
     fn carry_out(&self, site: &mut Site) -> Result<()> {
@@ -71,17 +87,17 @@ impl Step<Site> for Keys {
 
     fn undo(&self, site: &mut Site) -> Result<Vec<String>> {
         let Some(ssh) = site.disk.open(&site.root, &[ETC, SSH])? else { return Ok(Vec::new()) };
-        for (name, mode) in &site.state.notes.keys {
-            let Some(name) = text::path(name).and_then(|path| path.into_iter().next()) else {
+        for (name, mode) in site.state.notes.get(&MODES)? {
+            let Some(name) = escape::path(&name).and_then(|path| path.into_iter().next()) else {
                 continue;
             };
             let now = site.disk.stat(&ssh, &name)?;
             if now.is_some_and(|stat| stat.kind == Kind::File && stat.mode == GOOD) {
-                set_mode(&site.disk, &ssh, &name, *mode)?;
+                set_mode(&site.disk, &ssh, &name, mode)?;
             }
         }
         site.disk.sync(&ssh)?;
-        site.state.notes.keys.clear();
+        site.state.notes.set(&MODES, &BTreeMap::new())?;
         Ok(Vec::new())
     }
 }

@@ -7,21 +7,18 @@ use crate::engine::names::ETC;
 use crate::engine::osrelease;
 use crate::fs::name::{Name, RelPath};
 use crate::fs::tree::Tree;
-use crate::prepare::files::remove;
-use crate::prepare::follow::{follow, read};
-use crate::prepare::places::{Kept, is_esp, places};
+use crate::fs::walk;
+use crate::prepare::durable::{read, remove};
+use crate::prepare::escape;
+use crate::prepare::places::{Kept, is_esp};
 use crate::prepare::site::Site;
 use crate::prepare::step::Result;
-use crate::prepare::text;
 
 /// What of the ESPs is the old boot loader's: paths below the root.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn owned(site: &Site) -> Result<Vec<Vec<Name>>> {
+pub(crate) fn owned(site: &Site) -> Result<Vec<Vec<Name>>> {
     let etc_file = |name: &'static str, max| -> Result<Vec<u8>> {
         let path = [ETC, Name::literal(name)];
-        let Some(real) = follow(&site.disk, &site.root, &path)? else { return Ok(Vec::new()) };
+        let Some(real) = walk::real(&site.disk, &site.root, &path)? else { return Ok(Vec::new()) };
         Ok(read(&site.disk, &site.root, &real, max)?.unwrap_or_default())
     };
     let release = etc_file("os-release", 64 << 10)?;
@@ -31,8 +28,8 @@ pub fn owned(site: &Site) -> Result<Vec<Vec<Name>>> {
     let mut found = Vec::new();
     for base in esps(site)? {
         let Some(dir) = site.disk.open(&site.root, &base)? else { continue };
-        let below = |path: &str| [base.clone(), text::path(path).unwrap_or_default()].concat();
-        if let Some(efi) = site.disk.open(&dir, &text::path("EFI").unwrap_or_default())? {
+        let below = |path: &str| [base.clone(), escape::path(path).unwrap_or_default()].concat();
+        if let Some(efi) = site.disk.open(&dir, &escape::path("EFI").unwrap_or_default())? {
             let is_its = |name: &Name| name.as_bytes().eq_ignore_ascii_case(id.as_bytes());
             let names =
                 site.disk.list(&efi)?.into_iter().filter(|name| !id.is_empty() && is_its(name));
@@ -47,7 +44,7 @@ pub fn owned(site: &Site) -> Result<Vec<Vec<Name>>> {
                 .map(|name| [base.clone(), vec![name]].concat()),
         );
         for folder in ["loader/entries", "EFI/Linux"] {
-            let Some(opened) = site.disk.open(&dir, &text::path(folder).unwrap_or_default())?
+            let Some(opened) = site.disk.open(&dir, &escape::path(folder).unwrap_or_default())?
             else {
                 continue;
             };
@@ -62,7 +59,7 @@ pub fn owned(site: &Site) -> Result<Vec<Vec<Name>>> {
 /// The ESPs among the places.
 fn esps(site: &Site) -> Result<Vec<Vec<Name>>> {
     let mut found = Vec::new();
-    for place in places(&site.disk, &site.root, &site.mounts)? {
+    for place in site.places()? {
         let base = vec![place.name.clone()];
         if place.kept == Kept::Mount && place.esp {
             found.push(base.clone());
@@ -78,10 +75,7 @@ fn esps(site: &Site) -> Result<Vec<Vec<Name>>> {
 }
 
 /// Removes it.
-///
-/// # Errors
-/// Any failure of a system call.
-pub fn old_loader(site: &Site) -> Result<()> {
+pub(crate) fn old_loader(site: &Site) -> Result<()> {
     for path in owned(site)? {
         let Some((name, parents)) = path.split_last() else { continue };
         let dir = site.dir(parents)?;

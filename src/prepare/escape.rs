@@ -4,13 +4,13 @@ use crate::fs::name::{Name, RelPath, Shown};
 
 /// Any bytes as text.
 #[must_use]
-pub fn escape(bytes: &[u8]) -> String {
+pub(crate) fn escape(bytes: &[u8]) -> String {
     Shown(bytes).to_string()
 }
 
 /// Undoes [`escape`]; `None` for what it does not write.
 #[must_use]
-pub fn unescape(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -37,7 +37,7 @@ pub fn unescape(text: &str) -> Option<Vec<u8>> {
 
 /// A path; the empty text is the place itself. `None` for what leads elsewhere.
 #[must_use]
-pub fn path(text: &str) -> Option<Vec<Name>> {
+pub(crate) fn path(text: &str) -> Option<Vec<Name>> {
     let bytes = unescape(text)?;
     if bytes.is_empty() {
         return Some(Vec::new());
@@ -47,13 +47,13 @@ pub fn path(text: &str) -> Option<Vec<Name>> {
 
 /// A path as text.
 #[must_use]
-pub fn of_path(names: &[Name]) -> String {
+pub(crate) fn of_path(names: &[Name]) -> String {
     escape(&names.iter().map(Name::as_bytes).collect::<Vec<_>>().join(&b'/'))
 }
 
 /// Bytes as hexadecimal digits.
 #[must_use]
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
