@@ -21,10 +21,10 @@ fn carry_out() -> Result<(), Error> {
 }
 
 /// To whoever typed it, before there is a logger.
-fn complain(text: String, status: u8) -> ExitCode {
+fn complain(text: &str, status: u8) -> ExitCode {
     #[cfg(feature = "full")]
-    let text = nixos_lustrate::term::console::shown_on(&std::io::stderr(), text, 2);
-    nixos_lustrate::term::complain(&text);
+    let text = &nixos_lustrate::term::console::shown_on(&std::io::stderr(), text.to_owned(), 2);
+    nixos_lustrate::term::complain(text);
     ExitCode::from(status)
 }
 
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     match carry_out() {
         Ok(()) => ExitCode::SUCCESS,
         Err(Error::Usage(why)) => {
-            complain(format!("nixos-lustrate: {why}\nTry: nixos-lustrate --help\n"), 2)
+            complain(&format!("nixos-lustrate: {why}\nTry: nixos-lustrate --help\n"), 2)
         }
         Err(error) => {
             log::error!("{error}");

@@ -138,10 +138,7 @@ pub(crate) fn survey<T: Tree>(
         _ => tree.open(root, &[OLD_ROOT_TMP])?,
     };
     let old_home = if finished { tree.open(root, &[OLD_ROOT])? } else { staging };
-    let begun = match &old_home {
-        Some(home) => tree.stat(home, &LUSTRATE)?.is_some(),
-        None => false,
-    };
+    let begun = stat_in(tree, old_home.as_ref(), &LUSTRATE)?.is_some();
     // In its last steps a revert has moved `.lustrate`.
     let closing = if begun || finished { None } else { closing(tree, root)? };
     let mut incoming = closing.map_or(Ok(None), |name| tree.open(root, &[name]))?;
@@ -166,10 +163,7 @@ pub(crate) fn survey<T: Tree>(
     let mut entries = entries(tree, root, &here)?;
     entries.retain(|entry| !complete || entry.name != OLD_ROOT);
     let etc = tree.open(root, &[ETC])?;
-    let noted = match &etc {
-        Some(etc) => exchange::note(tree, etc)?.1.unwrap_or(0),
-        None => 0,
-    };
+    let noted = etc.as_ref().map_or(Ok(None), |etc| Ok(exchange::note(tree, etc)?.1))?.unwrap_or(0);
     let keeps = match &journal {
         Journal::None if !finished => keeps(tree, root, old_home.as_ref(), wishes)?,
         _ => Ok(Vec::new()),
@@ -183,19 +177,10 @@ pub(crate) fn survey<T: Tree>(
     let fresh = finished || journal == Journal::None;
     let holder = old_home.as_ref().filter(|_| fresh);
     keeper_flags.extend(entered(tree, etc.as_ref(), holder, finished.then_some(OLD_ROOT))?);
-    let boot_bak = match &old_home {
-        Some(home) => tree.stat(home, &BOOT_BAK)?,
-        None => None,
-    };
+    let boot_bak = stat_in(tree, old_home.as_ref(), &BOOT_BAK)?;
     let boot_bak = boot_bak.or(entry_stat(&entries, &BOOT_BAK)).filter(|s| s.kind == Kind::Dir);
-    let staged = match &old_home {
-        Some(home) => Some(self::entries(tree, home, &here)?),
-        None => None,
-    };
-    let marker_stat = match &etc {
-        Some(etc) => tree.stat(etc, &MARKER)?,
-        None => None,
-    };
+    let staged = old_home.as_ref().map(|home| self::entries(tree, home, &here)).transpose()?;
+    let marker_stat = stat_in(tree, etc.as_ref(), &MARKER)?;
     let older = match &journal {
         Journal::None if !finished && !complete => older(tree, root, wishes)?,
         _ => None,
@@ -223,10 +208,7 @@ pub(crate) fn survey<T: Tree>(
         system,
         root: here,
         staged,
-        incoming: match &incoming {
-            Some(home) => self::entries(tree, home, &here)?,
-            None => Vec::new(),
-        },
+        incoming: incoming.map_or(Ok(Vec::new()), |home| self::entries(tree, &home, &here))?,
         marker: look.marker,
         staging,
         rests,
@@ -320,6 +302,11 @@ fn warnings<T: Tree>(tree: &T, root: &T::Dir) -> Result<Vec<String>> {
     };
     let record = record.and_then(|text| intent::parse(&text).ok());
     Ok(record.map(|record| record.warnings).unwrap_or_default())
+}
+
+/// What has a name in a directory, if that is there.
+fn stat_in<T: Tree>(tree: &T, dir: Option<&T::Dir>, name: &Name) -> Result<Option<Stat>> {
+    dir.map_or(Ok(None), |dir| tree.stat(dir, name))
 }
 
 fn entry_stat(entries: &[Entry], name: &Name) -> Option<Stat> {

@@ -151,7 +151,8 @@ fn eight_descriptors_are_enough() {
 fn without_memory_it_ends_with_a_message() {
     require_root!();
     let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |root| {
-        let keep: String = (0..20_000).map(|at| format!("var/{at}/{at}\n")).collect();
+        let keep: String =
+            (0..20_000).flat_map(|at| ["var/".to_owned(), format!("{at}/{at}\n")]).collect();
         root.file("etc/NIXOS_LUSTRATE", keep);
     }));
     let (mut out, mut whole) = (0, 0);
