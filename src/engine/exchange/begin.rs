@@ -4,7 +4,7 @@
 use super::close::remove_leftover;
 use super::flags::{Change, HINDERING, change_flags, remove_note, write_note};
 use super::marker::arm_nixos;
-use super::{Boot, Done, Exchange, Result, rename};
+use super::{Boot, Done, Exchange, Result, gave_way, rename};
 use crate::engine::intent::{Direction, Intent};
 use crate::engine::names::{
     ETC, INTENT, LEFT, LUSTRATE, NEW, OLD_ROOT, OLD_ROOT_TMP, PART, RECORD,
@@ -65,7 +65,12 @@ pub fn begin<'a, T: Tree>(
     };
     let staging = open(tree, root, &OLD_ROOT_TMP)?;
     let staged = tree.list(&staging)?;
-    let done = Done::default();
+    let mut done = Done::default();
+    if let (Direction::Revert, Some((etc, dated))) =
+        (intent.direction, intent.aside.iter().find(|(name, _)| *name == ETC))
+    {
+        done.notes.push(gave_way(etc, dated));
+    }
     Ok(Exchange { tree, root, intent, boot, staging, meta, incoming, staged, done })
 }
 
@@ -83,9 +88,7 @@ fn reopen<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent) -> Result<T::Di
     tree.sync(root)?;
     // From here a boot finds work: the marker first, then the staging directory.
     change_flags(tree, &[root], &intent.flags, Change::ClearEtc)?;
-    if let Some(etc) = tree.open(root, &[ETC])? {
-        arm_nixos(tree, &meta, &etc)?;
-    }
+    arm_nixos(tree, root, &meta, intent)?;
     change_flags(tree, &[root], &intent.flags, Change::Clear)?;
     if tree.stat(root, &OLD_ROOT_TMP)?.is_some() {
         remove_leftover(tree, root)?;

@@ -2,7 +2,7 @@
 //! clean-up, which is all that is left to do once the marker is alone.
 
 use super::flags::{Change, change_flags, note, remove_note};
-use super::marker::{disarm, holds_in_progress};
+use super::marker::{disarm, holds_in_progress, take_etc_again};
 use super::{Exchange, Population, Result, rename};
 use crate::engine::facts::Staging;
 use crate::engine::intent::{self, Direction, Flagged, Intent};
@@ -24,6 +24,7 @@ impl<T: Tree> Exchange<'_, T> {
             Population::New => self.close_lustration()?,
             Population::Old => self.close_revert()?,
         }
+        take_etc_again(self.tree, self.root, &self.intent)?;
         clean_up(self.tree, self.root, &self.intent.flags)
     }
 
@@ -233,7 +234,11 @@ pub fn ended<T: Tree>(
 /// # Errors
 /// [`Stop`]; it can be repeated.
 pub fn finish<T: Tree>(tree: &T, root: &T::Dir, meta: &T::Dir) -> Result<()> {
-    let flags = load(tree, meta)?.map_or(Vec::new(), |intent| intent.flags);
+    let intent = load(tree, meta)?;
+    if let Some(intent) = &intent {
+        take_etc_again(tree, root, intent)?;
+    }
+    let flags = intent.map_or(Vec::new(), |intent| intent.flags);
     // A revert that had only begun has cleared these.
     if let Some(old_root) = tree.open(root, &[OLD_ROOT])?.filter(|_| !flags.is_empty()) {
         change_flags(tree, &[root, &old_root], &flags, Change::Restore)?;
