@@ -227,10 +227,14 @@ impl<T: Tree> Exchange<'_, T> {
         self.intent.aside = etc;
         for (name, dated) in others {
             if self.tree.rename((self.root, &dated), (self.root, &name))? == Moved::Taken {
-                self.note(format!("'{dated}' keeps its name: there is another"));
+                self.keeps_its_name(&dated);
             }
         }
         Ok(())
+    }
+
+    fn keeps_its_name(&mut self, dated: &Name) {
+        self.note(format!("'{dated}' keeps its name: there is another"));
     }
 
     /// Moves the entries of a population from their home to the root.
@@ -304,8 +308,11 @@ fn note_aside<T: Tree>(
     name: &Name,
 ) -> Result<Name> {
     let dated = free_dated(tree, root, intent.started, name)?;
-    intent.aside.retain(|(aside, _)| aside != name);
-    intent.aside.push((name.clone(), dated.clone()));
+    // In its place: who goes through the list meets each name once.
+    match intent.aside.iter_mut().find(|(aside, _)| aside == name) {
+        Some((_, known)) => known.clone_from(&dated),
+        None => intent.aside.push((name.clone(), dated.clone())),
+    }
     write_intent(tree, meta, intent)?;
     tree.sync(root)?;
     Ok(dated)

@@ -133,7 +133,7 @@ impl Lab<'_> {
             Fault::Kill => unreachable!("no failure"),
         };
         let notes = match (ended.code, self.scene.verb) {
-            (0, Verb::Revert) => self.scene.notes(root),
+            (0, Verb::Revert) => self.scene.notes(root, &said),
             _ => Vec::new(),
         };
         let passed = ended.code == 0 && changes_the_disk(call, errno) && notes.is_empty();

@@ -94,11 +94,15 @@ impl Scene {
         assert_eq!(record, self.record, "another record");
     }
 
-    /// What the record notes, and that of an undisturbed command does not.
-    pub fn notes(&self, root: &Path) -> Vec<String> {
+    /// What the record notes, and that of an undisturbed command does not; and what is
+    /// only said, since the record was written before.
+    pub fn notes(&self, root: &Path, said: &str) -> Vec<String> {
         let lines = record(root, self.verb);
         let new = lines.iter().filter(|line| !self.record.contains(line));
-        new.filter_map(|line| Some(line.strip_prefix("warning ")?.replace("\\x20", " "))).collect()
+        let told = new.filter_map(|line| line.strip_prefix("warning "));
+        let told = told.map(|note| note.replace("\\x20", " "));
+        let late = said.lines().filter(|line| line.contains("' keeps its name: "));
+        told.chain(late.map(str::to_owned)).collect()
     }
 
     /// Panics unless nothing but the files that these notes name, each in quotes, is
@@ -108,7 +112,9 @@ impl Scene {
         let named = |path: &str| {
             let quoted = notes.iter().flat_map(|note| note.split('\'').skip(1).step_by(2));
             let homes = ["", "nixos-root/", "nixos-root/.lustrate/left/"];
-            quoted.into_iter().any(|name| {
+            // With the name that it has, or should have, without the date.
+            let both = quoted.flat_map(|name| [Some(name), name.rsplit_once('-').map(|n| n.0)]);
+            both.flatten().any(|name| {
                 homes.iter().filter_map(|home| path.strip_prefix(home)).any(|path| {
                     path.strip_prefix(name)
                         .is_some_and(|rest| matches!(rest.get(..1), None | Some("/")))

@@ -24,7 +24,9 @@ impl<T: Tree> Exchange<'_, T> {
             Population::New => self.close_lustration()?,
             Population::Old => self.close_revert()?,
         }
-        take_etc_again(self.tree, self.root, &self.intent)?;
+        if let Some(dated) = take_etc_again(self.tree, self.root, &self.intent)? {
+            self.keeps_its_name(&dated);
+        }
         clean_up(self.tree, self.root, &self.intent.flags)
     }
 

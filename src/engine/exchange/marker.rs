@@ -208,23 +208,31 @@ pub(super) fn arm_nixos<T: Tree>(
     }
 }
 
-/// The way back from that, once the lustration is whole again: with its stand-in, which
-/// holds nothing of NixOS's, the marker goes.
-pub(super) fn take_etc_again<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<()> {
+/// The way back from that, once the lustration is whole again: with its stand-in the
+/// marker goes. The name that the stand-in has then, if there is more in it.
+pub(super) fn take_etc_again<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    intent: &Intent,
+) -> Result<Option<Name>> {
     let dated = intent.aside.iter().find(|(name, _)| *name == ETC);
-    let (Some((_, dated)), Some(etc)) = (dated, tree.open(root, &[ETC])?) else { return Ok(()) };
-    let ours = [MARKER, NIXOS];
-    if intent.etc != Some(tree.stat_dir(&etc)?.inode)
-        && tree.list(&etc)?.iter().all(|name| ours.contains(name))
-        && tree.stat(root, dated)?.is_some()
-        && tree.exchange((root, &ETC), (root, dated))?
+    let (Some((_, dated)), Some(etc)) = (dated, tree.open(root, &[ETC])?) else {
+        return Ok(None);
+    };
+    if intent.etc == Some(tree.stat_dir(&etc)?.inode)
+        || tree.stat(root, dated)?.is_none()
+        || !tree.exchange((root, &ETC), (root, dated))?
     {
-        for name in ours {
-            tree.remove_file(&etc, &name)?;
-        }
-        tree.remove_dir(root, dated)?;
+        return Ok(None);
     }
-    Ok(())
+    for name in [MARKER, NIXOS] {
+        tree.remove_file(&etc, &name)?;
+    }
+    if tree.list(&etc)?.is_empty() {
+        tree.remove_dir(root, dated)?;
+        return Ok(None);
+    }
+    Ok(Some(dated.clone()))
 }
 
 /// An in-progress marker in `.lustrate`, under a name that no marker that was
