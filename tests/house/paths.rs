@@ -89,8 +89,7 @@ fn absolute(module: &str, path: &str, found: &mut BTreeSet<Vec<String>>) {
     let mut base: Vec<&str> = module.split("::").collect();
     match words[0] {
         "crate" => base.clear(),
-        "super" => {}
-        "self" => {}
+        "super" | "self" => {}
         // A child, or an item of another crate, which is no file of ours.
         _ => words.insert(0, "self"),
     }
