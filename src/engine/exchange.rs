@@ -229,22 +229,10 @@ impl<T: Tree> Exchange<'_, T> {
         let known = self.intent.aside.iter().find(|(aside, _)| aside == name);
         let dated = match known {
             Some((_, dated)) if tree.stat(root, dated)?.is_none() => dated.clone(),
-            _ => {
-                let dated = free_dated(tree, root, self.intent.started, name)?;
-                self.intent.aside.retain(|(aside, _)| aside != name);
-                self.intent.aside.push((name.clone(), dated.clone()));
-                // A run that turns this round has to know it.
-                write_intent(tree, &self.meta, &self.intent.to_text())?;
-                tree.sync(root)?;
-                dated
-            }
+            _ => note_aside(tree, root, &self.meta, &mut self.intent, name)?,
         };
         match self.rename((root, name), (root, &dated)) {
-            Ok(Moved::Done) => {
-                self.note(format!(
-                    "'{name}' of NixOS could not leave the root: it is '{dated}' now"
-                ));
-            }
+            Ok(Moved::Done) => self.note(gave_way(name, &dated)),
             Ok(_) => {}
             Err(stop) => drop(self.tolerated(stop)?), // the old one then stays with NixOS's
         }
@@ -253,12 +241,20 @@ impl<T: Tree> Exchange<'_, T> {
 
     /// What gave way to the old population has its name again.
     fn take_places_again(&mut self) -> Result<()> {
-        for (name, dated) in std::mem::take(&mut self.intent.aside) {
+        // `etc` does after the commit: till then there is a marker in the other.
+        let (etc, others) =
+            std::mem::take(&mut self.intent.aside).into_iter().partition(|(name, _)| *name == ETC);
+        self.intent.aside = etc;
+        for (name, dated) in others {
             if self.tree.rename((self.root, &dated), (self.root, &name))? == Moved::Taken {
-                self.note(format!("'{dated}' keeps its name: there is another"));
+                self.keeps_its_name(&dated);
             }
         }
         Ok(())
+    }
+
+    fn keeps_its_name(&mut self, dated: &Name) {
+        self.note(format!("'{dated}' keeps its name: there is another"));
     }
 
     /// Moves the entries of a population from their home to the root.
@@ -325,6 +321,30 @@ impl<T: Tree> Exchange<'_, T> {
     fn rename(&self, from: (&T::Dir, &Name), to: (&T::Dir, &Name)) -> Result<Moved> {
         rename(self.tree, from, to)
     }
+}
+
+/// Gives a file of NixOS another name in the root; a run that turns the revert round
+/// has to know it.
+fn note_aside<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    meta: &T::Dir,
+    intent: &mut Intent,
+    name: &Name,
+) -> Result<Name> {
+    let dated = free_dated(tree, root, intent.started, name)?;
+    // In its place: who goes through the list meets each name once.
+    match intent.aside.iter_mut().find(|(aside, _)| aside == name) {
+        Some((_, known)) => known.clone_from(&dated),
+        None => intent.aside.push((name.clone(), dated.clone())),
+    }
+    write_intent(tree, meta, &intent.to_text())?;
+    tree.sync(root)?;
+    Ok(dated)
+}
+
+fn gave_way(name: &Name, dated: &Name) -> String {
+    format!("'{name}' of NixOS could not leave the root: it is '{dated}' now")
 }
 
 /// Renames; what has the new name already is a conflict.

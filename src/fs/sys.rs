@@ -398,12 +398,16 @@ pub(crate) fn copy_xattrs(from: impl AsFd, to: impl AsFd) -> Result<Vec<String>>
         names => names?,
     };
     let mut failed = Vec::new();
+    let there = xattr_names(to).unwrap_or_else(|errno| {
+        failed.push(format!("* ({})", errno.desc()));
+        Vec::new()
+    });
     let mut note = |text: &CString, done: Result<i32>| {
         if done.is_err() {
             failed.push(text.to_string_lossy().into_owned());
         }
     };
-    for text in xattr_names(to).unwrap_or_default().iter().filter(|name| !names.contains(name)) {
+    for text in there.iter().filter(|name| !names.contains(name)) {
         // SAFETY: a live descriptor and a NUL-terminated name.
         note(text, Errno::result(unsafe { libc::fremovexattr(to, text.as_ptr()) }));
     }

@@ -261,6 +261,11 @@ fn meddle_with_the_old_root(tree: &Memory, record: &Intent, random: &mut Random)
     match (random.below(12), etc) {
         (0, Some(etc)) if record.pin(&name("etc")) != Some(Pin::Kept) => tree.make_subvolume(etc),
         (1, Some(etc)) => tree.flag(etc, IMMUTABLE),
+        (3, Some(etc)) if record.pin(&name("etc")) != Some(Pin::Kept) => {
+            // Whose flags nobody can change.
+            tree.make_subvolume(etc);
+            tree.change_inode(etc, |i| (i.read_only, i.flags) = (true, 0));
+        }
         (2, Some(etc)) => tree.change_inode(etc, |i| (i.flags, i.project) = (i.flags | PROJECT, 5)),
         _ => {}
     }

@@ -10,7 +10,7 @@ use super::flags::{Change, HINDERING, change_flags, remove_note, write_note};
 use super::marker::{arm_nixos, prepare};
 use super::space::{Take, give_back, reserve, stock, undone, unstock};
 use super::spares::draft;
-use super::{Boot, Coming, Done, Exchange, Result, rename};
+use super::{Boot, Coming, Done, Exchange, Result, gave_way, rename};
 use crate::engine::intent::{Direction, Intent, Pin};
 use crate::engine::names::{
     DRAFT, ETC, INTENT, LEFT, LUSTRATE, MAKING, NEW, NIXOS_ROOT, OLD_ROOT, OLD_ROOT_TMP, RECORD,
@@ -68,6 +68,11 @@ pub fn begin<'a, T: Tree>(
     tree.set_mode(&staging, CLOSED)?;
     tree.set_mode(&incoming, CLOSED)?;
     let staged = tree.list(&staging)?;
+    if let (Direction::Revert, Some((etc, dated))) =
+        (intent.direction, intent.aside.iter().find(|(name, _)| *name == ETC))
+    {
+        done.notes.push(gave_way(etc, dated));
+    }
     Ok(Exchange { tree, root, intent, boot, staging, meta, incoming, staged, coming, done })
 }
 
@@ -197,9 +202,7 @@ fn reopen<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent, take: Take) -> 
     }
     // From here a boot finds work: the marker first, then the staging directory.
     change_flags(tree, &[root], &intent.flags, Change::ClearEtc)?;
-    if let Some(etc) = tree.open(root, &[ETC])? {
-        arm_nixos(tree, &meta, &etc)?;
-    }
+    arm_nixos(tree, root, &meta, intent)?;
     change_flags(tree, &[root], &intent.flags, Change::Clear)?;
     if tree.stat(root, &OLD_ROOT_TMP)?.is_some() {
         remove_leftover(tree, root)?;

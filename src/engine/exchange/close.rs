@@ -2,7 +2,7 @@
 //! clean-up, which is all that is left to do once the marker is alone.
 
 use super::flags::{Change, HINDERING, change_flags, note, remove_note};
-use super::marker::{disarm, holds_in_progress};
+use super::marker::{disarm, holds_in_progress, take_etc_again};
 use super::space::{give_back, unstock};
 use super::spares::draft;
 use super::{Exchange, Population, Result, rename};
@@ -25,6 +25,9 @@ impl<T: Tree> Exchange<'_, T> {
         match coming {
             Population::New => self.close_lustration()?,
             Population::Old => self.close_revert()?,
+        }
+        if let Some(dated) = take_etc_again(self.tree, self.root, &self.intent)? {
+            self.keeps_its_name(&dated);
         }
         clean_up(self.tree, self.root, Some(&self.intent))
     }
@@ -267,6 +270,9 @@ pub fn ended<T: Tree>(
 /// [`Stop`]; it can be repeated.
 pub fn finish<T: Tree>(tree: &T, root: &T::Dir, meta: &T::Dir) -> Result<()> {
     let intent = load(tree, meta)?;
+    if let Some(intent) = &intent {
+        take_etc_again(tree, root, intent)?;
+    }
     let flags = intent.as_ref().map_or(&[][..], |intent| &intent.flags);
     // A revert that had only begun has cleared these.
     if let Some(old_root) = tree.open(root, &[OLD_ROOT])?.filter(|_| !flags.is_empty()) {

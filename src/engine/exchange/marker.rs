@@ -7,9 +7,11 @@
 
 use nix::errno::Errno;
 
+use super::begin::open;
+use super::flags::{Change, change_flags};
 use super::spares::draft;
-use super::{Coming, Exchange, Population, Result, rename};
-use crate::engine::intent::Direction;
+use super::{Coming, Exchange, Population, Result, note_aside, rename};
+use crate::engine::intent::{Direction, Intent};
 use crate::engine::names::{ETC, MARKER, MARKER_PART, MARKER_SAVED, NIXOS, PART, SAVED_MARKER};
 use crate::error::Stop;
 use crate::fs::name::Name;
@@ -59,16 +61,16 @@ pub(super) enum Need {
 
 impl<T: Tree> Exchange<'_, T> {
     /// Sees to a marker in the `etc` that is in the root now.
-    pub(super) fn arm_root(&self) -> Result<()> {
+    pub(super) fn arm_root(&mut self) -> Result<()> {
         let leaves = self.intent.pin(&ETC).is_none();
         let need = match self.intent.direction {
             Direction::Lustrate if leaves => Need::Any,
             direction => Need::InProgress(direction),
         };
+        if self.intent.direction == Direction::Revert && leaves {
+            return arm_nixos(self.tree, self.root, &self.meta, &mut self.intent);
+        }
         match self.tree.open(self.root, &[ETC])? {
-            Some(etc) if self.intent.direction == Direction::Revert && leaves => {
-                arm_nixos(self.tree, &self.meta, &etc)
-            }
             Some(etc) => arm(self.tree, &self.meta, &etc, need),
             None => Ok(()),
         }
@@ -172,17 +174,66 @@ fn make_in<T: Tree>(tree: &T, etc: &T::Dir, direction: Direction) -> Result<()> 
         }
     };
     tree.make_file(etc, &part, content(direction))?;
-    Ok(tree.replace((etc, &part), (etc, &MARKER))?)
+    if let Err(error) = tree.replace((etc, &part), (etc, &MARKER)) {
+        tree.remove_file(etc, &part)?;
+        return Err(error.into());
+    }
+    Ok(())
 }
 
 /// The same for a revert of the `etc` that NixOS leaves. One that takes no marker, a
-/// read-only subvolume, does not keep the old system from coming back: then only the
-/// staging directory tells.
-pub(super) fn arm_nixos<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir) -> Result<()> {
-    match arm(tree, meta, etc, Need::InProgress(Direction::Revert)) {
-        Err(Stop::Op(error)) if matches!(error.errno(), Errno::EROFS | Errno::EPERM) => Ok(()),
+/// read-only subvolume, does not keep the old system from coming back: another stands in
+/// for it, since without a marker half a root would boot (I5, I7).
+pub(super) fn arm_nixos<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    meta: &T::Dir,
+    intent: &mut Intent,
+) -> Result<()> {
+    let Some(etc) = tree.open(root, &[ETC])? else { return Ok(()) };
+    match arm(tree, meta, &etc, Need::InProgress(Direction::Revert)) {
+        Err(Stop::Op(error))
+            if error.errno() == Errno::EROFS && tree.is_read_only(root, &ETC)? =>
+        {
+            change_flags(tree, &[root], &intent.flags, Change::ClearRoot)?;
+            let dated = note_aside(tree, root, meta, intent, &ETC)?;
+            tree.make_dir(root, &dated, 0o755)?;
+            make_in(tree, &open(tree, root, &dated)?, Direction::Revert)?;
+            // Within one directory a read-only subvolume gets another name.
+            if tree.exchange((root, &ETC), (root, &dated))? {
+                return Ok(());
+            }
+            Err(error.into())
+        }
         done => done,
     }
+}
+
+/// The way back from that, once the lustration is whole again: with its stand-in the
+/// marker goes. The name that the stand-in has then, if there is more in it.
+pub(super) fn take_etc_again<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    intent: &Intent,
+) -> Result<Option<Name>> {
+    let dated = intent.aside.iter().find(|(name, _)| *name == ETC);
+    let (Some((_, dated)), Some(etc)) = (dated, tree.open(root, &[ETC])?) else {
+        return Ok(None);
+    };
+    if intent.etc == Some(tree.stat_dir(&etc)?.inode)
+        || tree.stat(root, dated)?.is_none()
+        || !tree.exchange((root, &ETC), (root, dated))?
+    {
+        return Ok(None);
+    }
+    for name in [MARKER, NIXOS] {
+        tree.remove_file(&etc, &name)?;
+    }
+    if tree.list(&etc)?.is_empty() {
+        tree.remove_dir(root, dated)?;
+        return Ok(None);
+    }
+    Ok(Some(dated.clone()))
 }
 
 /// An in-progress marker in `.lustrate`, under a name that no marker that was

@@ -109,9 +109,10 @@ fn in_the_way(facts: &Facts) -> Option<Refusal> {
 
 /// In such a directory two of the names that an exchange gives may be one.
 fn folds_case(facts: &Facts) -> Option<Refusal> {
+    let root = &facts.environment.root;
     facts.folds_case.then(|| {
         Refusal::new(
-            format!("{} is a case-insensitive directory", facts.environment.root),
+            format!("{root} is a case-insensitive directory"),
             "Entries that differ in case only could not be told apart",
             "Copy the system to a root directory without that flag: lsattr -d shows it (F)",
         )
