@@ -6,7 +6,12 @@ pub fn unfolded(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether the text has the part, wherever either of them folds.
+/// Whether the text has the part, wherever either of them folds. White space at an end
+/// of the part is the end of a word.
 pub fn says(text: &str, part: &str) -> bool {
-    unfolded(text).contains(&unfolded(part))
+    let end = |is: bool| if is { " " } else { "" };
+    let (first, last) =
+        (part.starts_with(char::is_whitespace), part.ends_with(char::is_whitespace));
+    let part = format!("{}{}{}", end(first), unfolded(part), end(last));
+    format!(" {} ", unfolded(text)).contains(&part)
 }

@@ -167,3 +167,12 @@ fn big_trees_have_the_size_asked_for() {
     }
     assert_eq!(distinct.len(), 500);
 }
+
+#[test]
+fn a_text_says_the_same_wherever_it_folds() {
+    let says = common::text::says;
+    assert!(says("a mount\n    point", "mount point") && says("x y", "x\n y"));
+    // The end of a word is not the middle of another.
+    assert!(!says("34 ok, 0 blockers.", "blocker ") && says("blocker  boot: no", "blocker "));
+    assert!(says("ends in a blocker", "blocker ") && !says("unblocker x", " blocker"));
+}
