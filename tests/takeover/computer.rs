@@ -15,9 +15,9 @@ use crate::lab::machine::{Machine, Source, Waited};
 /// A boot of a whole distribution under TCG, with another machine beside it.
 const BOOT: Duration = Duration::from_secs(150);
 /// For a command.
-const COMMAND: Duration = Duration::from_secs(120);
+const COMMAND: Duration = Duration::from_secs(300);
 /// For the machine to go off.
-const OFF: Duration = Duration::from_secs(60);
+const OFF: Duration = Duration::from_secs(120);
 
 /// A computer that is switched off.
 #[derive(Debug)]

@@ -105,7 +105,7 @@ fn install(variant: Variant, image: &Path, variables: &Path) {
     let disk = Disk::adopt(image.to_owned(), Fs::Ext4);
     let drives = [Drive { disk: &disk, path: drive::Path::Plain }];
     let machine = Machine::start(&source, &drives);
-    let waited = machine.wait_for(&["<<< installed: 0 >>>"], Duration::from_secs(180));
+    let waited = machine.wait_for(&["<<< installed: 0 >>>"], Duration::from_secs(360));
     assert_eq!(waited, Waited::Saw(0), "{}", machine.console());
     let waited = machine.wait_for(&[], Duration::from_secs(60));
     assert_eq!(waited, Waited::Off, "{}", machine.console());
