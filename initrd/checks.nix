@@ -40,12 +40,10 @@ let
     lib.mapAttrsToList (_: fs: fs.mountPoint) config.fileSystems
   );
 
-  isLost = path: !keep.isKept (sound ++ otherMounts) (onRoot path) && !keep.isProtected path;
+  isLost =
+    path: !keep.isKept (sound ++ cfg.rests ++ otherMounts) (onRoot path) && !keep.isProtected path;
 
   lostHostKeys = lib.filter isLost (map (key: key.path) config.services.openssh.hostKeys);
-  lostSwapFiles = lib.filter (path: !keep.isBelow "dev" path && isLost path) (
-    map (swap: swap.device) config.swapDevices
-  );
 in
 {
   config = lib.mkIf cfg.enable {
@@ -122,12 +120,6 @@ in
         boot.initrd.lustrate.everyBoot: the SSH host keys ${quote lostHostKeys} are not
         kept, so each boot makes new ones and clients refuse to connect. Add
         ${quote (map onRoot lostHostKeys)} to boot.initrd.lustrate.keep.
-      ''
-      ++ lib.optional (cfg.everyBoot && lostSwapFiles != [ ]) ''
-        boot.initrd.lustrate.everyBoot: the swap files ${quote lostSwapFiles} are not
-        kept, so each boot leaves one more of them in an old root until the disk is
-        full. Add them to boot.initrd.lustrate.keep, or put them on a file system of
-        their own.
       '';
   };
 }

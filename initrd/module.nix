@@ -10,6 +10,7 @@ in
 {
   imports = [
     ./options.nix
+    ./rests.nix
     ./checks.nix
     ./systemd.nix
     ./scripted.nix
@@ -21,7 +22,8 @@ in
     # the first reboot, whether that initrd will lustrate.
     boot.bootspec.extensions."org.nixos-lustrate.v1" = {
       inherit (cfg.package) version;
-      inherit (cfg) keep guard everyBoot;
+      inherit (cfg) guard everyBoot;
+      keep = lib.unique (cfg.keep ++ cfg.rests);
       stage1 = if config.boot.initrd.systemd.enable then "systemd" else "scripted";
     };
   };

@@ -19,7 +19,8 @@ let
 
   words = arguments.toShell (
     arguments.list {
-      inherit (cfg) keep guard everyBoot;
+      inherit (cfg) guard everyBoot;
+      keep = cfg.keep ++ cfg.rests or [ ];
       systemId = config.system.nixos.distroId or "nixos";
     }
   );

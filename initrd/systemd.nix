@@ -15,7 +15,8 @@ let
   program = "/bin/nixos-lustrate";
 
   arguments = (import ./arguments.nix).list {
-    inherit (cfg) keep guard everyBoot;
+    inherit (cfg) guard everyBoot;
+    keep = cfg.keep ++ cfg.rests or [ ];
     systemId = config.system.nixos.distroId or "nixos";
   };
 

@@ -15,6 +15,7 @@ use crate::machine::files::Files;
 use crate::machine::identity;
 use crate::machine::mounts::Mounts;
 use crate::machine::sources::Sources;
+use crate::system::bootspec;
 use crate::system::closure::{Closure, PROFILE};
 use crate::system::initrd::Listing;
 use crate::system::loader::Loader;
@@ -183,6 +184,9 @@ pub fn examine(options: &Examine) -> Result<Report, Error> {
     keep.extend(options.keep.iter().filter(|k| !keep.contains(k)).cloned().collect::<Vec<_>>());
     let system = &options.system;
     let closure = closure::find(&files, system, &mut findings);
+    let spec = closure.as_ref().and_then(Closure::spec);
+    let kept = unless(bootspec::kept(&files, spec), "keepers", &mut findings).unwrap_or_default();
+    keep.extend(kept.into_iter().filter(|k| !keep.contains(k)).collect::<Vec<_>>());
     let loader = closure.as_ref().map(|closure| Loader::of(&files, closure));
     let loader = loader.and_then(|loader| unless(loader, "boot-loader", &mut findings)).flatten();
     let initrd = closure.as_ref().and_then(|c| storage::listing(c, &files, &mut findings));

@@ -32,7 +32,8 @@ use crate::term::print;
 /// # Errors
 /// Why it did not do what it was asked.
 pub fn engine(asked: &Options) -> Result<(), Error> {
-    let wishes = || Wishes { keep: asked.keep.clone(), always: asked.always };
+    let wishes =
+        || Wishes { keep: asked.keep.clone(), always: asked.always, complete: asked.complete };
     let root = asked.root.as_deref();
     match asked.command {
         Command::Help => print(options::HELP),

@@ -1,6 +1,7 @@
 //! What can go wrong, as types: *refused* (nothing touched) and *stopped*
 //! (part-way) are different variants with different exit codes, not words.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use nix::errno::Errno;
@@ -80,9 +81,9 @@ impl Stop {
     #[cfg(feature = "full")]
     #[must_use]
     pub fn wrong(
-        found: impl Into<String>,
-        consequence: impl Into<String>,
-        mend: impl Into<String>,
+        found: impl Into<Cow<'static, str>>,
+        consequence: impl Into<Cow<'static, str>>,
+        mend: impl Into<Cow<'static, str>>,
     ) -> Self {
         Refusal::new(found, consequence, mend).into()
     }
@@ -100,7 +101,7 @@ impl Stop {
     pub fn found(&self) -> String {
         match self {
             Self::Root(trouble) => match &**trouble {
-                Trouble::Reason(refusal) => refusal.found.clone(),
+                Trouble::Reason(refusal) => refusal.found.to_string(),
                 trouble => trouble.to_string(),
             },
             Self::Op(error) => error.to_string(),
@@ -119,11 +120,11 @@ impl Stop {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// What was found.
-    pub found: String,
+    pub found: Cow<'static, str>,
     /// What would have happened.
-    pub consequence: String,
+    pub consequence: Cow<'static, str>,
     /// What the user can do.
-    pub mend: String,
+    pub mend: Cow<'static, str>,
     /// The error number, when a system call failed.
     pub errno: Option<Errno>,
 }
@@ -132,9 +133,9 @@ impl Refusal {
     /// Puts the three parts together; each is a sentence without its full stop.
     #[must_use]
     pub fn new(
-        found: impl Into<String>,
-        consequence: impl Into<String>,
-        mend: impl Into<String>,
+        found: impl Into<Cow<'static, str>>,
+        consequence: impl Into<Cow<'static, str>>,
+        mend: impl Into<Cow<'static, str>>,
     ) -> Self {
         let (found, consequence, mend) = (found.into(), consequence.into(), mend.into());
         Self { found, consequence, mend, errno: None }
@@ -222,6 +223,12 @@ impl Error {
             #[cfg(feature = "full")]
             Self::Blocked => 3,
         }
+    }
+}
+
+impl From<OpError> for Error {
+    fn from(error: OpError) -> Self {
+        Self::Stopped(error.into())
     }
 }
 

@@ -122,6 +122,9 @@ pub(crate) fn command(options: &Prepare) -> Result<(), Error> {
         return Err(Error::Refused(unmounted));
     }
     let plan = judge(&site)?;
+    // What is mounted from the root now is not, when the initrd looks.
+    let rests = plan.iter().flat_map(|plan| &plan.rests);
+    site.wish.keep.extend(rests.cloned());
     say(&plan.map(|plan| report::plan(&plan, &site.shown)).unwrap_or_default());
     say("\nSteps:\n");
     let due = show_steps(&site)?;
@@ -184,7 +187,7 @@ fn examine(site: &Site, options: &Prepare) -> Result<(), Error> {
 /// the kernel cannot show what is below the mounts.
 fn judge(site: &Site) -> Result<Option<Plan>, Error> {
     let keep = steps::marker::kept(site).map_err(untouched)?;
-    let wishes = Wishes { keep, always: true };
+    let wishes = Wishes { keep, always: true, complete: false };
     let bare = if site.is_running().map_err(untouched)? {
         match crate::fs::disk::Disk::clone_root() {
             Ok(dir) => Some(dir),

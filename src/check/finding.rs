@@ -61,7 +61,7 @@ impl Finding {
         consequence: impl Into<String>,
         mend: impl Into<String>,
     ) -> Self {
-        Self::bad(id, Level::Warning, Refusal::new(found, consequence, mend))
+        Self::bad(id, Level::Warning, refusal(found.into(), consequence.into(), mend.into()))
     }
 
     /// To be mended first.
@@ -72,7 +72,7 @@ impl Finding {
         consequence: impl Into<String>,
         mend: impl Into<String>,
     ) -> Self {
-        Self::bad(id, Level::Blocker, Refusal::new(found, consequence, mend))
+        Self::bad(id, Level::Blocker, refusal(found.into(), consequence.into(), mend.into()))
     }
 
     /// A warning or a blocker, in the words of a refusal.
@@ -80,7 +80,8 @@ impl Finding {
     pub fn bad(id: &'static str, level: Level, refusal: Refusal) -> Self {
         debug_assert!(super::ids::is_known(id), "{id}");
         let Refusal { found, consequence, mend, .. } = refusal;
-        Self { id, level, checked: true, found, consequence: Some(consequence), mend: Some(mend) }
+        let (consequence, mend) = (Some(consequence.into_owned()), Some(mend.into_owned()));
+        Self { id, level, checked: true, found: found.into_owned(), consequence, mend }
     }
 
     /// Not examined, and why.
@@ -100,4 +101,8 @@ impl Finding {
         };
         Self::unchecked(id, error.to_string(), mend)
     }
+}
+
+fn refusal(found: String, consequence: String, mend: String) -> Refusal {
+    Refusal::new(found, consequence, mend)
 }

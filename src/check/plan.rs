@@ -57,7 +57,7 @@ fn judge(machine: &Machine<'_>, dir: &Dir, view: View) -> Result<Plan, Error> {
     let shown = show(&machine.sources.root);
     let environment = environment(dir, &shown, view, None)?;
     // Without a marker, and with the keep-list that prepare would write.
-    let wishes = Wishes { keep: machine.keep.clone(), always: true };
+    let wishes = Wishes { keep: machine.keep.clone(), always: true, complete: false };
     run::judge(&Disk::default(), dir, environment, &wishes, Direction::Lustrate)
 }
 

@@ -39,6 +39,8 @@ pub struct Options {
     pub keep: Vec<RelPath>,
     /// `--always`.
     pub always: bool,
+    /// `--complete`.
+    pub complete: bool,
     /// `--keep-boot`.
     pub boot: Boot,
     /// `--system-id`: the `ID=` of the system that this initrd boots, for the
@@ -57,6 +59,7 @@ impl Default for Options {
             root: None,
             keep: Vec::new(),
             always: false,
+            complete: false,
             boot: Boot::Exchange,
             guard: Some(SYSTEM_ID.to_owned()),
             form: Form::Text,
@@ -117,7 +120,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, E
                 let id = parser.value().map_err(|e| usage(&e))?;
                 options.guard = options.guard.map(|_| id.to_string_lossy().into_owned());
             }
-            Long("json") => return Err(Error::Usage("this build has no --json".to_owned())),
+            #[cfg(feature = "full")] // held to the other parser by a test
+            Long("complete") => options.complete = true,
+            #[cfg(not(feature = "full"))]
+            Long("complete") => return lacks("--complete"),
+            Long("json") => return lacks("--json"),
             Value(word) if command.is_none() => command = Some(named(&word)?),
             other => return Err(usage(&other.unexpected())),
         }
@@ -138,6 +145,7 @@ impl Options {
         let given = [
             ("--keep", !self.keep.is_empty(), takes_keep),
             ("--always", self.always, takes_keep),
+            ("--complete", self.complete, self.command == Command::Run),
             ("--keep-boot", self.boot == Boot::Keep, self.command == Command::Revert),
             ("--no-guard", self.guard.is_none(), self.command == Command::Run),
             ("--system-id", self.guard.as_deref() != Some(SYSTEM_ID), self.command == Command::Run),
@@ -178,6 +186,10 @@ pub fn keep(value: &OsString) -> Result<RelPath, Error> {
     let bytes = value.as_bytes();
     keeplist::parse_path(bytes)
         .map_err(|why| Error::Usage(format!("the path '{}' of --keep {why}", Shown(bytes))))
+}
+
+fn lacks<T>(option: &str) -> Result<T, Error> {
+    Err(Error::Usage(format!("this build has no {option}")))
 }
 
 /// In words of our own: those of lexopt quote by `Debug`, which the build for

@@ -18,6 +18,9 @@ use crate::fs::lock::{self, Lock, TWO_AT_ONCE, WAIT};
 use crate::fs::name::Shown;
 use crate::fs::sys;
 
+/// What a process may have open already, and what an exchange opens.
+const DESCRIPTORS: u64 = 64;
+
 /// An opened root.
 pub(crate) struct Root {
     pub(crate) disk: Disk,
@@ -60,8 +63,22 @@ impl Root {
         Ok(environment(&self.dir, &self.shown, view, init)?)
     }
 
+    /// What an exchange needs of its process: files that others can read, and more
+    /// descriptors than a service may have been given.
+    fn prepare(&self) -> Result<(), Error> {
+        sys::use_umask(0o022);
+        sys::allow_descriptors(DESCRIPTORS).map_err(|errno| {
+            Error::from(Refusal::new(
+                format!("fewer than {DESCRIPTORS} files can be open at a time: {}", errno.desc()),
+                format!("The move of {} would have stopped part-way", self.shown),
+                format!("Allow more: ulimit -n {DESCRIPTORS}"),
+            ))
+        })
+    }
+
     /// One exchange at a time.
     pub(crate) fn lock(&self) -> Result<Lock<OwnedFd>, Error> {
+        self.prepare()?;
         let fd = self.dir.as_fd().try_clone_to_owned().map_err(|error| {
             let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
             Refusal::from(OpError::new("lock", self.shown.clone(), errno))
@@ -111,6 +128,18 @@ impl Root {
         Ok(View::Bare)
     }
 
+    /// What is mounted below a root must not keep its old system from coming back:
+    /// this process sees the bare file system from here on. What is mounted stays,
+    /// for all others, on its directory, wherever that goes.
+    pub(crate) fn leave_mounts(&mut self, environment: &mut Environment) -> Result<(), Error> {
+        if !environment.mounts.is_empty() {
+            let points = environment.mounts.iter().map(|mount| &mount.point);
+            self.dir = Disk::leave_mounts(&self.dir, points).map_err(Refusal::from)?;
+            environment.mounts.retain(|mount| mount.point.is_entry());
+        }
+        Ok(())
+    }
+
     /// An error of an exchange: a refusal while nothing has been changed, and
     /// else the two ways on (I7).
     pub(crate) fn judged(&self, error: Error, direction: Direction) -> Error {
@@ -137,7 +166,7 @@ pub(crate) fn is_running(dir: &Dir) -> Result<bool, OpError> {
 }
 
 /// Refuses who is not root.
-pub(crate) fn needs_root(verb: &str, consequence: &str) -> Result<(), Refusal> {
+pub(crate) fn needs_root(verb: &str, consequence: &'static str) -> Result<(), Refusal> {
     if nix::unistd::geteuid().is_root() {
         return Ok(());
     }

@@ -15,27 +15,135 @@ pub struct Mount {
     pub fs_type: String,
 }
 
-/// The mounts below `root`, an absolute path as the kernel shows it.
-///
-/// Lines that are no mountinfo lines cannot come from the kernel; they are
-/// passed over.
-#[must_use]
-pub fn below(mountinfo: &[u8], root: &[u8]) -> Vec<Mount> {
-    let root = root.strip_suffix(b"/").unwrap_or(root);
-    let found = mountinfo.split(|&b| b == b'\n').filter_map(|line| {
+/// A mount below the root of something that lies in the root: a bind mount, or a
+/// subvolume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    /// Where, relative to the root.
+    pub point: RelPath,
+    /// What, relative to the root; `None` for the root itself.
+    pub source: Option<RelPath>,
+}
+
+/// A line of mountinfo.
+struct Line<'a> {
+    id: u64,
+    parent: u64,
+    device: &'a [u8],
+    /// Which directory of its file system is mounted.
+    root: Vec<u8>,
+    point: Vec<u8>,
+    fs_type: &'a [u8],
+}
+
+impl<'a> Line<'a> {
+    /// What is no mountinfo line cannot come from the kernel; it is passed over.
+    fn parse(line: &'a [u8]) -> Option<Self> {
+        let number = |field: &[u8]| std::str::from_utf8(field).ok()?.parse().ok();
         let mut fields = line.split(|&b| b == b' ');
-        let point = unescape(fields.nth(4)?);
-        let fs_type = fields.skip_while(|f| *f != b"-").nth(1)?;
-        let point = RelPath::parse(point.strip_prefix(root)?.strip_prefix(b"/")?).ok()?;
-        Some(Mount { point, fs_type: String::from_utf8_lossy(fs_type).into_owned() })
-    });
-    let mut mounts: Vec<Mount> = Vec::new();
-    for mount in found {
-        if mounts.iter().all(|known| known.point != mount.point) {
-            mounts.push(mount);
-        }
+        Some(Self {
+            id: number(fields.next()?)?,
+            parent: number(fields.next()?)?,
+            device: fields.next()?,
+            root: unescape(fields.next()?),
+            point: unescape(fields.next()?),
+            fs_type: fields.skip_while(|f| *f != b"-").nth(1)?,
+        })
     }
-    mounts
+}
+
+/// What follows `base` in `path`: empty, or from a slash on.
+fn inside<'a>(path: &'a [u8], base: &[u8]) -> Option<&'a [u8]> {
+    let rest = path.strip_prefix(base.strip_suffix(b"/").unwrap_or(base))?;
+    let rest = if rest == b"/" { &[] } else { rest };
+    (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
+}
+
+/// The mount table, as seen from a root.
+pub struct Table<'a> {
+    lines: Vec<Line<'a>>,
+    root: &'a [u8],
+    /// The mount that the root is in.
+    home: Option<usize>,
+}
+
+impl<'a> Table<'a> {
+    /// Reads it, for the absolute path of a root as the kernel shows it, and the
+    /// id of its mount, which tells it from others of that path.
+    #[must_use]
+    pub fn new(mountinfo: &'a [u8], root: &'a [u8], id: Option<u64>) -> Self {
+        let mut lines: Vec<Line<'_>> = Vec::new();
+        let mut home: Option<usize> = None;
+        for line in mountinfo.split(|&b| b == b'\n') {
+            let Some(line) = Line::parse(line) else { continue };
+            // By its id; else the last of those that are nearest above it.
+            let nearer = home
+                .and_then(|at| lines.get(at))
+                .is_none_or(|known| Some(known.id) != id && known.point.len() <= line.point.len());
+            if Some(line.id) == id || (nearer && inside(root, &line.point).is_some()) {
+                home = Some(lines.len());
+            }
+            lines.push(line);
+        }
+        Self { lines, root, home }
+    }
+
+    /// The mounts below the root, each with its place.
+    fn below(&self) -> impl Iterator<Item = (RelPath, &Line<'a>)> {
+        self.lines.iter().filter_map(|line| {
+            let point = RelPath::parse(inside(&line.point, self.root)?).ok()?;
+            self.is_ours(line).then_some((point, line))
+        })
+    }
+
+    /// Whether a mount hangs on that of the root, and not on one that hides it, or
+    /// is hidden by it.
+    fn is_ours(&self, line: &Line<'_>) -> bool {
+        let Some(home) = self.home.and_then(|at| self.lines.get(at)) else { return true };
+        let mut parent = line.parent;
+        for _ in &self.lines {
+            if parent == home.id {
+                return true;
+            }
+            let Some(next) = self.lines.iter().find(|l| l.id == parent) else { break };
+            // A second mount at the root's own place.
+            if inside(&next.point, self.root).is_none_or(<[u8]>::is_empty) {
+                break;
+            }
+            parent = next.parent;
+        }
+        false
+    }
+
+    /// What is mounted below the root.
+    #[must_use]
+    pub fn mounts(&self) -> Vec<Mount> {
+        let mut mounts: Vec<Mount> = Vec::new();
+        for (point, line) in self.below() {
+            if mounts.iter().all(|known| known.point != point) {
+                let fs_type = String::from_utf8_lossy(line.fs_type).into_owned();
+                mounts.push(Mount { point, fs_type });
+            }
+        }
+        mounts
+    }
+
+    /// What is mounted below the root, and lies in it: told by the device and by
+    /// the directory of it that is mounted.
+    #[must_use]
+    pub fn binds(&self) -> Vec<Bind> {
+        let Some(home) = self.home.and_then(|at| self.lines.get(at)) else { return Vec::new() };
+        let mut base = home.root.strip_suffix(b"/").unwrap_or(&home.root).to_vec();
+        base.extend(inside(self.root, &home.point).unwrap_or_default());
+        let found = self.below().filter(|(_, line)| line.device == home.device);
+        found
+            .filter_map(|(point, line)| {
+                // What was removed since has a `//deleted` behind it.
+                let source = inside(&line.root, &base).filter(|s| !s.ends_with(b"//deleted"))?;
+                Some(Bind { point, source: RelPath::parse(source).ok() })
+            })
+            .collect()
+    }
 }
 
 /// Whether the mount with this id is an overlay that copies a directory up on
@@ -104,11 +212,41 @@ mod tests {
 
     #[test]
     fn mounts_below_the_root_are_found_and_unescaped() {
-        let found = below(INFO, b"/sysroot");
+        let below = |root| Table::new(INFO, root, None).mounts();
+        let found = below(b"/sysroot");
         let shown: Vec<_> = found.iter().map(|m| format!("{} {}", m.point, m.fs_type)).collect();
         assert_eq!(shown, ["var/log xfs", "a b\\\\ tmpfs"]);
-        assert_eq!(below(INFO, b"/").len(), 6);
-        assert_eq!(below(INFO, b"/sysroot/var/log"), []);
+        assert_eq!(below(b"/").len(), 6);
+        assert_eq!(below(b"/sysroot/var/log"), []);
+    }
+
+    #[test]
+    fn a_mount_is_told_by_device_directory_and_id() {
+        let info = b"1 0 8:1 / / rw - ext4 /dev/a rw\n\
+            2 1 8:2 /@ /mnt rw - btrfs /dev/b rw\n\
+            3 2 8:2 /@/var/nix /mnt/nix rw - btrfs /dev/b rw\n\
+            4 2 8:2 /@home /mnt/home rw - btrfs /dev/b rw\n\
+            5 2 8:2 /@ /mnt/pool rw - btrfs /dev/b rw\n\
+            6 2 8:1 /@/srv /mnt/boot rw - ext4 /dev/a rw\n\
+            7 5 8:2 /@/gone//deleted /mnt/pool/x rw - btrfs /dev/b rw\n\
+            8 2 8:2 /@/srv /mnt rw - btrfs /dev/b rw\n\
+            9 8 8:2 /@/srv/a\\040b /mnt/b rw - btrfs /dev/b rw\n\
+            10 1 8:2 /@ /mnt2 rw - btrfs /dev/b rw\n";
+        let binds = |root, id| {
+            let binds = Table::new(info, root, id).binds();
+            let shown = |b: &Bind| {
+                let source = b.source.as_ref().map_or("the root".to_owned(), ToString::to_string);
+                format!("{} {source}", b.point)
+            };
+            binds.iter().map(shown).collect::<Vec<_>>()
+        };
+        assert_eq!(binds(b"/mnt", Some(2)), ["nix var/nix", "pool the root"]);
+        // The one that hides it, also without ids; and a directory of it.
+        assert_eq!(binds(b"/mnt", Some(8)), ["b a b"]);
+        assert_eq!(binds(b"/mnt", None), ["b a b"]);
+        assert_eq!(binds(b"/mnt2", Some(10)), Vec::<String>::new());
+        let points = |id| Table::new(info, b"/mnt", id).mounts().len();
+        assert_eq!((points(Some(2)), points(Some(8))), (5, 1));
     }
 
     #[test]
@@ -121,7 +259,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read(info in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = below(&info, b"/sysroot");
+            let table = Table::new(&info, b"/sysroot", Some(1));
+            let _ = (table.mounts(), table.binds());
             let _ = overlay_redirects(&info, 1);
         }
 

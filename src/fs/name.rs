@@ -13,7 +13,18 @@ pub(crate) const NAME_MAX: usize = 255;
 
 /// One path component.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Cow<'static, [u8]>);
+pub struct Name(#[doc(hidden)] pub(crate) Cow<'static, [u8]>);
+
+/// A constant name, checked when it is compiled. Where it is borrowed it lies in
+/// the program; the value of [`Name::literal`] would be made, and dropped, each time.
+macro_rules! literal {
+    ($name:literal) => {
+        $crate::fs::name::Name(::std::borrow::Cow::Borrowed(
+            const { $crate::fs::name::Name::checked($name) },
+        ))
+    };
+}
+pub(crate) use literal;
 
 /// Why bytes are not a [`Name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +64,10 @@ impl Name {
     /// When it is no name: in a constant, that does not compile.
     #[must_use]
     pub const fn literal(name: &'static str) -> Self {
+        Self(Cow::Borrowed(Self::checked(name)))
+    }
+
+    pub(crate) const fn checked(name: &'static str) -> &'static [u8] {
         let bytes = name.as_bytes();
         assert!(!bytes.is_empty() && bytes.len() <= NAME_MAX);
         let mut at = 0;
@@ -61,7 +76,7 @@ impl Name {
             at += 1;
         }
         assert!(!(bytes[0] == b'.' && (bytes.len() == 1 || bytes.len() == 2 && bytes[1] == b'.')));
-        Self(Cow::Borrowed(bytes))
+        bytes
     }
 
     /// The name with something behind it, shortened to fit in [`NAME_MAX`].
@@ -69,6 +84,25 @@ impl Name {
     pub(crate) fn with_suffix(&self, suffix: &str) -> Self {
         let room = NAME_MAX.saturating_sub(suffix.len()).min(self.0.len());
         Self(Cow::Owned([&self.0[..room], suffix.as_bytes()].concat()))
+    }
+
+    /// The name itself, then with `-1` behind it, and so on.
+    #[must_use]
+    pub fn numbered(&self, at: u32) -> Self {
+        match at {
+            0 => self.clone(),
+            at => self.with_suffix(&format!("-{at}")),
+        }
+    }
+
+    /// The first of these that is free.
+    #[must_use]
+    pub(crate) fn free(&self, taken: impl Fn(&Self) -> bool) -> Self {
+        let mut at = 0;
+        while taken(&self.numbered(at)) {
+            at += 1;
+        }
+        self.numbered(at)
     }
 
     /// The bytes of the name.

@@ -10,7 +10,7 @@
 use std::ffi::{CStr, CString, OsStr};
 use std::mem::MaybeUninit;
 use std::num::NonZeroU64;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::NixPath;
@@ -18,14 +18,18 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::Mode;
 
-use crate::fs::name::Name;
+use crate::fs::name::{Name, RelPath};
 
+mod memory;
 #[cfg(feature = "full")]
 mod older;
 #[cfg(feature = "full")]
 pub(crate) mod removal;
+pub(crate) mod space;
 #[cfg(feature = "full")]
 pub(crate) mod supervisor;
+
+pub use space::Space;
 
 /// A `Result` with the bare error number.
 pub type Result<T> = nix::Result<T>;
@@ -74,6 +78,8 @@ pub const IMMUTABLE: u32 = 0x10;
 pub const APPEND: u32 = 0x20;
 /// `FS_PROJINHERIT_FL`: a file of another project cannot be moved in (`EXDEV`).
 pub const PROJECT: u32 = 0x2000_0000;
+/// `FS_CASEFOLD_FL`: names that differ in case only are the same.
+pub const CASEFOLD: u32 = 0x4000_0000;
 
 /// Opens the directory that a user named; links in the path count.
 pub(crate) fn open_root(path: &OsStr) -> Result<OwnedFd> {
@@ -284,9 +290,10 @@ pub(crate) fn write_all(file: impl AsFd, mut bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Opens the kernel log, to write to it.
-pub(crate) fn open_kernel_log() -> Result<OwnedFd> {
-    openat(AT_FDCWD, "/dev/kmsg", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+/// Opens a device, the kernel log or the console, to write to it.
+pub(crate) fn open_device(path: &str) -> Result<OwnedFd> {
+    let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+    openat(AT_FDCWD, path, flags, Mode::empty())
 }
 
 /// Makes an empty regular file that was not there.
@@ -295,6 +302,31 @@ pub(crate) fn make_file(dir: impl AsFd, name: &Name) -> Result<OwnedFd> {
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let mode = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP | Mode::S_IROTH;
     openat(dir, name.as_os_str(), flags, mode)
+}
+
+/// From here on new files and directories have these bits masked, whatever the
+/// process was started with.
+pub(crate) fn use_umask(mask: libc::mode_t) {
+    // SAFETY: always succeeds.
+    unsafe { libc::umask(mask) };
+}
+
+/// Makes room for the descriptors that an exchange needs at a time. By number:
+/// musl's setrlimit(3) first stops all threads.
+pub(crate) fn allow_descriptors(needed: u64) -> Result<()> {
+    let call = |new: *const libc::rlimit64, old: *mut libc::rlimit64| {
+        // SAFETY: each is null or a live struct; 0 is this process.
+        Errno::result(unsafe {
+            libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_NOFILE, new, old)
+        })
+    };
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    call(std::ptr::null(), &raw mut limit)?;
+    if limit.rlim_cur >= needed {
+        return Ok(());
+    }
+    limit = libc::rlimit64 { rlim_cur: needed, rlim_max: limit.rlim_max.max(needed) };
+    call(&raw const limit, std::ptr::null_mut()).map(drop)
 }
 
 /// Writes the content of a new file, to the disk. One without content has none
@@ -344,36 +376,51 @@ pub(crate) fn rename(
             Errno::result(call(old, new))
         })
     });
-    done??.map(drop)
+    match done?? {
+        // Without a flag the older call does.
+        Err(Errno::ENOSYS) if onto == Onto::Replace => {
+            // SAFETY: live descriptors, which the caller borrows.
+            let (from, to) = unsafe { (BorrowedFd::borrow_raw(from), BorrowedFd::borrow_raw(to)) };
+            nix::fcntl::renameat(from, old.as_os_str(), to, new.as_os_str())
+        }
+        done => done.map(drop),
+    }
 }
 
 /// Gives `to` the extended attributes of `from` (ACLs, labels), and no others:
-/// a new directory may have inherited an ACL. The names of those that could not
-/// be set or removed come back.
+/// a new directory may have inherited an ACL. What could not be read, set or
+/// removed comes back. `E2BIG` above 64 KiB of names, which any owner of a
+/// directory can bring about.
 pub(crate) fn copy_xattrs(from: impl AsFd, to: impl AsFd) -> Result<Vec<String>> {
     let (from, to) = (from.as_fd().as_raw_fd(), to.as_fd().as_raw_fd());
-    let (names, there) = match (xattr_names(from), xattr_names(to)) {
-        (Err(Errno::EOPNOTSUPP), _) => return Ok(Vec::new()),
-        (names, there) => (names?, there?),
+    let names = match xattr_names(from) {
+        Err(Errno::EOPNOTSUPP) => return Ok(Vec::new()),
+        names => names?,
     };
     let mut failed = Vec::new();
+    let there = xattr_names(to).unwrap_or_else(|errno| {
+        failed.push(format!("* ({})", errno.desc()));
+        Vec::new()
+    });
+    let mut note = |text: &CString, done: Result<i32>| {
+        if done.is_err() {
+            failed.push(text.to_string_lossy().into_owned());
+        }
+    };
     for text in there.iter().filter(|name| !names.contains(name)) {
         // SAFETY: a live descriptor and a NUL-terminated name.
-        let removed = unsafe { libc::fremovexattr(to, text.as_ptr()) };
-        if Errno::result(removed).is_err() {
-            failed.push(text.to_string_lossy().into_owned());
-        }
+        note(text, Errno::result(unsafe { libc::fremovexattr(to, text.as_ptr()) }));
     }
     for text in names {
-        // SAFETY: as above, and a NUL-terminated name.
+        // SAFETY: as above, and a buffer with its length, or none with 0.
         let value =
-            buffered(|at, len| unsafe { libc::fgetxattr(from, text.as_ptr(), at.cast(), len) })?;
+            buffered(|at, len| unsafe { libc::fgetxattr(from, text.as_ptr(), at.cast(), len) });
         // SAFETY: a live descriptor, a NUL-terminated name, a value and its length.
-        let set =
-            unsafe { libc::fsetxattr(to, text.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
-        if Errno::result(set).is_err() {
-            failed.push(text.to_string_lossy().into_owned());
-        }
+        let set = value.and_then(|value| unsafe {
+            let (at, length) = (value.as_ptr().cast(), value.len());
+            Errno::result(libc::fsetxattr(to, text.as_ptr(), at, length, 0))
+        });
+        note(&text, set);
     }
     Ok(failed)
 }
@@ -424,4 +471,30 @@ pub(crate) fn set_flags(file: impl AsFd, flags: u32) -> Result<()> {
     let flags = flags.cast_signed();
     // SAFETY: a live descriptor; the kernel reads an int.
     unsafe { set_inode_flags(file.as_fd().as_raw_fd(), &raw const flags) }.map(drop)
+}
+
+/// Leaves what is mounted at these paths of a root, in a mount namespace of this
+/// process alone: for all others it stays, and goes with the directory that it is
+/// on. The root is opened anew: the one of before is in the other namespace.
+pub(crate) fn leave_mounts<'a>(
+    root: &OsStr,
+    paths: impl Iterator<Item = &'a RelPath>,
+) -> Result<OwnedFd> {
+    let (from, private) = (std::ptr::null(), libc::MS_REC | libc::MS_PRIVATE);
+    // SAFETY: constant strings and null pointers.
+    unsafe {
+        Errno::result(libc::unshare(libc::CLONE_NEWNS))?;
+        Errno::result(libc::mount(from, c"/".as_ptr(), from, private, from.cast()))?;
+    }
+    let root = open_root(root)?;
+    for path in paths {
+        let base = format!("/proc/self/fd/{}/", root.as_raw_fd());
+        let path = [base.as_bytes(), &path.to_bytes()].concat();
+        let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+        let flags = libc::MNT_DETACH | libc::UMOUNT_NOFOLLOW;
+        // One may be mounted over another.
+        // SAFETY: a NUL-terminated path.
+        while Errno::result(unsafe { libc::umount2(path.as_ptr(), flags) }).is_ok() {}
+    }
+    Ok(root)
 }

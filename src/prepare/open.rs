@@ -43,7 +43,7 @@ fn not_in_progress(site: &Site, would: &str) -> Result<(), Error> {
         let root = &site.shown;
         return Err(Refusal::new(
             format!("a lustration of {root} has begun and is not done"),
-            would,
+            would.to_owned(),
             format!("Go on: nixos-lustrate run --root {root}. Go back: nixos-lustrate revert --root {root}"),
         )
         .into());

@@ -9,8 +9,9 @@ use nix::errno::Errno;
 
 use super::facts::{Candidate, Found, Sort};
 use super::judge::Verdict;
-use crate::engine::exchange::{HINDERING, free_dated, noted_flags, undo_note};
-use crate::engine::names::{ETC, FLAGS_NOTE, PURGED};
+use crate::engine::exchange::{HINDERING, free_dated, note, withdraw, write_note};
+use crate::engine::facts::Staging;
+use crate::engine::names::{ETC, PURGED};
 use crate::error::OpError;
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
@@ -46,8 +47,9 @@ pub(super) fn act(
         Ok(())
     });
     // Also those that an interrupted purge has left cleared.
-    let set =
-        keeping_times(disk, root, |_| undo_note(disk, root).map(drop).map_err(stopped(disk, root)));
+    let set = keeping_times(disk, root, |_| {
+        withdraw(disk, root, Staging::None).map(drop).map_err(stopped(disk, root))
+    });
     done.and(set)
 }
 
@@ -108,13 +110,8 @@ fn note_root_flags(disk: &Disk, root: &Dir) -> Result<()> {
         return Err(Halt::Failed(OpError::new("change the immutable", path, Errno::EPERM)));
     }
     keeping_times(disk, root, |etc| {
-        let noted = noted_flags(disk, etc).map_err(stopped(disk, etc))?.unwrap_or(0);
-        if noted & locks == locks {
-            return Ok(());
-        }
-        let note = format!("{}\n", noted | locks);
-        disk.remove_file(etc, &FLAGS_NOTE).map_err(Halt::Failed)?;
-        disk.make_file(etc, &FLAGS_NOTE, note.as_bytes()).map_err(Halt::Failed)
+        let noted = note(disk, etc).map_err(Halt::Failed)?.1.unwrap_or(0);
+        write_note(disk, root, etc, noted | locks).map_err(stopped(disk, etc))
     })?;
     disk.set_flags(root, None, flags & !locks).map_err(Halt::Failed)
 }

@@ -91,7 +91,7 @@ fn candidates(
         return Ok(vec![candidate]);
     }
     candidate.ours = disk.open(&dir, &[LUSTRATE])?.is_some();
-    candidate.system = system_name(disk, &dir)?;
+    candidate.system = system_name(disk, root, &dir)?;
     candidate.alive = alive(disk, &dir)?;
     candidate.flagged = disk.flags(&dir, None)? & (IMMUTABLE | APPEND) != 0;
     if let Some((_, time)) = exchange::identity(disk, root, name)? {

@@ -33,6 +33,7 @@ fn every_state_is_one_document_with_the_same_fields() {
             [
                 "direction",
                 "keepers",
+                "missing",
                 "moved",
                 "moving",
                 "root",

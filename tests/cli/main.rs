@@ -8,16 +8,19 @@ mod common;
 
 mod again;
 mod circumstances;
+mod closed;
 mod cmdline;
 #[cfg(feature = "full")]
 mod completions;
 mod cost;
+mod evidence;
 mod guard;
 #[cfg(feature = "full")]
 mod json;
 mod logging;
 #[cfg(feature = "full")]
 mod manual;
+mod meanwhile;
 mod overlay;
 mod privileges;
 mod refusals;

@@ -53,12 +53,12 @@ fn what_only_root_may_read_is_named() {
         ],
     );
     on("run", mounted.path()).expect(0);
-    // The record is root's.
+    // What is left of the old system is root's.
     assert_refusal(
         or_skip!(as_nobody(mounted.path(), &["status", "--root", HERE])),
         Path::new(HERE),
         [
-            "Failed to open '@/old-root/.lustrate': Permission denied",
+            "Failed to open '@/old-root': Permission denied",
             "The root cannot be judged without it",
             "Run it as root",
         ],

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::compare::{Excuse, Touched, assert_none, metadata_diff, node_diff, show};
-use super::manifest::{Boundary, Kind, Manifest, Node, below, join, parent};
+use super::manifest::{Boundary, Kind, Manifest, Node, PROJECT_INHERIT, below, join, parent};
 
 pub const MARKER: &[u8] = b"etc/NIXOS_LUSTRATE";
 
@@ -192,7 +192,10 @@ fn copied(path: &[u8], original: &Node, made: &Node, plan: &Lustrated<'_>) -> Ve
     if path == b"etc/NIXOS" || path == plan.old_root {
         return Vec::new();
     }
-    let mut list = metadata_diff(path, original, made, &Excuse::none().cleared_flags());
+    // It is of no project, and inherits none.
+    let mut original = original.clone();
+    (original.project, original.flags) = (made.project, original.flags & !PROJECT_INHERIT);
+    let mut list = metadata_diff(path, &original, made, &Excuse::none().cleared_flags());
     let exact = plan.times == ParentTimes::Exact && path != b"etc";
     if exact && original.mtime != made.mtime {
         list.push(format!("{}: made with another mtime", show(path)));

@@ -1,8 +1,8 @@
 //! Nested keepers: each is renamed from its place in the population that goes
 //! out to the same place in the one that comes in (I1: never copied).
 
-use super::{Exchange, Population, Result};
-use crate::engine::names::{COPIES, ETC};
+use super::{Coming, Exchange, Population, Result};
+use crate::engine::names::{BOOT_BAK, COPIES, ETC, MAKING};
 use crate::error::Stop;
 use crate::fs::name::{Name, RelPath};
 use crate::fs::tree::{Moved, Stat, Tree};
@@ -13,21 +13,45 @@ impl<T: Tree> Exchange<'_, T> {
         let mut open: Option<(Vec<Name>, Pair<T::Dir>)> = None;
         for at in 0..self.intent.keepers.len() {
             let keeper = self.intent.keepers[at].clone();
+            if coming == Population::Old && *keeper.entry() == BOOT_BAK && self.has_old_boot()? {
+                continue; // that name means another directory by now
+            }
             // Neighbours in the sorted list mostly share their directories.
             let pair = match open.take() {
-                Some((parents, pair)) if parents == keeper.parents() => Some(pair),
-                _ => self.open_pair(&keeper, out, coming)?,
+                // Each entry of the root may be somewhere else.
+                Some((parents, pair)) if !keeper.is_entry() && parents == keeper.parents() => {
+                    Ok(Some(pair))
+                }
+                _ => self.open_pair(&keeper, out, coming),
             };
-            if let Some(pair) = pair {
-                self.collect_one(&keeper, &pair, coming)?;
-                open = Some((keeper.parents().to_vec(), pair));
+            let collected = pair.and_then(|pair| {
+                if let Some(pair) = pair {
+                    open = Some((keeper.parents().to_vec(), pair));
+                }
+                open.as_ref().map_or(Ok(()), |(_, pair)| self.collect_one(&keeper, pair))
+            });
+            match collected {
+                // A revert that is turned round had left it here.
+                Err(Stop::Root(_)) if coming == Population::New => {
+                    self.note(format!("'{keeper}' is there; the other one stays in the old root"));
+                }
+                Err(stop) => {
+                    let why = self.tolerated(stop)?;
+                    self.not_back(&keeper, &why);
+                }
+                Ok(()) => {}
             }
         }
-        if coming == Population::New {
-            for at in 0..self.intent.links.len() {
-                let link = self.intent.links[at].clone();
-                self.recreate(&link)?;
-            }
+        if coming == Population::New && self.coming != Coming::Made {
+            self.recreate_links()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn recreate_links(&mut self) -> Result<()> {
+        for at in 0..self.intent.links.len() {
+            let link = self.intent.links[at].clone();
+            self.recreate(&link)?;
         }
         Ok(())
     }
@@ -51,7 +75,7 @@ impl<T: Tree> Exchange<'_, T> {
         if self.tree.stat(&from, keeper.last())?.is_none() {
             return Ok(None);
         }
-        if coming == Population::New {
+        if coming == Population::New && self.coming != Coming::Made {
             self.make_parents(keeper.parents())?;
         }
         let to = match self.holder(coming, keeper.entry())? {
@@ -61,39 +85,19 @@ impl<T: Tree> Exchange<'_, T> {
             None => None,
         };
         let Some(to) = to else {
-            self.note(format!(
-                "'{keeper}' could not go back to its place, which is gone; it stays in the new root"
-            ));
+            self.not_back(keeper, "its place is gone");
             return Ok(None);
         };
         let times = self.tree.stat_dir(&to)?;
         Ok(Some(Pair { from, to, times }))
     }
 
-    fn collect_one(
-        &mut self,
-        keeper: &RelPath,
-        pair: &Pair<T::Dir>,
-        coming: Population,
-    ) -> Result<()> {
+    fn collect_one(&mut self, keeper: &RelPath, pair: &Pair<T::Dir>) -> Result<()> {
         let name = keeper.last();
-        match self.tree.rename((&pair.from, name), (&pair.to, name))? {
-            Moved::Done => {
-                self.done.keepers += 1;
-                // The new parents have the times of the originals.
-                self.tree.set_times(&pair.to, &pair.times)?;
-            }
-            Moved::Missing => {}
-            Moved::Taken if coming == Population::Old => {
-                let place = self.tree.show(&pair.to, Some(name));
-                self.note(format!(
-                    "'{keeper}' could not go back to '{place}', where there is another; \
-                     it stays with what NixOS wrote"
-                ));
-            }
-            Moved::Taken => {
-                self.rename((&pair.from, name), (&pair.to, name))?;
-            }
+        if self.rename((&pair.from, name), (&pair.to, name))? == Moved::Done {
+            self.done.keepers += 1;
+            // The new parents have the times of the originals.
+            self.tree.set_times(&pair.to, &pair.times)?;
         }
         Ok(())
     }
@@ -209,9 +213,6 @@ impl<T: Tree> Exchange<'_, T> {
         Ok(())
     }
 }
-
-/// In `.lustrate`: a directory or link that is being made.
-const MAKING: Name = Name::literal("making");
 
 struct Pair<D> {
     from: D,
