@@ -149,7 +149,7 @@ impl<'a> Table<'a> {
 /// Whether the mount with this id is an overlay that copies a directory up on
 /// rename (`redirect_dir=on`); `None` when it is no overlay.
 #[must_use]
-pub(crate) fn overlay_redirects(mountinfo: &[u8], id: u64) -> Option<bool> {
+pub fn overlay_redirects(mountinfo: &[u8], id: u64) -> Option<bool> {
     mountinfo.split(|&b| b == b'\n').find_map(|line| {
         let mut fields = line.split(|&b| b == b' ');
         let found: u64 = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;

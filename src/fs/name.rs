@@ -214,7 +214,7 @@ impl RelPath {
 
     /// The bytes, with `/` between the components.
     #[must_use]
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().map(Name::as_bytes).collect::<Vec<_>>().join(&b'/')
     }
 }
