@@ -18,7 +18,6 @@ use crate::term::{ask, print};
 
 mod act;
 pub(crate) mod age;
-pub(crate) mod binds;
 pub(crate) mod facts;
 pub(crate) mod judge;
 mod show;

@@ -26,14 +26,20 @@ pub struct Bind {
 }
 
 /// A line of mountinfo.
-struct Line<'a> {
+pub(crate) struct Line<'a> {
     id: u64,
     parent: u64,
-    device: &'a [u8],
+    /// Its two numbers, as `8:1`.
+    pub(crate) device: &'a [u8],
     /// Which directory of its file system is mounted.
-    root: Vec<u8>,
-    point: Vec<u8>,
-    fs_type: &'a [u8],
+    pub(crate) root: Vec<u8>,
+    pub(crate) point: Vec<u8>,
+    pub(crate) fs_type: Vec<u8>,
+    /// What is mounted, as it is escaped there.
+    #[cfg_attr(not(feature = "full"), expect(dead_code, reason = "only shown to people"))]
+    source: &'a [u8],
+    /// The options of the mount, and those of the file system.
+    options: [&'a [u8]; 2],
 }
 
 impl<'a> Line<'a> {
@@ -41,15 +47,30 @@ impl<'a> Line<'a> {
     fn parse(line: &'a [u8]) -> Option<Self> {
         let number = |field: &[u8]| std::str::from_utf8(field).ok()?.parse().ok();
         let mut fields = line.split(|&b| b == b' ');
-        Some(Self {
-            id: number(fields.next()?)?,
-            parent: number(fields.next()?)?,
-            device: fields.next()?,
-            root: unescape(fields.next()?),
-            point: unescape(fields.next()?),
-            fs_type: fields.skip_while(|f| *f != b"-").nth(1)?,
-        })
+        let (id, parent) = (number(fields.next()?)?, number(fields.next()?)?);
+        let (device, root, point) = (fields.next()?, fields.next()?, fields.next()?);
+        let own = fields.next()?;
+        // Up to a hyphen, what it propagates to.
+        let mut rest = fields.skip_while(|f| *f != b"-").skip(1);
+        let (fs_type, source, options) = (rest.next()?, rest.next()?, rest.next()?);
+        let (root, point, fs_type) = (unescape(root), unescape(point), unescape(fs_type));
+        Some(Self { id, parent, device, root, point, fs_type, source, options: [own, options] })
     }
+
+    /// What is mounted, mostly a path in `/dev`.
+    #[cfg(feature = "full")]
+    pub(crate) fn source(&self) -> Vec<u8> {
+        unescape(self.source)
+    }
+
+    /// The options, of the mount and of the file system.
+    pub(crate) fn options(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.options.into_iter().flat_map(|options| options.split(|&b| b == b','))
+    }
+}
+
+fn lines(mountinfo: &[u8]) -> impl DoubleEndedIterator<Item = Line<'_>> {
+    mountinfo.split(|&b| b == b'\n').filter_map(Line::parse)
 }
 
 /// What follows `base` in `path`: empty, or from a slash on.
@@ -65,6 +86,8 @@ pub struct Table<'a> {
     root: &'a [u8],
     /// The mount that the root is in.
     home: Option<usize>,
+    /// Where the root is in the file system of that mount.
+    base: Vec<u8>,
 }
 
 impl<'a> Table<'a> {
@@ -72,24 +95,27 @@ impl<'a> Table<'a> {
     /// id of its mount, which tells it from others of that path.
     #[must_use]
     pub fn new(mountinfo: &'a [u8], root: &'a [u8], id: Option<u64>) -> Self {
-        let mut lines: Vec<Line<'_>> = Vec::new();
-        let mut home: Option<usize> = None;
-        for line in mountinfo.split(|&b| b == b'\n') {
-            let Some(line) = Line::parse(line) else { continue };
-            // By its id; else the last of those that are nearest above it.
-            let nearer = home
-                .and_then(|at| lines.get(at))
-                .is_none_or(|known| Some(known.id) != id && known.point.len() <= line.point.len());
-            if Some(line.id) == id || (nearer && inside(root, &line.point).is_some()) {
-                home = Some(lines.len());
-            }
-            lines.push(line);
+        let lines: Vec<Line<'_>> = lines(mountinfo).collect();
+        let above =
+            lines.iter().enumerate().filter(|(_, line)| inside(root, &line.point).is_some());
+        // By its id; else the last of those that are nearest above it.
+        let nearest = above.max_by_key(|(_, line)| line.point.len()).map(|(at, _)| at);
+        let home = lines.iter().position(|line| Some(line.id) == id).or(nearest);
+        let mut base = Vec::new();
+        if let Some(home) = home.and_then(|at| lines.get(at)) {
+            base.extend(home.root.strip_suffix(b"/").unwrap_or(&home.root));
+            base.extend(inside(root, &home.point).unwrap_or_default());
         }
-        Self { lines, root, home }
+        Self { lines, root, home, base }
+    }
+
+    /// The mount that the root is in.
+    pub(crate) fn home(&self) -> Option<&Line<'a>> {
+        self.lines.get(self.home?)
     }
 
     /// The mounts below the root, each with its place.
-    fn below(&self) -> impl Iterator<Item = (RelPath, &Line<'a>)> {
+    pub(crate) fn below(&self) -> impl Iterator<Item = (RelPath, &Line<'a>)> {
         self.lines.iter().filter_map(|line| {
             let point = RelPath::parse(inside(&line.point, self.root)?).ok()?;
             self.is_ours(line).then_some((point, line))
@@ -99,7 +125,7 @@ impl<'a> Table<'a> {
     /// Whether a mount hangs on that of the root, and not on one that hides it, or
     /// is hidden by it.
     fn is_ours(&self, line: &Line<'_>) -> bool {
-        let Some(home) = self.home.and_then(|at| self.lines.get(at)) else { return true };
+        let Some(home) = self.home() else { return true };
         let mut parent = line.parent;
         for _ in &self.lines {
             if parent == home.id {
@@ -121,28 +147,35 @@ impl<'a> Table<'a> {
         let mut mounts: Vec<Mount> = Vec::new();
         for (point, line) in self.below() {
             if mounts.iter().all(|known| known.point != point) {
-                let fs_type = String::from_utf8_lossy(line.fs_type).into_owned();
+                let fs_type = String::from_utf8_lossy(&line.fs_type).into_owned();
                 mounts.push(Mount { point, fs_type });
             }
         }
         mounts
     }
 
-    /// What is mounted below the root, and lies in it: told by the device and by
-    /// the directory of it that is mounted.
+    /// What is mounted below the root, and lies in it.
     #[must_use]
     pub fn binds(&self) -> Vec<Bind> {
-        let Some(home) = self.home.and_then(|at| self.lines.get(at)) else { return Vec::new() };
-        let mut base = home.root.strip_suffix(b"/").unwrap_or(&home.root).to_vec();
-        base.extend(inside(self.root, &home.point).unwrap_or_default());
-        let found = self.below().filter(|(_, line)| line.device == home.device);
-        found
-            .filter_map(|(point, line)| {
-                // What was removed since has a `//deleted` behind it.
-                let source = inside(&line.root, &base).filter(|s| !s.ends_with(b"//deleted"))?;
-                Some(Bind { point, source: RelPath::parse(source).ok() })
-            })
-            .collect()
+        let bind =
+            |(point, line)| Some(Bind { point, source: RelPath::parse(self.shows(line)?).ok() });
+        self.below().filter_map(bind).collect()
+    }
+
+    /// Directories below the root that are mounted somewhere, also outside of it,
+    /// each with its mount.
+    #[cfg(feature = "full")]
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (RelPath, &Line<'a>)> {
+        let source = |line| Some((RelPath::parse(self.shows(line)?).ok()?, line));
+        self.lines.iter().filter_map(source)
+    }
+
+    /// What of the root a mount shows, told by the device and by the directory of it
+    /// that is mounted; empty for the whole root.
+    fn shows<'l>(&self, line: &'l Line<'a>) -> Option<&'l [u8]> {
+        let source = (line.device == self.home()?.device).then_some(&line.root)?;
+        // What was removed since has a `//deleted` behind it.
+        inside(source, &self.base).filter(|source| !source.ends_with(b"//deleted"))
     }
 }
 
@@ -150,14 +183,8 @@ impl<'a> Table<'a> {
 /// rename (`redirect_dir=on`); `None` when it is no overlay.
 #[must_use]
 pub fn overlay_redirects(mountinfo: &[u8], id: u64) -> Option<bool> {
-    mountinfo.split(|&b| b == b'\n').find_map(|line| {
-        let mut fields = line.split(|&b| b == b' ');
-        let found: u64 = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-        let mut rest = fields.skip_while(|f| *f != b"-").skip(1);
-        let (fs_type, options) = (rest.next()?, rest.nth(1)?);
-        (found == id && fs_type == b"overlay")
-            .then(|| options.split(|&b| b == b',').any(|o| o == b"redirect_dir=on"))
-    })
+    let overlay = lines(mountinfo).find(|line| line.id == id && line.fs_type == b"overlay")?;
+    Some(overlay.options().any(|option| option == b"redirect_dir=on"))
 }
 
 /// What is mounted on a path, as findmnt(8) shows it: the source, and in brackets
@@ -166,14 +193,10 @@ pub fn overlay_redirects(mountinfo: &[u8], id: u64) -> Option<bool> {
 #[must_use]
 pub(crate) fn mounted_on(mountinfo: &[u8], point: &[u8]) -> Option<Vec<u8>> {
     // Of several on top of each other, the last.
-    mountinfo.split(|&b| b == b'\n').rev().find_map(|line| {
-        let mut fields = line.split(|&b| b == b' ').skip(3);
-        let (directory, at) = (unescape(fields.next()?), unescape(fields.next()?));
-        let source = unescape(fields.skip_while(|f| *f != b"-").nth(2)?);
-        let directory =
-            if directory == b"/" { Vec::new() } else { [b"[", &*directory, b"]"].concat() };
-        (at == point).then(|| [source, directory].concat())
-    })
+    let mount = lines(mountinfo).rev().find(|line| line.point == point)?;
+    let directory =
+        if mount.root == b"/" { Vec::new() } else { [b"[", &*mount.root, b"]"].concat() };
+    Some([mount.source(), directory].concat())
 }
 
 /// Undoes the kernel's octal escapes (`\040` for a space; `fs/seq_file.c`).
@@ -249,6 +272,17 @@ mod tests {
         assert_eq!((points(Some(2)), points(Some(8))), (5, 1));
     }
 
+    #[cfg(feature = "full")]
+    #[test]
+    fn what_is_mounted_on_a_path_is_shown_like_findmnt_does() {
+        let info = b"21 1 8:1 / / rw - ext4 /dev/a\\040b rw\n\
+            22 21 8:2 / /mnt rw - ext4 /dev/sdb1 rw\n\
+            23 22 8:3 /@/x\\040y /mnt rw - btrfs /dev/sdc1 rw\n";
+        assert_eq!(mounted_on(info, b"/").as_deref(), Some(&b"/dev/a b"[..]));
+        assert_eq!(mounted_on(info, b"/mnt").as_deref(), Some(&b"/dev/sdc1[/@/x y]"[..]));
+        assert_eq!(mounted_on(info, b"/m"), None);
+    }
+
     #[test]
     fn an_overlay_says_whether_it_redirects() {
         assert_eq!(overlay_redirects(INFO, 26), Some(true));
@@ -256,11 +290,64 @@ mod tests {
         assert_eq!(overlay_redirects(INFO, 22), None);
     }
 
+    #[cfg(feature = "full")]
+    fn sources(info: &[u8], root: &str) -> Vec<String> {
+        sources_of(info, root, None)
+    }
+
+    #[cfg(feature = "full")]
+    fn sources_of(info: &[u8], root: &str, id: Option<u64>) -> Vec<String> {
+        let table = Table::new(info, root.as_bytes(), id);
+        let text = |(source, line): (RelPath, &Line<'_>)| {
+            format!("{source} at {}", String::from_utf8_lossy(&line.point))
+        };
+        table.sources().map(text).collect()
+    }
+
+    #[cfg(feature = "full")]
+    #[test]
+    fn directories_that_are_mounted_elsewhere_are_found() {
+        let info = b"21 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n\
+            22 21 8:1 /old-root/home /home rw - ext4 /dev/sda1 rw\n\
+            23 21 8:1 /old-root/a\\040b /srv/x\\040y rw - ext4 /dev/sda1 rw\n\
+            24 21 8:2 /old-root/var /var rw - ext4 /dev/sdb1 rw\n\
+            25 21 8:1 /old-root/gone//deleted /srv/gone rw - ext4 /dev/sda1 rw\n";
+        assert_eq!(sources(info, "/"), ["old-root/home at /home", "old-root/a b at /srv/x y"]);
+        assert_eq!(sources(info, "/old-root"), ["home at /home", "a b at /srv/x y"]);
+    }
+
+    #[cfg(feature = "full")]
+    #[test]
+    fn a_root_that_is_a_subvolume_is_looked_at_from_the_pool() {
+        let info = b"21 1 0:30 /@ / rw - btrfs /dev/sda1 rw\n\
+            22 21 0:30 /@home /home rw - btrfs /dev/sda1 rw\n\
+            23 21 0:30 / /mnt rw - btrfs /dev/sda1 rw\n\
+            24 21 0:30 /@/old-root/var/lib/machines /machines rw - btrfs /dev/sda1 rw\n";
+        assert_eq!(sources(info, "/"), ["old-root/var/lib/machines at /machines"]);
+        let below_pool = ["@ at /", "@home at /home", "@/old-root/var/lib/machines at /machines"];
+        assert_eq!(sources(info, "/mnt"), below_pool);
+        assert_eq!(sources(info, "/mnt/@"), ["old-root/var/lib/machines at /machines"]);
+    }
+
+    #[cfg(feature = "full")]
+    #[test]
+    fn of_mounts_on_top_of_each_other_the_last_counts() {
+        let info = b"21 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+            22 21 8:2 / /mnt rw - ext4 /dev/sdb1 rw\n\
+            23 22 8:3 / /mnt rw - ext4 /dev/sdc1 rw\n\
+            24 21 8:2 /old-root/x /x rw - ext4 /dev/sdb1 rw\n\
+            25 21 8:3 /old-root/y /y rw - ext4 /dev/sdc1 rw\n";
+        assert_eq!(sources(info, "/mnt"), ["old-root/y at /y"]);
+        assert_eq!(sources_of(info, "/mnt", Some(22)), ["old-root/x at /x"]);
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read(info in prop::collection::vec(any::<u8>(), 0..200)) {
             let table = Table::new(&info, b"/sysroot", Some(1));
             let _ = (table.mounts(), table.binds());
+            #[cfg(feature = "full")]
+            let _ = (table.sources().count(), mounted_on(&info, b"/"));
             let _ = overlay_redirects(&info, 1);
         }
 

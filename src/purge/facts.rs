@@ -1,7 +1,6 @@
 //! What `purge` knows before it judges: the old roots and the like, with what
 //! is mounted and in progress around them.
 
-use super::binds::Bind;
 use crate::engine::facts::{Environment, Marker};
 use crate::engine::time::Timestamp;
 use crate::fs::name::RelPath;
@@ -69,13 +68,24 @@ impl Candidate {
     }
 }
 
+/// A directory of the root that is mounted elsewhere: a bind mount, or a btrfs
+/// subvolume with a mount point of its own. To remove an old root would remove what
+/// is seen there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InUse {
+    /// The directory, relative to the root.
+    pub source: RelPath,
+    /// Where it is mounted, as the kernel shows it.
+    pub point: Vec<u8>,
+}
+
 /// Everything that is judged.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
     /// The system around the root.
     pub environment: Environment,
     /// Directories below the root that are mounted elsewhere.
-    pub binds: Vec<Bind>,
+    pub in_use: Vec<InUse>,
     /// The candidates, in the order of the names.
     pub candidates: Vec<Candidate>,
     /// An exchange is in progress.

@@ -3,13 +3,13 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZero;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 
 use nix::errno::Errno;
 
-use super::binds::{self, Bind};
-use super::facts::{Candidate, Found, Sort};
+use super::facts::{Candidate, Found, InUse, Sort};
 use crate::engine::exchange;
 use crate::engine::facts::{Environment, Result};
 use crate::engine::names::{ETC, LUSTRATE, MARKER, NIXOS_ROOT, OLD_ROOT, PURGED};
@@ -18,6 +18,7 @@ use crate::engine::survey::look;
 use crate::engine::time::{Timestamp, is_dated};
 use crate::error::OpError;
 use crate::fs::disk::{Dir, Disk};
+use crate::fs::mounts::{Line, Table};
 use crate::fs::name::{Name, RelPath};
 use crate::fs::sys::{APPEND, IMMUTABLE, Kind, Stat, removal};
 use crate::fs::tree::Tree;
@@ -38,15 +39,15 @@ pub(crate) fn sort(name: &Name) -> Option<Sort> {
 /// Reads everything.
 pub(crate) fn survey(disk: &Disk, root: &Dir, environment: Environment) -> Result<Found> {
     let look = look(disk, root)?;
+    let here = disk.stat_dir(root)?;
     let mut facts = Found {
-        binds: binds(root, &environment.root)?,
+        in_use: in_use(root, &environment.root, &here)?,
         candidates: Vec::new(),
         in_progress: look.in_progress(),
         marker: look.marker,
         now: Timestamp::now(),
         environment,
     };
-    let here = disk.stat_dir(root)?;
     let mut found = scan(disk, root)?.found;
     found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     for (name, sort) in found {
@@ -56,7 +57,7 @@ pub(crate) fn survey(disk: &Disk, root: &Dir, environment: Environment) -> Resul
     Ok(facts)
 }
 
-fn binds(root: &Dir, shown: &str) -> Result<Vec<Bind>> {
+fn in_use(root: &Dir, shown: &str, here: &Stat) -> Result<Vec<InUse>> {
     let failed = |error: io::Error| {
         let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
         OpError::new("find the mounts of", shown, errno)
@@ -64,7 +65,9 @@ fn binds(root: &Dir, shown: &str) -> Result<Vec<Bind>> {
     let mountinfo = fs::read("/proc/self/mountinfo").map_err(failed)?;
     let link = format!("/proc/self/fd/{}", root.as_fd().as_raw_fd());
     let path = fs::read_link(link).map_err(failed)?.into_os_string().into_vec();
-    Ok(binds::from_below(&mountinfo, &path))
+    let table = Table::new(&mountinfo, &path, here.mount.map(NonZero::get));
+    let in_use = |(source, line): (_, &Line<'_>)| InUse { source, point: line.point.clone() };
+    Ok(table.sources().map(in_use).collect())
 }
 
 /// What `name` in the root is, and the leftovers that have moved into it.

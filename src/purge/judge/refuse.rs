@@ -102,7 +102,7 @@ pub(super) fn what_goes(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
     refusals.extend(scheduled(facts));
     refusals.extend(read_only(facts));
     refusals.extend(mounts(facts, remove));
-    refusals.extend(binds(facts, remove));
+    refusals.extend(in_use(facts, remove));
     refusals.extend(swaps(facts, remove));
     refusals
 }
@@ -158,10 +158,10 @@ fn mounts(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
     points.into_iter().map(refusal).collect()
 }
 
-fn binds(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
-    let seen = facts.binds.iter().filter(|bind| goes(remove, &bind.source));
-    seen.map(|bind| {
-        let (path, point) = (facts.show(&bind.source), Shown(&bind.point).to_string());
+fn in_use(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
+    let seen = facts.in_use.iter().filter(|used| goes(remove, &used.source));
+    seen.map(|used| {
+        let (path, point) = (facts.show(&used.source), Shown(&used.point).to_string());
         Refusal::new(
             format!("{path} is mounted at {point}"),
             format!("What is in use there would have been removed: {point} shows the same files"),
