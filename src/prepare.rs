@@ -43,6 +43,7 @@ pub(crate) mod copy;
 pub(crate) mod durable;
 pub(crate) mod efi;
 pub(crate) mod escape;
+pub(crate) mod forget;
 mod home;
 pub(crate) mod installation;
 pub(crate) mod installed;

@@ -3,7 +3,7 @@
 //! It can be interrupted at any instant and repeated; it crosses no mount and
 //! follows no link. [`survey`] reads, [`judge`] decides, `act` removes.
 //!
-//! Uses: engine, error, fs, term.
+//! Uses: engine, error, fs, machine, prepare, term.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -74,14 +74,14 @@ impl Purge {
         // Held to the end: what was judged stays as it is.
         let _lock = if dry { None } else { Some(root.lock()?) };
         let environment = root.environment(View::Mounted, None)?;
-        let facts = survey::survey(&root.disk, &root.dir, environment).map_err(Refusal::from)?;
+        let facts = survey::survey(&root.disk, &root.dir, environment)?;
         let plan = judge::judge(&facts, &self.wishes).map_err(Error::Refused)?;
         match (dry, self.json) {
             (true, true) => return print(&show::json(&facts, &plan, None)),
             (true, false) => return print(&show::plan(&facts, &plan)),
             (false, _) => {}
         }
-        if self.consent == Consent::Ask && !plan.remove.is_empty() {
+        if self.consent == Consent::Ask && !plan.is_empty() {
             ask::somebody("See what would go with --dry-run, then add --yes")?;
             print(&show::plan(&facts, &plan))?;
             ask::confirm("Remove this?", "purge")?;
@@ -114,7 +114,7 @@ fn may_purge(consent: Consent) -> Result<(), Error> {
 fn removal(root: &Root, facts: &Found, plan: &Verdict, watch: &Progress) -> Result<(), Error> {
     watch.catch(Second::Ends)?;
     let done = act::act(&root.disk, &root.dir, facts, plan, watch);
-    if plan.remove.is_empty() {
+    if plan.is_empty() {
         log::info!("{}", show::nothing(facts, plan));
     }
     done.map_err(|halt| halted(&halt, root, watch))

@@ -162,20 +162,69 @@ impl<'a> Table<'a> {
         self.below().filter_map(bind).collect()
     }
 
-    /// Directories below the root that are mounted somewhere, also outside of it,
-    /// each with its mount.
+    /// Directories below the root that a table mounts somewhere, also outside of the
+    /// root, each with its mount; the table may be of another mount namespace.
     #[cfg(feature = "full")]
-    pub(crate) fn sources(&self) -> impl Iterator<Item = (RelPath, &Line<'a>)> {
+    pub(crate) fn sources<'t>(
+        &self,
+        table: &'t Table<'t>,
+    ) -> impl Iterator<Item = (RelPath, &'t Line<'t>)> {
         let source = |line| Some((RelPath::parse(self.shows(line)?).ok()?, line));
-        self.lines.iter().filter_map(source)
+        table.lines.iter().filter_map(source)
+    }
+
+    /// What below the root a path is in a table, by whichever mount it leads there.
+    #[cfg(feature = "full")]
+    pub(crate) fn reached(&self, table: &Table<'_>, path: &[u8]) -> Option<RelPath> {
+        let above = table.lines.iter().filter(|line| inside(path, &line.point).is_some());
+        // Of several on top of each other, the last.
+        let mount = above.max_by_key(|line| line.point.len())?;
+        (mount.device == self.home()?.device).then_some(())?;
+        let top = mount.root.strip_suffix(b"/").unwrap_or(&mount.root);
+        let whole = [top, inside(path, &mount.point)?].concat();
+        RelPath::parse(inside(&whole, &self.base)?).ok()
+    }
+
+    /// The overlays, each with the paths of its layers as they were given.
+    #[cfg(feature = "full")]
+    pub(crate) fn overlays(&self) -> impl Iterator<Item = (&Line<'a>, Vec<Vec<u8>>)> {
+        let overlays = self.lines.iter().filter(|line| line.fs_type == b"overlay");
+        overlays.map(|line| (line, line.options().flat_map(layers).collect()))
     }
 
     /// What of the root a mount shows, told by the device and by the directory of it
     /// that is mounted; empty for the whole root.
-    fn shows<'l>(&self, line: &'l Line<'a>) -> Option<&'l [u8]> {
+    fn shows<'l>(&self, line: &'l Line<'_>) -> Option<&'l [u8]> {
         let source = (line.device == self.home()?.device).then_some(&line.root)?;
         // What was removed since has a `//deleted` behind it.
         inside(source, &self.base).filter(|source| !source.ends_with(b"//deleted"))
+    }
+}
+
+/// The layers that an option of an overlay names; `Documentation/filesystems/overlayfs.rst`.
+#[cfg(feature = "full")]
+fn layers(option: &[u8]) -> Vec<Vec<u8>> {
+    let Some(at) = option.iter().position(|&b| b == b'=') else { return Vec::new() };
+    let value = unescape(&option[at + 1..]);
+    match &option[..at] {
+        b"upperdir" | b"workdir" | b"lowerdir+" | b"datadir+" => vec![value],
+        b"lowerdir" => {
+            // A colon between two, `\:` in a name.
+            let (mut all, mut escaped) = (vec![Vec::new()], false);
+            for byte in value {
+                match (byte, all.last_mut()) {
+                    (b'\\', _) if !escaped => escaped = true,
+                    (b':', _) if !escaped => all.push(Vec::new()),
+                    (byte, Some(last)) => {
+                        last.push(byte);
+                        escaped = false;
+                    }
+                    (_, None) => {}
+                }
+            }
+            all
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
 use crate::fs::remove::{Halt, Manner, Progress as _, remove};
 use crate::fs::tree::{Moved, Tree};
+use crate::prepare::forget::forget;
 use crate::term::progress::{Progress, Unit};
 
 type Result<T> = std::result::Result<T, Halt>;
@@ -41,6 +42,17 @@ pub(super) fn act(
         log::debug!("Removing {path}");
         watch.begin(path.as_str(), Unit::Entries, None);
         let done = one(disk, root, candidate, watch);
+        let removed = watch.end();
+        done?;
+        log::info!("Removed {path}: {removed} entries");
+        Ok(())
+    });
+    let done = done.and_then(|()| {
+        let Some(home) = &plan.saved else { return Ok(()) };
+        let path = facts.show(home);
+        watch.begin(path.as_str(), Unit::Entries, None);
+        let mut looking = watch;
+        let done = forget(disk, root, home, &mut looking);
         let removed = watch.end();
         done?;
         log::info!("Removed {path}: {removed} entries");

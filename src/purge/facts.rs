@@ -5,6 +5,7 @@ use crate::engine::facts::{Environment, Marker};
 use crate::engine::time::Timestamp;
 use crate::fs::name::RelPath;
 use crate::fs::sys::{Kind, Stat};
+use crate::machine::uses::Use;
 
 /// What a directory is, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,25 +68,15 @@ impl Candidate {
         self.time.max(self.alive)
     }
 }
-
-/// A directory of the root that is mounted elsewhere: a bind mount, or a btrfs
-/// subvolume with a mount point of its own. To remove an old root would remove what
-/// is seen there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct InUse {
-    /// The directory, relative to the root.
-    pub source: RelPath,
-    /// Where it is mounted, as the kernel shows it.
-    pub point: Vec<u8>,
-}
-
 /// Everything that is judged.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
     /// The system around the root.
     pub environment: Environment,
-    /// Directories below the root that are mounted elsewhere.
-    pub in_use: Vec<InUse>,
+    /// What below the root is in use.
+    pub in_use: Vec<Use>,
+    /// What `prepare` has saved of a system that is not the root any more.
+    pub saved: Option<RelPath>,
     /// The candidates, in the order of the names.
     pub candidates: Vec<Candidate>,
     /// An exchange is in progress.

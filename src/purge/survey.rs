@@ -9,19 +9,21 @@ use std::os::unix::ffi::OsStringExt;
 
 use nix::errno::Errno;
 
-use super::facts::{Candidate, Found, InUse, Sort};
+use super::facts::{Candidate, Found, Sort};
 use crate::engine::exchange;
 use crate::engine::facts::{Environment, Result};
 use crate::engine::names::{ETC, LUSTRATE, MARKER, NIXOS_ROOT, OLD_ROOT, PURGED};
 use crate::engine::osrelease::system_name;
 use crate::engine::survey::look;
 use crate::engine::time::{Timestamp, is_dated};
-use crate::error::OpError;
+use crate::error::{OpError, Refusal};
 use crate::fs::disk::{Dir, Disk};
-use crate::fs::mounts::{Line, Table};
+use crate::fs::mounts::Table;
 use crate::fs::name::{Name, RelPath};
 use crate::fs::sys::{APPEND, IMMUTABLE, Kind, Stat, removal};
 use crate::fs::tree::Tree;
+use crate::machine::uses::{Use, uses};
+use crate::prepare::forget;
 
 /// What a directory of this name would be.
 #[must_use]
@@ -37,11 +39,19 @@ pub(crate) fn sort(name: &Name) -> Option<Sort> {
 }
 
 /// Reads everything.
-pub(crate) fn survey(disk: &Disk, root: &Dir, environment: Environment) -> Result<Found> {
+///
+/// # Errors
+/// What the file system answers.
+pub(crate) fn survey(
+    disk: &Disk,
+    root: &Dir,
+    environment: Environment,
+) -> std::result::Result<Found, Refusal> {
     let look = look(disk, root)?;
     let here = disk.stat_dir(root)?;
     let mut facts = Found {
         in_use: in_use(root, &environment.root, &here)?,
+        saved: forget::of_another(disk, root)?,
         candidates: Vec::new(),
         in_progress: look.in_progress(),
         marker: look.marker,
@@ -57,17 +67,16 @@ pub(crate) fn survey(disk: &Disk, root: &Dir, environment: Environment) -> Resul
     Ok(facts)
 }
 
-fn in_use(root: &Dir, shown: &str, here: &Stat) -> Result<Vec<InUse>> {
+fn in_use(root: &Dir, shown: &str, here: &Stat) -> Result<Vec<Use>> {
     let failed = |error: io::Error| {
         let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-        OpError::new("find the mounts of", shown, errno)
+        OpError::new("find out who uses", shown, errno)
     };
     let mountinfo = fs::read("/proc/self/mountinfo").map_err(failed)?;
     let link = format!("/proc/self/fd/{}", root.as_fd().as_raw_fd());
     let path = fs::read_link(link).map_err(failed)?.into_os_string().into_vec();
     let table = Table::new(&mountinfo, &path, here.mount.map(NonZero::get));
-    let in_use = |(source, line): (_, &Line<'_>)| InUse { source, point: line.point.clone() };
-    Ok(table.sources().map(in_use).collect())
+    uses(&table, "/proc".as_ref(), "/sys".as_ref()).map_err(failed)
 }
 
 /// What `name` in the root is, and the leftovers that have moved into it.

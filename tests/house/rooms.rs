@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("status", &["engine", "error", "term"]),
     ("prepare", &["bootloader", "check", "engine", "error", "fs", "machine", "system", "term"]),
-    ("purge", &["engine", "error", "fs", "term"]),
+    ("purge", &["engine", "error", "fs", "machine", "prepare", "term"]),
     ("check", &["engine", "error", "fs", "machine", "system", "term"]),
     ("stage1", &["engine", "error", "fs"]),
     ("system", &["error", "fs", "machine"]),

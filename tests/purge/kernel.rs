@@ -120,6 +120,7 @@ fn a_directory_that_is_moved_away_meanwhile_is_not_followed() {
         }
     }
     let mut command = traced(root, &["inject=unlinkat:delay_enter=3000000:when=1"]);
+    command.arg("old-root"); // nothing shows any more that it is one
     let ended = std::thread::scope(|scope| {
         let purge = scope.spawn(move || run_limited(&mut command, LIMIT));
         let going = renamed(root);

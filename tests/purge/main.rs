@@ -21,3 +21,4 @@ mod subvolumes;
 mod sys;
 mod table;
 mod terminal;
+mod uses;

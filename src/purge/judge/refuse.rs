@@ -8,6 +8,7 @@ use crate::error::Refusal;
 pub(super) use crate::fs::name::word;
 use crate::fs::name::{RelPath, Shown};
 use crate::fs::sys::Kind;
+use crate::machine::uses::{By, Process};
 use crate::purge::facts::{Candidate, Found, Sort};
 
 /// ` --root DIR`, where it is not the running system's.
@@ -159,19 +160,77 @@ fn mounts(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
 }
 
 fn in_use(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
-    let seen = facts.in_use.iter().filter(|used| goes(remove, &used.source));
-    seen.map(|used| {
-        let (path, point) = (facts.show(&used.source), Shown(&used.point).to_string());
-        Refusal::new(
-            format!("{path} is mounted at {point}"),
-            format!("What is in use there would have been removed: {point} shows the same files"),
-            format!(
-                "Move them to where they belong, or unmount them first: umount {}",
-                word(&point)
+    let mut processes: Vec<&Process> = Vec::new();
+    let mut refusals = Vec::new();
+    for used in facts.in_use.iter().filter(|used| goes(remove, &used.source)) {
+        let path = facts.show(&used.source);
+        let refusal = match &used.by {
+            By::Mount(point, of) => {
+                let point = Shown(point).to_string();
+                Refusal::new(
+                    format!("{path} is mounted at {point}{}", elsewhere(of.as_ref())),
+                    shared(&point),
+                    match of {
+                        None => format!(
+                            "Move them to where they belong, or unmount them first: umount {}",
+                            word(&point)
+                        ),
+                        Some(process) => stop(process),
+                    },
+                )
+            }
+            By::Overlay(point, of) => {
+                let point = Shown(point).to_string();
+                Refusal::new(
+                    format!(
+                        "{path} is a layer of the overlay at {point}{}",
+                        elsewhere(of.as_ref())
+                    ),
+                    shared(&point),
+                    match of {
+                        None => format!("Unmount it first: umount {}", word(&point)),
+                        Some(process) => stop(process),
+                    },
+                )
+            }
+            By::Loop(device) => Refusal::new(
+                format!("{path} is in use as {device}"),
+                format!("What is on {device} would have been lost once it is detached"),
+                format!("Unmount it, if it is mounted, and detach it first: losetup -d {device}"),
             ),
-        )
-    })
-    .collect()
+            By::Process(process) => {
+                // Its first file: one that is open keeps a hundred others company.
+                if processes.contains(&process) {
+                    continue;
+                }
+                processes.push(process);
+                let Process { id, name } = process;
+                Refusal::new(
+                    format!("{path} is in use by {} (process {id})", Shown(name.as_bytes())),
+                    "What it works with would have been removed",
+                    stop(process),
+                )
+            }
+        };
+        refusals.push(refusal);
+    }
+    refusals
+}
+
+/// What is seen at two places.
+fn shared(point: &str) -> String {
+    format!("What is in use there would have been removed: {point} shows the same files")
+}
+
+/// In which other mount namespace that is.
+fn elsewhere(of: Option<&Process>) -> String {
+    let Some(Process { id, name }) = of else { return String::new() };
+    format!(" for {} (process {id})", Shown(name.as_bytes()))
+}
+
+fn stop(process: &Process) -> String {
+    let id = process.id;
+    format!("Let it end first, or stop what it belongs to: systemctl status {id}")
 }
 
 fn swaps(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
