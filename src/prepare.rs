@@ -14,7 +14,7 @@
 //! files that are not others' work since are put back from what was saved ([`restore`]).
 //!
 //! - **P1** At no instant can the machine boot into NixOS without the marker.
-//! - **P2** The time in which neither system boots is announced, short, and mended
+//! - **P2** The time in which neither system boots is announced, short, and ended
 //!   by `prepare` again or by `cancel` from a rescue system.
 //! - **P3** Nothing on `/boot` or an ESP is lost: what is replaced was saved.
 //!
@@ -69,7 +69,7 @@ use step::Look;
 
 /// What `prepare` was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prepare {
+pub(crate) struct Prepare {
     /// `--root`.
     pub root: PathBuf,
     /// `--system`: a profile or a store path, below the root.
@@ -87,7 +87,7 @@ pub struct Prepare {
 /// Options that are there or not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // each is an option of its own
-pub struct Flags {
+pub(crate) struct Flags {
     /// Do not ask.
     pub yes: bool,
     /// Reboot at the end.
@@ -174,10 +174,11 @@ fn examine(site: &Site, options: &Prepare) -> Result<(), Error> {
     let blockers = blockers.filter(|f| !options.despite.iter().any(|id| id == f.id));
     let refusals: Vec<_> = blockers
         .map(|f| {
-            let mend = f.mend.clone().unwrap_or_default();
+            // A blocker has both.
             let consequence = f.consequence.clone().unwrap_or_default();
-            let mend = format!("{mend}. If you know better: --despite {}", f.id);
-            Refusal::new(f.found.clone(), consequence, mend)
+            let fix = f.fix.clone().unwrap_or_default();
+            let fix = format!("{fix}\nIf you know better: --despite {}", f.id);
+            Refusal::new(f.found.clone(), consequence, fix)
         })
         .collect();
     if refusals.is_empty() { Ok(()) } else { Err(Error::Refused(refusals)) }
@@ -188,19 +189,12 @@ fn examine(site: &Site, options: &Prepare) -> Result<(), Error> {
 fn judge(site: &Site) -> Result<Option<Plan>, Error> {
     let keep = steps::marker::kept(site).map_err(untouched)?;
     let wishes = Wishes { keep, always: true, complete: false };
-    let bare = if site.is_running().map_err(untouched)? {
-        match crate::fs::disk::Disk::clone_root() {
-            Ok(dir) => Some(dir),
-            Err(error) if error.errno() == nix::errno::Errno::ENOSYS => {
-                say(
-                    "What moves cannot be listed: this kernel does not show what is below mounts.\n",
-                );
-                return Ok(None);
-            }
-            Err(error) => return Err(Refusal::from(error).into()),
+    let bare = match engine::root::bare(&site.root) {
+        Err(error) if error.errno() == nix::errno::Errno::ENOSYS => {
+            say("What moves cannot be listed: this kernel does not show what is below mounts.\n");
+            return Ok(None);
         }
-    } else {
-        None
+        bare => bare.map_err(Refusal::from)?,
     };
     let view = if bare.is_some() { View::Bare } else { View::Mounted };
     let dir = bare.as_ref().unwrap_or(&site.root);
@@ -248,7 +242,7 @@ fn stopped(site: &mut Site, stop: Stop) -> Error {
             };
             let log = format!(
                 "What the boot loader's installer said is in {}/nix/var/nixos-lustrate/{}",
-                site.shown.trim_end_matches('/'),
+                site.base(),
                 state_file::LOG
             );
             Error::Stopped(Stop::wrong(stop.found(), back, log))

@@ -36,7 +36,7 @@ pub(crate) struct Line<'a> {
     pub(crate) point: Vec<u8>,
     pub(crate) fs_type: Vec<u8>,
     /// What is mounted, as it is escaped there.
-    #[cfg_attr(not(feature = "full"), expect(dead_code, reason = "only shown to people"))]
+    #[cfg_attr(not(feature = "full"), expect(dead_code))]
     source: &'a [u8],
     /// The options of the mount, and those of the file system.
     options: [&'a [u8]; 2],

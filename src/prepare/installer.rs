@@ -13,7 +13,6 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
@@ -25,6 +24,7 @@ use super::state_file::LOG;
 use super::step::Result;
 use crate::error::{OpError, Stop};
 use crate::fs::disk::{Dir, Disk};
+use crate::fs::sys::errno;
 use crate::fs::sys::supervisor::{self, Forked};
 use crate::fs::tree::Tree;
 
@@ -80,7 +80,7 @@ fn supervise(site: &mut Site, log: &File) -> ! {
 fn to_the_end(site: &Site, log: &File) -> Result<Option<String>> {
     let shown = format!("/{}/bin/switch-to-configuration", site.state.system);
     let output = || {
-        let wrong = |_| OpError::new("write", LOG.to_string(), Errno::EMFILE);
+        let wrong = |error| OpError::new("write", LOG.to_string(), errno(&error));
         log.try_clone().map(Stdio::from).map_err(wrong)
     };
     let mut command = Command::new(&shown);
@@ -92,10 +92,9 @@ fn to_the_end(site: &Site, log: &File) -> Result<Option<String>> {
     };
     let mut touched = Instant::now();
     loop {
-        let ended = child.try_wait().map_err(|error| {
-            let errno = error.raw_os_error().map_or(Errno::ECHILD, Errno::from_raw);
-            OpError::new("wait for", shown.clone(), errno)
-        })?;
+        let ended = child
+            .try_wait()
+            .map_err(|error| OpError::new("wait for", shown.clone(), errno(&error)))?;
         if let Some(ended) = ended {
             return Ok(verdict(ended).map(|how| format!("{shown} boot {how}")));
         }

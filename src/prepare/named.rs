@@ -98,7 +98,7 @@ fn said(
         None => false,
     };
     let anew = "Write the old boot loader's configuration anew, for example with update-grub";
-    let mend = match saved {
+    let fix = match saved {
         Some(saved) if was_there => {
             let saved = site.show_below(&saved, path);
             format!("{anew}, or take the one that was saved (cp -p {saved} {shown})")
@@ -114,6 +114,6 @@ fn said(
             "Somebody else has changed it since, and all that it may need stays too: it boots \
              {system}"
         ),
-        format!("{mend}, then try again"),
+        format!("{fix}, then try again"),
     ))
 }

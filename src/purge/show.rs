@@ -11,28 +11,15 @@ use crate::engine::names::OLD_ROOT;
 use crate::error::Refusal;
 use crate::term::text;
 
-/// `1 entry was`, `2 entries were`.
-pub(super) fn count(entries: usize) -> String {
-    match entries {
-        1 => "1 entry was".to_owned(),
-        entries => format!("{entries} entries were"),
-    }
-}
-
-fn roots(number: usize) -> String {
-    match number {
-        1 => "1 old root".to_owned(),
-        number => format!("{number} old roots"),
-    }
-}
-
 /// There is nothing to do.
 pub(super) fn nothing(facts: &Found, plan: &Verdict) -> String {
     let root = &facts.environment.root;
     match plan.keep.len() {
         0 => format!("{root}: there is nothing to purge"),
-        1 => format!("{root}: there is nothing to purge; 1 old root stays"),
-        stay => format!("{root}: there is nothing to purge; {stay} old roots stay"),
+        stay => {
+            let stay = text::count(stay, "old root stays", "old roots stay");
+            format!("{root}: there is nothing to purge; {stay}")
+        }
     }
 }
 
@@ -43,7 +30,7 @@ pub(super) fn plan(facts: &Found, plan: &Verdict) -> String {
     if plan.remove.is_empty() {
         let _ = writeln!(shown, "{}.", nothing(facts, plan));
     } else {
-        let number = roots(plan.remove.len());
+        let number = text::count(plan.remove.len(), "old root", "old roots");
         let _ = writeln!(shown, "{root}: {number} to remove. This cannot be undone.");
     }
     let goes = |c: &Candidate| text::line(&format!("/{}", c.path), &what(c));

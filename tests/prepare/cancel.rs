@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::command::on;
+use crate::common::command::{arguments, on};
 use crate::common::compare::Excuse;
+use crate::common::strace::{self, Call, Fault};
 use crate::common::text::says;
 use crate::common::{or_skip, require_root};
 use crate::machine::{Boot, GRUB, Machine, SYSTEMD_BOOT, assert_same};
@@ -23,9 +24,12 @@ fn a_lustration_that_is_done_is_not_cancelled() {
 #[test]
 fn a_lustration_that_has_begun_is_not_cancelled() {
     require_root!();
+    or_skip!(strace::available());
     let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
     machine.prepare(&[]).expect(0);
-    machine.tree().directory("old-root.tmp", 0o755);
+    let call = Call { name: "renameat2".into(), nth: 8, line: String::new() };
+    let run = arguments("run", machine.path(), &[]);
+    assert!(strace::run_with(Fault::Kill, &call, run).was_killed());
     let before = machine.manifest();
     machine.cancel().expect(3).says(&["has begun and is not done"]);
     machine.prepare(&[]).expect(3).says(&["has begun and is not done"]);

@@ -1,5 +1,5 @@
 //! The reasons to refuse a purge: what was found, what would have happened, and
-//! the mend.
+//! the fix.
 
 use crate::engine::facts::Marker;
 use crate::engine::intent::Direction;
@@ -100,7 +100,7 @@ pub(super) fn named(facts: &Found, candidate: &Candidate) -> Option<Refusal> {
 pub(super) fn what_goes(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     refusals.extend(scheduled(facts));
-    refusals.extend(read_only(facts));
+    refusals.extend(facts.environment.unwritable("Nothing can be removed in it"));
     refusals.extend(mounts(facts, remove));
     refusals.extend(in_use(facts, remove));
     refusals.extend(swaps(facts, remove));
@@ -120,17 +120,6 @@ fn scheduled(facts: &Found) -> Option<Refusal> {
             word(&marker)
         ),
     ))
-}
-
-fn read_only(facts: &Found) -> Option<Refusal> {
-    let root = &facts.environment.root;
-    facts.environment.read_only.then(|| {
-        Refusal::new(
-            format!("{root} is mounted read-only"),
-            "Nothing can be removed in it",
-            format!("Remount it: mount -o remount,rw {}", word(root)),
-        )
-    })
 }
 
 fn goes(remove: &[Candidate], path: &RelPath) -> bool {
