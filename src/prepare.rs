@@ -6,8 +6,8 @@
 //! engine judge what will move, shows what each step would do, and asks once. Then
 //! [`step::forward`] takes [`steps::ALL`]: what one puts aside ([`notes`]) is on the disk
 //! before it changes anything. The last has the boot loader's installer run by a process
-//! of its own ([`installer`]), which lists what it left ([`installation`]), and looks at
-//! what it wrote ([`installed`]); if that boots no NixOS, everything is put back.
+//! of its own ([`installer`]), which lists what it left ([`installer_record`]), and looks at
+//! what it wrote ([`proof`]); if that boots no NixOS, everything is put back.
 //!
 //! [`cancel`] opens the same, and stops while a boot file names a NixOS that would lose
 //! its marker ([`named`]). [`step::backward`] undoes the steps, the last first: boot
@@ -44,16 +44,16 @@ pub(crate) mod durable;
 pub(crate) mod efi;
 pub(crate) mod escape;
 mod home;
-pub(crate) mod installation;
-pub(crate) mod installed;
 pub(crate) mod installer;
 pub(crate) mod installer_lock;
+pub(crate) mod installer_record;
 pub(crate) mod named;
 pub(crate) mod notes;
 pub(crate) mod open;
 pub(crate) mod ours;
 pub(crate) mod output;
 pub(crate) mod places;
+pub(crate) mod proof;
 pub(crate) mod restore;
 pub(crate) mod saving;
 pub(crate) mod site;
@@ -156,7 +156,7 @@ fn next(site: &Site) -> String {
 
 /// `check`; unless the boot loader was begun, when there is no way but on or back.
 fn examine(site: &Site, options: &Prepare) -> Result<(), Error> {
-    if installation::has_begun(site) {
+    if installer_record::has_begun(site) {
         say("Going on with what was prepared before; check is not asked again.\n\n");
         return Ok(());
     }

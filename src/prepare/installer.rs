@@ -17,7 +17,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::durable::{failed, open};
-use super::installation::{self, Known};
+use super::installer_record::{self, Known};
 use super::output::say;
 use super::site::Site;
 use super::state_file::LOG;
@@ -51,7 +51,7 @@ pub(crate) fn run(site: &mut Site) -> Result<Option<String>> {
             let mut output = open(&site.disk, home, &LOG)?;
             let ended = follow(site, pid, &mut output)?;
             nix::unistd::fsync(&output).map_err(failed(&site.disk, "write", home, Some(&LOG)))?;
-            match installation::known(site)? {
+            match installer_record::known(site)? {
                 Known::Ended(trouble) if ended.success() => Ok(trouble),
                 _ => Err(Stop::wrong(
                     "what the boot loader's installer left could not be listed",
@@ -68,7 +68,7 @@ fn supervise(site: &mut Site, log: &File) -> ! {
     let done = site.leave(log).and_then(|()| {
         let trouble = to_the_end(site, log)?;
         site.sync()?;
-        installation::has_ended(site, trouble)
+        installer_record::has_ended(site, trouble)
     });
     if let Err(stop) = &done {
         eprintln!("nixos-lustrate: {stop}");
@@ -102,7 +102,7 @@ fn to_the_end(site: &Site, log: &File) -> Result<Option<String>> {
             touched = Instant::now();
             // Without it less is known if this process is killed; it must not leave
             // the installer alone.
-            let _ = installation::goes_on(site);
+            let _ = installer_record::goes_on(site);
         }
         std::thread::sleep(GLANCE);
     }
