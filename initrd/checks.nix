@@ -1,4 +1,4 @@
-# What cannot work is said when the system is built, with the mend, and not by a
+# What cannot work is said when the system is built, with the fix, and not by a
 # machine that does not boot.
 { config, lib, ... }:
 let

@@ -86,7 +86,7 @@ pub struct Report {
     /// The distribution that it holds.
     pub distribution: Option<String>,
     /// The built system.
-    pub closure: Option<Closure>,
+    pub(crate) closure: Option<Closure>,
     /// The keep-list that `prepare` would write.
     pub keep: Vec<RelPath>,
     /// What was found, in the order in which it was examined.
@@ -94,7 +94,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether something has to be mended first.
+    /// Whether something has to be fixed first.
     #[must_use]
     pub fn blocks(&self) -> bool {
         self.count(Level::Blocker) > 0
@@ -167,8 +167,8 @@ pub fn examine(options: &Examine) -> Result<Report, Error> {
     let root = crate::machine::files::show(&sources.root);
     if !sources.root.is_dir() {
         let found = format!("{root} is missing, or is no directory");
-        let mend = "Mount the root there, or give another --root";
-        return Err(Refusal::new(found, "There is no root to examine", mend).into());
+        let fix = "Mount the root there, or give another --root";
+        return Err(Refusal::new(found, "There is no root to examine", fix).into());
     }
     let mut findings = Vec::new();
     let distribution = unless(distribution(&files), "distribution", &mut findings).flatten();
@@ -228,9 +228,9 @@ fn distribution(files: &Files) -> Result<Option<String>, OpError> {
 /// `check`, as the program runs it.
 ///
 /// # Errors
-/// [`Error::Blocked`] when something has to be mended first; why the root could
+/// [`Error::Blocked`] when something has to be fixed first; why the root could
 /// not be examined, or the report not be printed.
-pub fn command(options: &Examine, form: Form) -> Result<(), Error> {
+pub(crate) fn command(options: &Examine, form: Form) -> Result<(), Error> {
     let report = examine(options)?;
     print(&match form {
         Form::Text => report.to_text(colour()),

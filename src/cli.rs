@@ -14,12 +14,8 @@ pub mod options;
 mod request;
 
 #[cfg(feature = "full")]
-pub use completions::Shell;
-#[cfg(feature = "full")]
 pub use invocation::{Invocation, grammar, parse};
 use options::{Command, Options};
-#[cfg(feature = "full")]
-pub use request::Request;
 
 use crate::engine::facts::Wishes;
 use crate::error::Error;

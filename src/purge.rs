@@ -14,7 +14,7 @@ use crate::error::{Error, Refusal};
 use crate::fs::name::Shown;
 use crate::fs::remove::Halt;
 use crate::term::progress::{Progress, Second};
-use crate::term::{ask, print};
+use crate::term::{ask, print, text};
 
 mod act;
 pub(crate) mod age;
@@ -28,7 +28,7 @@ use judge::Verdict;
 
 /// What is done with the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consent {
+pub(crate) enum Consent {
     /// It is only shown (`--dry-run`).
     DryRun,
     /// It is carried out when somebody at the terminal says so.
@@ -39,7 +39,7 @@ pub enum Consent {
 
 /// The command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Purge {
+pub(crate) struct Purge {
     /// `--root`.
     pub root: Option<OsString>,
     /// What goes and what stays.
@@ -55,7 +55,7 @@ impl Purge {
     ///
     /// # Errors
     /// Why it did not do what it was asked.
-    pub fn carry_out(&self) -> Result<(), Error> {
+    pub(crate) fn carry_out(&self) -> Result<(), Error> {
         let done = self.try_to();
         if self.json
             && let Err(Error::Refused(refusals)) = &done
@@ -122,15 +122,12 @@ fn removal(root: &Root, facts: &Found, plan: &Verdict, watch: &Progress) -> Resu
 
 /// A refusal while nothing has been changed.
 fn halted(halt: &Halt, root: &Root, watch: &Progress) -> Error {
-    let (found, mend) = halt.said();
     if watch.total() == 0 && !root.disk.touched() {
-        let mend = mend.unwrap_or_else(|| "Try again".to_owned());
-        return Refusal::new(found, "Nothing could be removed", mend).into();
+        return halt.refusal("Nothing could be removed").into();
     }
-    let mend = mend.map(|mend| format!("{mend}. ")).unwrap_or_default();
-    let gone = show::count(watch.total());
-    Error::Halted(format!(
-        "stopped part-way: {found}. {mend}So far, {gone} removed.\n\
-         To go on, give the same command again"
-    ))
+    let gone = text::count(watch.total(), "entry was", "entries were");
+    let mut why = halt.refusal(format!("So far, {gone} removed"));
+    let again = "To go on, give the same command again";
+    why.mend = halt.fix().map_or(again.into(), |fix| format!("{fix}\n{again}").into());
+    Error::Halted(format!("stopped part-way: {why}"))
 }

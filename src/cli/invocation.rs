@@ -19,7 +19,7 @@ pub struct Invocation {
     /// How much is logged, from -2 to 2.
     pub verbosity: i8,
     /// The command.
-    pub request: Request,
+    pub(crate) request: Request,
 }
 
 impl Invocation {

@@ -89,7 +89,8 @@ fn swaps_below(root: &[u8]) -> Vec<RelPath> {
     swaps::parse(&table).filter_map(inside).collect()
 }
 
-fn boot_id() -> String {
+/// Which boot this is; empty without `/proc`.
+pub(crate) fn boot_id() -> String {
     let id = sys::read_proc("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     Shown(id.trim_ascii()).to_string()
 }

@@ -6,9 +6,9 @@ use crate::engine::intent::{Direction, Flagged, Intent};
 use crate::engine::keeplist::BadKeep;
 use crate::engine::names::{OLD_ROOT, OLD_ROOT_TMP};
 use crate::engine::time::Timestamp;
-use crate::error::OpError;
+use crate::error::{OpError, Refusal};
 use crate::fs::mounts::{Bind, Mount};
-use crate::fs::name::{Name, RelPath};
+use crate::fs::name::{Name, RelPath, word};
 use crate::fs::sys::{Space, Stat};
 use crate::fs::walk::Found;
 
@@ -35,6 +35,20 @@ pub struct Environment {
     pub uid: u32,
     /// The id of this boot.
     pub boot_id: String,
+}
+
+impl Environment {
+    /// Nothing can be changed in a root that is mounted read-only.
+    pub(crate) fn unwritable(&self, consequence: &'static str) -> Option<Refusal> {
+        let root = &self.root;
+        self.read_only.then(|| {
+            Refusal::new(
+                format!("{root} is mounted read-only"),
+                consequence,
+                format!("Remount it: mount -o remount,rw {}", word(root)),
+            )
+        })
+    }
 }
 
 /// What a command adds to the keep-list.

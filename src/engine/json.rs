@@ -27,6 +27,7 @@ struct PlanDocument<'a> {
 pub(crate) struct RefusalDocument<'a> {
     found: &'a str,
     consequence: &'a str,
+    #[serde(rename = "fix")]
     mend: &'a str,
 }
 

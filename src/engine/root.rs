@@ -165,6 +165,13 @@ pub(crate) fn is_running(dir: &Dir) -> Result<bool, OpError> {
     Ok(stat(dir)? == stat(&Disk::open_root("/".as_ref())?)?)
 }
 
+/// A running `/` as an initrd will see it, without its mounts; `None` for another
+/// root, which is looked at as it is.
+#[cfg(feature = "full")]
+pub(crate) fn bare(dir: &Dir) -> Result<Option<Dir>, OpError> {
+    is_running(dir)?.then(Disk::clone_root).transpose()
+}
+
 /// Refuses who is not root.
 pub(crate) fn needs_root(verb: &str, consequence: &'static str) -> Result<(), Refusal> {
     if nix::unistd::geteuid().is_root() {

@@ -34,9 +34,9 @@ pub(crate) struct Line<'a> {
     /// Which directory of its file system is mounted.
     pub(crate) root: Vec<u8>,
     pub(crate) point: Vec<u8>,
-    pub(crate) fs_type: Vec<u8>,
-    /// What is mounted, as it is escaped there.
-    #[cfg_attr(not(feature = "full"), expect(dead_code, reason = "only shown to people"))]
+    /// As it is escaped there, like the source and the options.
+    fs_type: &'a [u8],
+    #[cfg_attr(not(feature = "full"), expect(dead_code))]
     source: &'a [u8],
     /// The options of the mount, and those of the file system.
     options: [&'a [u8]; 2],
@@ -53,8 +53,13 @@ impl<'a> Line<'a> {
         // Up to a hyphen, what it propagates to.
         let mut rest = fields.skip_while(|f| *f != b"-").skip(1);
         let (fs_type, source, options) = (rest.next()?, rest.next()?, rest.next()?);
-        let (root, point, fs_type) = (unescape(root), unescape(point), unescape(fs_type));
+        let (root, point) = (unescape(root), unescape(point));
         Some(Self { id, parent, device, root, point, fs_type, source, options: [own, options] })
+    }
+
+    #[cfg(feature = "full")]
+    pub(crate) fn fs_type(&self) -> Vec<u8> {
+        unescape(self.fs_type)
     }
 
     /// What is mounted, mostly a path in `/dev`.
@@ -64,6 +69,7 @@ impl<'a> Line<'a> {
     }
 
     /// The options, of the mount and of the file system.
+    #[cfg(feature = "full")]
     pub(crate) fn options(&self) -> impl Iterator<Item = &'a [u8]> {
         self.options.into_iter().flat_map(|options| options.split(|&b| b == b','))
     }
@@ -147,7 +153,7 @@ impl<'a> Table<'a> {
         let mut mounts: Vec<Mount> = Vec::new();
         for (point, line) in self.below() {
             if mounts.iter().all(|known| known.point != point) {
-                let fs_type = String::from_utf8_lossy(&line.fs_type).into_owned();
+                let fs_type = String::from_utf8_lossy(line.fs_type).into_owned();
                 mounts.push(Mount { point, fs_type });
             }
         }
@@ -233,7 +239,8 @@ fn layers(option: &[u8]) -> Vec<Vec<u8>> {
 #[must_use]
 pub fn overlay_redirects(mountinfo: &[u8], id: u64) -> Option<bool> {
     let overlay = lines(mountinfo).find(|line| line.id == id && line.fs_type == b"overlay")?;
-    Some(overlay.options().any(|option| option == b"redirect_dir=on"))
+    let [_, options] = overlay.options;
+    Some(options.split(|&b| b == b',').any(|option| option == b"redirect_dir=on"))
 }
 
 /// What is mounted on a path, as findmnt(8) shows it: the source, and in brackets

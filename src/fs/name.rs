@@ -111,6 +111,14 @@ impl Name {
         &self.0
     }
 
+    /// The name as C has it.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub(crate) fn to_c_string(&self) -> std::ffi::CString {
+        // No name has a NUL.
+        std::ffi::CString::new(self.as_bytes()).unwrap_or_default()
+    }
+
     /// The name as system calls take it.
     #[must_use]
     pub fn as_os_str(&self) -> &OsStr {

@@ -20,6 +20,8 @@ use nix::sys::stat::Mode;
 
 use crate::fs::name::{Name, RelPath};
 
+#[cfg(feature = "full")]
+pub(crate) mod loops;
 mod memory;
 #[cfg(feature = "full")]
 mod older;
@@ -33,6 +35,13 @@ pub use space::Space;
 
 /// A `Result` with the bare error number.
 pub type Result<T> = nix::Result<T>;
+
+/// The error number of what the standard library says; it has none of its own
+/// errors here but those of a system call.
+#[cfg(feature = "full")]
+pub(crate) fn errno(error: &std::io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
 
 /// What kind of file an inode is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,7 +34,7 @@ impl Mounted {
             point,
             directory: OsStr::from_bytes(&line.root).into(),
             device: (major.parse().ok()?, minor.parse().ok()?),
-            fs_type: text(&line.fs_type),
+            fs_type: text(&line.fs_type()),
             source: text(&line.source()),
             options: line.options().map(|option| text(&unescape(option))).collect(),
         })

@@ -3,14 +3,16 @@
 //! directory that is mounted tell, not by which mount somebody has reached it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::fs::mounts::{Table, unescape};
 use crate::fs::name::RelPath;
+use crate::fs::sys::loops::loop_file;
 
 /// Something of the root that is in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +79,11 @@ pub(crate) fn uses(own: &Table<'_>, proc: &Path, sys: &Path) -> io::Result<Vec<U
     for (table, of) in others.values() {
         uses.extend(mounted(own, table, Some(of)));
     }
-    uses.extend(loops(own, sys));
+    let mut views = vec![(own, PathBuf::from("/"))];
+    views.extend(
+        others.values().map(|(table, of)| (table, proc.join(of.id.to_string()).join("root"))),
+    );
+    uses.extend(loops(own, sys, &views));
     for (process, path, home) in &processes {
         let table = others.get(home).map_or(own, |(table, _)| table);
         let found = files(path).into_iter().filter_map(|file| own.reached(table, &file));
@@ -123,16 +129,34 @@ fn mounted(own: &Table<'_>, table: &Table<'_>, of: Option<&Process>) -> Vec<Use>
 }
 
 /// Files that are block devices (`drivers/block/loop.c`). Without sysfs there are
-/// none to see.
-fn loops(own: &Table<'_>, sys: &Path) -> Vec<Use> {
+/// none to see. The path is that of whoever has set it up, so that the numbers of the
+/// file decide in which mount namespace it is meant.
+fn loops<'t>(own: &Table<'_>, sys: &Path, views: &[(&'t Table<'t>, PathBuf)]) -> Vec<Use> {
     let devices = fs::read_dir(sys.join("block")).into_iter().flatten().flatten();
     let used = devices.filter_map(|device| {
         let file = fs::read(device.path().join("loop/backing_file")).ok()?;
-        let source = own.reached(own, file.strip_suffix(b"\n").unwrap_or(&file))?;
-        let name = device.file_name().to_string_lossy().into_owned();
-        Some(Use { source, by: By::Loop(format!("/dev/{name}")) })
+        let file = file.strip_suffix(b"\n").unwrap_or(&file);
+        let name = format!("/dev/{}", device.file_name().to_string_lossy());
+        let numbers = loop_file(&name);
+        let source = views.iter().find_map(|(table, base)| {
+            let below = file.strip_prefix(b"/").unwrap_or(file);
+            let found = fs::metadata(base.join(OsStr::from_bytes(below))).ok()?;
+            let found = ((major(found.dev()), minor(found.dev())), found.ino());
+            // Without the device itself, a container's: as if it were this one.
+            let same = numbers.is_err() || numbers == Ok(Some(found));
+            own.reached(table, file).filter(|_| same)
+        })?;
+        Some(Use { source, by: By::Loop(name) })
     });
     used.collect()
+}
+
+fn major(device: u64) -> u32 {
+    u32::try_from(nix::sys::stat::major(device)).unwrap_or(u32::MAX)
+}
+
+fn minor(device: u64) -> u32 {
+    u32::try_from(nix::sys::stat::minor(device)).unwrap_or(u32::MAX)
 }
 
 /// What a process runs, has open or mapped, and where it is. What cannot be read is

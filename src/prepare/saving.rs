@@ -1,10 +1,8 @@
 //! How boot files can be saved, and where they are then.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
 use std::os::fd::AsFd;
 
-use nix::errno::Errno;
 use nix::sys::statvfs::fstatvfs;
 use serde::{Deserialize, Serialize};
 
@@ -252,19 +250,14 @@ pub(crate) fn unmounted(site: &Site) -> Result<Vec<Refusal>> {
             let Some((dir, at)) = durable::parent(&site.disk, &site.root, &point)? else {
                 continue;
             };
-            let at = CString::new(at.as_bytes()).unwrap_or_default();
-            let (found, mend) =
-                Halt::at("look at", dir.as_fd(), &at)(Errno::EXDEV).said_with_source();
-            refusals.push(Refusal::new(
-                found,
+            let halt = Halt::mounted(dir.as_fd(), &at.to_c_string());
+            refusals.push(halt.refusal(
                 "It was none when the boot files were saved, and what is mounted there would have \
                  been taken for them",
-                mend.unwrap_or_default(),
             ));
         }
         for point in note.mounted.iter().filter(|point| !there.contains(point)) {
-            let root = site.shown.trim_end_matches('/');
-            let path = format!("{root}/{name}/{point}");
+            let path = format!("{}/{name}/{point}", site.base());
             let path = path.trim_end_matches('/');
             refusals.push(Refusal::new(
                 format!("{path} was a mount point when the boot files were saved, and is none now"),

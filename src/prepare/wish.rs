@@ -18,7 +18,7 @@ pub(super) fn wish(site: &Site, options: &Prepare) -> Result<Wish, Error> {
     let shown = Shown(options.system.as_os_str().as_bytes()).to_string();
     let no_system = || {
         Refusal::new(
-            format!("{shown} leads to no system in {}/nix/store", site.shown.trim_end_matches('/')),
+            format!("{shown} leads to no system in {}/nix/store", site.base()),
             "There is nothing to boot",
             "Build the system first, or give it: --system PATH",
         )

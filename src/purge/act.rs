@@ -2,7 +2,6 @@
 //! that no command takes for an old root, in one rename, which is on the disk
 //! before anything in it is removed: an old root is whole, or is none.
 
-use std::ffi::CString;
 use std::os::fd::AsFd;
 
 use nix::errno::Errno;
@@ -12,7 +11,7 @@ use super::judge::Verdict;
 use crate::engine::exchange::{HINDERING, free_dated, note, withdraw, write_note};
 use crate::engine::facts::Staging;
 use crate::engine::names::{ETC, PURGED};
-use crate::error::OpError;
+use crate::error::{OpError, Stop};
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
 use crate::fs::remove::{Halt, Manner, Progress as _, remove};
@@ -60,7 +59,7 @@ pub(super) fn act(
     });
     // Also those that an interrupted purge has left cleared.
     let set = keeping_times(disk, root, |_| {
-        withdraw(disk, root, Staging::None).map(drop).map_err(stopped(disk, root))
+        withdraw(disk, root, Staging::None).map(drop).map_err(stopped)
     });
     done.and(set)
 }
@@ -88,7 +87,7 @@ fn one(disk: &Disk, root: &Dir, candidate: &Candidate, watch: &Progress) -> Resu
         };
     }
     let aside = free_dated(disk, root, candidate.since(), &PURGED);
-    let aside = aside.map_err(stopped(disk, root))?;
+    let aside = aside.map_err(stopped)?;
     match disk.rename((root, name), (root, &aside)).map_err(Halt::Failed)? {
         Moved::Done => {}
         Moved::Missing => return Ok(()),
@@ -102,10 +101,8 @@ fn one(disk: &Disk, root: &Dir, candidate: &Candidate, watch: &Progress) -> Resu
 }
 
 fn tree(dir: &Dir, name: &Name, watch: &Progress) -> Result<()> {
-    // A name has no NUL.
-    let name = CString::new(name.as_bytes()).unwrap_or_default();
     let mut watch = watch;
-    remove(dir.as_fd(), &name, Manner::Insist, &mut watch)
+    remove(dir.as_fd(), &name.to_c_string(), Manner::Insist, &mut watch)
 }
 
 /// Nothing can be renamed or removed in an immutable root. Flags that hinder are
@@ -123,15 +120,14 @@ fn note_root_flags(disk: &Disk, root: &Dir) -> Result<()> {
     }
     keeping_times(disk, root, |etc| {
         let noted = note(disk, etc).map_err(Halt::Failed)?.1.unwrap_or(0);
-        write_note(disk, root, etc, noted | locks).map_err(stopped(disk, etc))
+        write_note(disk, root, etc, noted | locks).map_err(stopped)
     })?;
     disk.set_flags(root, None, flags & !locks).map_err(Halt::Failed)
 }
 
-fn stopped(disk: &Disk, dir: &Dir) -> impl FnOnce(crate::error::Stop) -> Halt {
-    let path = disk.show(dir, None);
-    move |stop| match stop {
-        crate::error::Stop::Op(error) => Halt::Failed(error),
-        crate::error::Stop::Root(_) => Halt::Moved(path),
+fn stopped(stop: Stop) -> Halt {
+    match stop {
+        Stop::Op(error) => Halt::Failed(error),
+        stop @ Stop::Root(_) => Halt::Changed(stop.found()),
     }
 }

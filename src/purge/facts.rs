@@ -97,7 +97,7 @@ impl Found {
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// Only these, as they were written.
     pub names: Vec<Vec<u8>>,
     /// The newest that stay.

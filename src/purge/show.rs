@@ -11,28 +11,15 @@ use crate::engine::names::OLD_ROOT;
 use crate::error::Refusal;
 use crate::term::text;
 
-/// `1 entry was`, `2 entries were`.
-pub(super) fn count(entries: usize) -> String {
-    match entries {
-        1 => "1 entry was".to_owned(),
-        entries => format!("{entries} entries were"),
-    }
-}
-
-fn roots(number: usize) -> String {
-    match number {
-        1 => "1 old root".to_owned(),
-        number => format!("{number} old roots"),
-    }
-}
-
 /// There is nothing to do.
 pub(super) fn nothing(facts: &Found, plan: &Verdict) -> String {
     let root = &facts.environment.root;
     match plan.keep.len() {
         0 => format!("{root}: there is nothing to purge"),
-        1 => format!("{root}: there is nothing to purge; 1 old root stays"),
-        stay => format!("{root}: there is nothing to purge; {stay} old roots stay"),
+        stay => {
+            let stay = text::count(stay, "old root stays", "old roots stay");
+            format!("{root}: there is nothing to purge; {stay}")
+        }
     }
 }
 
@@ -44,7 +31,7 @@ pub(super) fn plan(facts: &Found, plan: &Verdict) -> String {
         _ if plan.is_empty() => writeln!(shown, "{}.", nothing(facts, plan)),
         0 => writeln!(shown, "{root}: no old root is left, but what prepare had saved."),
         number => {
-            let number = roots(number);
+            let number = text::count(number, "old root", "old roots");
             writeln!(shown, "{root}: {number} to remove. This cannot be undone.")
         }
     };

@@ -2,12 +2,9 @@
 //! root's own entries are counted, what is in them is not looked at.
 
 use std::fs;
-use std::io;
 use std::num::NonZero;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
-
-use nix::errno::Errno;
 
 use super::facts::{Candidate, Found, Sort};
 use crate::engine::exchange;
@@ -20,7 +17,7 @@ use crate::error::{OpError, Refusal};
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::mounts::Table;
 use crate::fs::name::{Name, RelPath};
-use crate::fs::sys::{APPEND, IMMUTABLE, Kind, Stat, removal};
+use crate::fs::sys::{APPEND, IMMUTABLE, Kind, Stat, errno, removal};
 use crate::fs::tree::Tree;
 use crate::machine::uses::{Use, uses};
 use crate::prepare::forget;
@@ -68,10 +65,7 @@ pub(crate) fn survey(
 }
 
 fn in_use(root: &Dir, shown: &str, here: &Stat) -> Result<Vec<Use>> {
-    let failed = |error: io::Error| {
-        let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-        OpError::new("find out who uses", shown, errno)
-    };
+    let failed = |error| OpError::new("find out who uses", shown, errno(&error));
     let mountinfo = fs::read("/proc/self/mountinfo").map_err(failed)?;
     let link = format!("/proc/self/fd/{}", root.as_fd().as_raw_fd());
     let path = fs::read_link(link).map_err(failed)?.into_os_string().into_vec();

@@ -12,7 +12,7 @@ use crate::machine::files::Files;
 
 /// What is read of a bootspec.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Bootspec {
+pub(crate) struct Bootspec {
     /// The platform, such as `x86_64-linux`.
     pub system: Option<String>,
     /// The name in boot menus.
@@ -30,7 +30,7 @@ pub struct Bootspec {
 /// `org.nixos-lustrate.v1`, which `initrd/module.nix` writes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Lustrate {
+pub(crate) struct Lustrate {
     /// The version of the program in the initrd.
     pub version: String,
     /// `systemd` or `scripted`.

@@ -97,7 +97,7 @@ fn an_intent_that_cannot_be_followed_is_refused() {
     let root = Root { path: mounted.path(), fs: Fs::Tmpfs };
     let good = fs::read(root.at(intent)).expect("the intent");
     let guessed = "Which files belong to which system would have been guessed";
-    let mend = "Put back what was changed by hand in that directory, or restore a backup";
+    let fix = "Put back what was changed by hand in that directory, or restore a backup";
     let reasons: [(&str, Tampering); 4] = [
         ("it may have been written by another user", |root, intent, _| root.own(intent, 1000, 0)),
         ("it may have been written by another user", |root, intent, _| root.mode(intent, 0o666)),
@@ -116,7 +116,7 @@ fn an_intent_that_cannot_be_followed_is_refused() {
         let found = format!("@/{intent} cannot be followed: {reason}");
         for verb in ["run", "plan", "revert"] {
             let ended = on(verb, mounted.path());
-            assert_refusal(ended, mounted.path(), [&found, guessed, mend]);
+            assert_refusal(ended, mounted.path(), [&found, guessed, fix]);
         }
         assert_untouched(&before, &Manifest::of(mounted.path()));
         root.remove(intent);

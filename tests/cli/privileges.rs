@@ -18,11 +18,11 @@ fn run_and_revert_need_root() {
     let before = Manifest::of(mounted.path());
     for verb in ["run", "revert"] {
         let found = format!("nixos-lustrate {verb} needs root");
-        let mend = format!("Run it as root: sudo nixos-lustrate {verb}");
+        let fix = format!("Run it as root: sudo nixos-lustrate {verb}");
         assert_refusal(
             or_skip!(as_nobody(mounted.path(), &[verb, "--root", HERE])),
             mounted.path(),
-            [&found, "Files of other users could not be moved", &mend],
+            [&found, "Files of other users could not be moved", &fix],
         );
     }
     assert_untouched(&before, &Manifest::of(mounted.path()));

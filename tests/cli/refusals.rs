@@ -1,4 +1,4 @@
-//! Every refusal: what was found, what would have happened, and the mend, word
+//! Every refusal: what was found, what would have happened, and the fix, word
 //! for word; and nothing touched.
 
 use std::fs::OpenOptions;

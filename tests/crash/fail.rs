@@ -18,7 +18,7 @@ use crate::failures::Failures;
 use crate::kill;
 use crate::outcome::alike;
 use crate::scene::{Scene, Verb, open, sync};
-use crate::table;
+use crate::tally;
 use crate::trees::Crash;
 
 /// Fails every call of a command.
@@ -39,7 +39,7 @@ pub fn at_every_call(tree: &'static Crash, verb: Verb) {
         }
     }
     let ended = |code| lab.ended.get(&code).copied().unwrap_or(0);
-    table::add(
+    tally::add(
         "Each system call failed with each errno that it can return, once and from there on for good",
         &[
             ("tree", &tree.case.name),

@@ -7,13 +7,13 @@ use crate::common::command::{self, arguments};
 use crate::common::image::Fs;
 use crate::common::manifest::Manifest;
 use crate::common::strace::{self, Call, Fault};
+use crate::common::sys::seccomp::Lack;
 use crate::failures::Failures;
 use crate::outcome::alike;
 use crate::random::{Random, seed};
 use crate::scene::{Scene, Verb, open, sync};
 use crate::state::in_progress;
-use crate::sys::Lack;
-use crate::table;
+use crate::tally;
 use crate::trees::Crash;
 
 #[derive(Default)]
@@ -37,7 +37,7 @@ pub fn at_every_call(tree: &'static Crash, fs: Fs, verb: Verb, lack: Option<Lack
         failures.catch(&what, case);
     }
     let lacks = lack.map_or("nothing".to_owned(), |lack| format!("{lack:?}"));
-    table::add(
+    tally::add(
         "Killed at every system call; each state that this left was finished (killed once more at a random call) and undone",
         &[
             ("file system", &fs.name()),

@@ -8,9 +8,9 @@ use std::path::Path;
 use crate::common::compare::{Excuse, assert_none, show};
 use crate::common::manifest::{Id, Manifest, join, parent};
 use crate::common::population::{assert_nothing_lost, assert_protected};
+use crate::common::sys::seccomp::Lack;
 use crate::outcome::{given_back, record};
 use crate::scene::{Scene, Verb, has_marker};
-use crate::sys::Lack;
 
 pub const STAGING: &[u8] = b"old-root.tmp";
 pub const LEAVING: &[u8] = b"nixos-root.tmp";

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::common::command::{arguments, lustrate, on};
 use crate::common::compare::Excuse;
+use crate::common::strace::{self, Call, Fault};
 use crate::common::text::says;
 use crate::common::{or_skip, require_root};
 use crate::machine::{Boot, GRUB, Machine, SYSTEMD_BOOT, assert_same};
@@ -23,9 +24,12 @@ fn a_lustration_that_is_done_is_not_cancelled() {
 #[test]
 fn a_lustration_that_has_begun_is_not_cancelled() {
     require_root!();
+    or_skip!(strace::available());
     let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
     machine.prepare(&[]).expect(0);
-    machine.tree().directory("old-root.tmp", 0o755);
+    let call = Call { name: "renameat2".into(), nth: 8, line: String::new() };
+    let run = arguments("run", machine.path(), &[]);
+    assert!(strace::run_with(Fault::Kill, &call, run).was_killed());
     let before = machine.manifest();
     machine.cancel().expect(3).says(&["has begun and is not done"]);
     machine.prepare(&[]).expect(3).says(&["has begun and is not done"]);
@@ -160,13 +164,18 @@ fn what_prepare_had_saved_goes_with_the_last_old_root() {
             .says(&[&format!("Removed {}/{home}: ", machine.path().display())]);
         assert!(!machine.exists(home), "{boot:?}");
         purge(&["--yes"]).expect(0).says(&["there is nothing to purge"]);
-        // Another system may be prepared again.
-        machine.tree().file("etc/os-release", "ID=nixos\n");
-        machine.prepare(&[]).expect(0);
-        // What is of the system in the root stays.
-        purge(&["--yes"]).expect(0).says(&["there is nothing to purge"]);
-        assert!(machine.exists(home), "{boot:?}");
     }
+}
+
+/// The root is still the one that was prepared.
+#[test]
+fn what_prepare_has_saved_of_the_system_that_is_there_stays() {
+    require_root!();
+    let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
+    machine.prepare(&[]).expect(0);
+    let purge = lustrate(arguments("purge", machine.path(), &["--yes"]));
+    purge.expect(0).says(&["there is nothing to purge"]);
+    machine.cancel().expect(0);
 }
 
 /// A purge that was cut, or somebody's rm, has removed the old root itself.

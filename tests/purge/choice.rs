@@ -70,7 +70,7 @@ fn the_newest_stay_and_the_young() {
         (&["--older-than", "3w"], &["old-root", C]),
         (&["--older-than", "30d"], &["old-root", C]),
         (&["--older-than", "721h"], &["old-root", C, B]),
-        (&["--older-than", "43201m"], &["old-root", C, B]),
+        (&["--older-than", "43202m"], &["old-root", C, B]),
         (&["--older-than", "99999999s"], &["old-root", A, C, B]),
         // Both have to say so.
         (&["--keep", "1", "--older-than", "5d"], &["old-root"]),

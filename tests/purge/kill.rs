@@ -79,10 +79,8 @@ fn disturbed(fault: Fault, call: &Call, root: &Path, whole: &Manifest) -> bool {
     let known = |n: &&String| *n == DATED || *n == "old-root" || n.starts_with("old-root.purge-2");
     assert!(left.iter().all(|n| known(&n)), "{left:?}");
     let rest = |manifest: &Manifest| {
-        let mut rest = manifest.clone();
-        for note in [&b"etc/NIXOS_LUSTRATE.flags"[..], b"etc/NIXOS_LUSTRATE.flags.part"] {
-            rest = rest.without(note);
-        }
+        let mut rest = manifest.without(b"etc/NIXOS_LUSTRATE.flags");
+        rest = rest.without(b"etc/NIXOS_LUSTRATE.flags.part");
         for name in old_roots_in(manifest) {
             rest = rest.without(name.as_bytes());
         }

@@ -35,17 +35,12 @@ fn lustrate_and_purge(case: &Case, root: &Path, fs: Fs) {
         plant_links(root, &canary.path);
     }
     let before = Manifest::of(root);
-    // Names that look like it and are none of ours; and one that somebody protects.
-    let stays = |name: &str| {
-        name == "old-root-backup" || before.get(name.as_bytes()).is_some_and(|n| n.flags != 0)
-    };
-    let old_roots = held.iter().map(String::as_str).filter(|name| name.starts_with("old-root"));
-    let (stay, gone): (Vec<&str>, Vec<_>) = old_roots.partition(|name| stays(name));
-    let stay = match stay.iter().filter(|name| **name != "old-root-backup").count() {
-        0 => "",
-        1 => "; 1 old root stays",
-        _ => "; 2 old roots stay",
-    };
+    // Names that look like it and are none of ours.
+    let ours = held.iter().map(String::as_str);
+    let ours = ours.filter(|name| name.starts_with("old-root") && *name != "old-root-backup");
+    // What somebody has protected stays.
+    let is_flagged = |name: &&str| before.get(name.as_bytes()).is_some_and(|n| n.flags != 0);
+    let (stay, gone): (Vec<&str>, Vec<&str>) = ours.partition(is_flagged);
     let ended = purge(root, &["--yes"]).expect(0);
     for name in &gone {
         let said = format!("Removed {}/{name}: ", root.display());
@@ -54,6 +49,11 @@ fn lustrate_and_purge(case: &Case, root: &Path, fs: Fs) {
     assert_only_gone(&before, &Manifest::of(root), &gone);
     canary.assert_alive();
     let again = purge(root, &["--yes"]).expect(0);
+    let stay = match stay.len() {
+        0 => String::new(),
+        1 => "; 1 old root stays".to_owned(),
+        many => format!("; {many} old roots stay"),
+    };
     assert_eq!(again.err(), format!("{}: there is nothing to purge{stay}\n", root.display()));
     let reverted = on("revert", root).expect(0);
     let nothing = format!("{}: there is nothing to revert\n", root.display());

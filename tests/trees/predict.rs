@@ -67,7 +67,7 @@ impl Prediction {
         assert_eq!(self.code, 3);
         let part = |refusal: &Value, part: &str| text(&refusal[part]);
         let lines = self.list("refusals").iter().map(|refusal| {
-            let parts = ["found", "consequence", "mend"].map(|p| part(refusal, p));
+            let parts = ["found", "consequence", "fix"].map(|p| part(refusal, p));
             format!("refused: {}", parts.join(". "))
         });
         let want = lines.collect::<Vec<_>>().join(".\n") + ". Nothing was touched.\n";

@@ -17,7 +17,11 @@ pub(super) use moves::after;
 
 /// What can be judged before anything is decided.
 pub(super) fn before(facts: &Facts, direction: Direction) -> Vec<Refusal> {
-    let mut refusals = vec![read_only(facts), journal(facts), in_the_way(facts)];
+    let mut refusals = vec![
+        facts.environment.unwritable("Nothing can be moved in it"),
+        journal(facts),
+        in_the_way(facts),
+    ];
     // Whatever NixOS or its users did, the old system comes back (I4).
     refusals.extend(match direction {
         Direction::Lustrate => vec![
@@ -65,17 +69,6 @@ pub(super) fn space(facts: &Facts, intent: &Intent) -> Option<Refusal> {
         "The move, or the way back, would have stopped part-way",
         "Free some space there (delete files, or make it larger), then try again",
     ))
-}
-
-fn read_only(facts: &Facts) -> Option<Refusal> {
-    let root = &facts.environment.root;
-    facts.environment.read_only.then(|| {
-        Refusal::new(
-            format!("{root} is mounted read-only"),
-            "Nothing can be moved in it",
-            format!("Remount it: mount -o remount,rw {}", word(root)),
-        )
-    })
 }
 
 fn journal(facts: &Facts) -> Option<Refusal> {

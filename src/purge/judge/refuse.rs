@@ -1,5 +1,5 @@
 //! The reasons to refuse a purge: what was found, what would have happened, and
-//! the mend.
+//! the fix.
 
 use crate::engine::facts::Marker;
 use crate::engine::intent::Direction;
@@ -101,7 +101,7 @@ pub(super) fn named(facts: &Found, candidate: &Candidate) -> Option<Refusal> {
 pub(super) fn what_goes(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     refusals.extend(scheduled(facts));
-    refusals.extend(read_only(facts));
+    refusals.extend(facts.environment.unwritable("Nothing can be removed in it"));
     refusals.extend(mounts(facts, remove));
     refusals.extend(in_use(facts, remove));
     refusals.extend(swaps(facts, remove));
@@ -121,17 +121,6 @@ fn scheduled(facts: &Found) -> Option<Refusal> {
             word(&marker)
         ),
     ))
-}
-
-fn read_only(facts: &Found) -> Option<Refusal> {
-    let root = &facts.environment.root;
-    facts.environment.read_only.then(|| {
-        Refusal::new(
-            format!("{root} is mounted read-only"),
-            "Nothing can be removed in it",
-            format!("Remount it: mount -o remount,rw {}", word(root)),
-        )
-    })
 }
 
 fn goes(remove: &[Candidate], path: &RelPath) -> bool {
@@ -166,9 +155,9 @@ fn in_use(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
         let path = facts.show(&used.source);
         let refusal = match &used.by {
             By::Mount(point, of) => {
-                let point = Shown(point).to_string();
+                let (point, place) = places(point, of.as_ref());
                 Refusal::new(
-                    format!("{path} is mounted at {point}{}", elsewhere(of.as_ref())),
+                    format!("{path} is mounted at {place}"),
                     shared(&point),
                     match of {
                         None => format!(
@@ -180,12 +169,9 @@ fn in_use(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
                 )
             }
             By::Overlay(point, of) => {
-                let point = Shown(point).to_string();
+                let (point, place) = places(point, of.as_ref());
                 Refusal::new(
-                    format!(
-                        "{path} is a layer of the overlay at {point}{}",
-                        elsewhere(of.as_ref())
-                    ),
+                    format!("{path} is a layer of the overlay at {place}"),
                     shared(&point),
                     match of {
                         None => format!("Unmount it first: umount {}", word(&point)),
@@ -222,10 +208,17 @@ fn shared(point: &str) -> String {
     format!("What is in use there would have been removed: {point} shows the same files")
 }
 
-/// In which other mount namespace that is.
-fn elsewhere(of: Option<&Process>) -> String {
-    let Some(Process { id, name }) = of else { return String::new() };
-    format!(" for {} (process {id})", Shown(name.as_bytes()))
+/// A mount point as it is shown, and with it whose mount namespace has it, if not
+/// ours.
+fn places(point: &[u8], of: Option<&Process>) -> (String, String) {
+    let point = Shown(point).to_string();
+    let place = match of {
+        None => point.clone(),
+        Some(Process { id, name }) => {
+            format!("{point} for {} (process {id})", Shown(name.as_bytes()))
+        }
+    };
+    (point, place)
 }
 
 fn stop(process: &Process) -> String {

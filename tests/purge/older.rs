@@ -171,8 +171,9 @@ fn a_mount_that_appears_meanwhile_is_not_crossed() {
                 });
                 let shown = point.to_str().expect("UTF-8");
                 ended.expect(1).says(&[
-                    &format!("stopped part-way: {shown} is a mount point, which is not crossed."),
-                    &format!("Unmount it: umount {shown}. So far, "),
+                    &format!("stopped part-way: {shown} is a mount point, which is not crossed ("),
+                    "). So far, ",
+                    &format!("removed. Unmount it: umount {shown}\n"),
                     "To go on, give the same command again",
                 ]);
                 canary.assert_alive();
