@@ -347,6 +347,11 @@ fn gave_way(name: &Name, dated: &Name) -> String {
     format!("'{name}' of NixOS could not leave the root: it is '{dated}' now")
 }
 
+fn open<T: Tree>(tree: &T, dir: &T::Dir, name: &Name) -> Result<T::Dir> {
+    let opened = tree.open(dir, std::slice::from_ref(name))?;
+    opened.ok_or_else(|| Stop::changed(format!("'{}' is no directory", tree.show(dir, Some(name)))))
+}
+
 /// Renames; what has the new name already is a conflict.
 pub(crate) fn rename<T: Tree>(
     tree: &T,

@@ -10,14 +10,14 @@ use super::flags::{Change, HINDERING, change_flags, remove_note, write_note};
 use super::marker::{arm_nixos, prepare};
 use super::space::{Take, give_back, reserve, stock, undone, unstock};
 use super::spares::draft;
-use super::{Boot, Coming, Done, Exchange, Result, gave_way, rename};
+use super::{Boot, Coming, Done, Exchange, Result, gave_way, open, rename};
 use crate::engine::intent::{Direction, Intent, Pin};
 use crate::engine::names::{
     DRAFT, ETC, INTENT, LEFT, LUSTRATE, MAKING, NEW, NIXOS_ROOT, OLD_ROOT, OLD_ROOT_TMP, RECORD,
     RESERVE,
 };
 use crate::engine::time::is_dated;
-use crate::error::{Error, Stop};
+use crate::error::Error;
 use crate::fs::name::Name;
 use crate::fs::sys::Kind;
 use crate::fs::tree::{Moved, Stat, Tree};
@@ -341,9 +341,4 @@ fn close_old_roots<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<
         }
     }
     Ok(notes)
-}
-
-pub(super) fn open<T: Tree>(tree: &T, dir: &T::Dir, name: &Name) -> Result<T::Dir> {
-    let opened = tree.open(dir, std::slice::from_ref(name))?;
-    opened.ok_or_else(|| Stop::changed(format!("'{}' is no directory", tree.show(dir, Some(name)))))
 }
