@@ -116,7 +116,9 @@ fn chain(fs: Fs, seed: u64, count: &mut Count) -> Result<(), Skipped> {
             revert(&root, &before, &apart, &mut random, count);
         }
         unlock(root.path);
-        users::mark(&root, &mut random);
+        if !users::mark(&root, &mut random) {
+            break;
+        }
     }
     Ok(())
 }
@@ -178,7 +180,11 @@ fn lustrate(
 fn gone(before: &Manifest, now: &Manifest, excuse: &Excuse) -> Vec<String> {
     let mut list = lost(before, now, excuse);
     list.retain(|line| line.ends_with(": lost") || line.contains(" names, now "));
-    let ours = |line: &String| line.starts_with("old-root.tmp") || line.contains(".lustrate/");
+    // Directories of ours may be made anew.
+    let ours = |line: &String| {
+        ["old-root.tmp", "old-root: "].iter().any(|text| line.starts_with(text))
+            || line.contains(".lustrate/")
+    };
     list.retain(|line| !ours(line));
     list
 }

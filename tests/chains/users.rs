@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use crate::common::image::Fs;
-use crate::common::manifest::{APPEND, IMMUTABLE, Manifest};
+use crate::common::manifest::{APPEND, Boundary, IMMUTABLE, Manifest};
 use crate::common::sys;
 use crate::common::trees::Root;
 use crate::random::Random;
@@ -263,12 +263,24 @@ fn old_root(root: &Root<'_>, random: &mut Random, apart: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// Asks for the next lustration.
-pub(crate) fn mark(root: &Root<'_>, random: &mut Random) {
+/// Asks for the next lustration; whether that can be done.
+pub(crate) fn mark(root: &Root<'_>, random: &mut Random) -> bool {
     // It would be refused beside that.
     remove(&root.at(".lustrate"));
     let manifest = Manifest::hashing_up_to(root.path, 0);
+    for (path, node) in &manifest.nodes {
+        if node.boundary == Boundary::Mount && path.contains(&b'/') {
+            sys::unmount(&root.at(path), 0).expect("nobody uses it");
+        }
+        // Nor can one of these be kept.
+        if node.boundary == Boundary::ReadOnlySubvolume && path.contains(&b'/') {
+            let volume = File::open(root.at(path)).expect("a subvolume");
+            sys::set_btrfs_subvolume_flags(&volume, 0).expect("a writable one");
+        }
+    }
     if manifest.get(b"etc/NIXOS_LUSTRATE").is_none() {
         write(&root.at("etc/NIXOS_LUSTRATE"), &String::from_utf8_lossy(&keep_list(random)));
     }
+    // One that was kept somebody may have made a link.
+    root.at("etc").symlink_metadata().is_ok_and(|etc| etc.is_dir())
 }
