@@ -339,7 +339,13 @@ fn note_aside<T: Tree>(
     intent: &mut Intent,
     name: &Name,
 ) -> Result<Name> {
-    let dated = free_dated(tree, root, intent.started, name)?;
+    let dated = intent.started.dated(name);
+    // Also of the old population something may have that name, where a clock stands still.
+    let mut at = 0;
+    while intent.moves(&dated.numbered(at)) || tree.stat(root, &dated.numbered(at))?.is_some() {
+        at += 1;
+    }
+    let dated = dated.numbered(at);
     // In its place: who goes through the list meets each name once.
     match intent.aside.iter_mut().find(|(aside, _)| aside == name) {
         Some((_, known)) => known.clone_from(&dated),
