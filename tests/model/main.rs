@@ -451,7 +451,7 @@ fn full(tree: &Memory) {
 #[test]
 fn any_space_is_enough_or_refused() {
     let mut random = Random(5);
-    let (mut refused, mut done, mut tight) = (0, 0, 0);
+    let (mut refused, mut done, mut tight, mut from_full) = (0, 0, 0, 0);
     for _ in 0..trees() / 3 {
         let start = random_root(&mut random);
         let known = start.count();
@@ -498,8 +498,19 @@ fn any_space_is_enough_or_refused() {
                 assert!(whole, "{free:?}, cut, {last:?}: {ended:?}");
                 check_half_done(&tree, &start, false, &(free, last));
             }
+            // Somebody fills the disk; what has begun goes back.
+            tree.power_on();
+            let begun = [name("old-root.tmp"), name(".lustrate"), name("intent")];
+            if tree.paths().contains_key(&begun[..]) {
+                full(&tree);
+                let ended = Command::Revert.on(&tree);
+                assert!(ended.is_ok(), "{free:?}, cut, full: {ended:?}");
+                check_half_done(&tree, &start, false, &free);
+                from_full += 1;
+            }
         }
     }
-    println!("{refused} refused, {done} there and back, {tight} cut");
+    println!("{refused} refused, {done} there and back, {tight} cut, {from_full} of them filled");
     assert!(refused > 10 * trees() && done > 4 * trees() && tight > 3 * trees());
+    assert!(from_full > trees());
 }

@@ -17,7 +17,7 @@ use crate::engine::names::{
     RESERVE,
 };
 use crate::engine::time::is_dated;
-use crate::error::Error;
+use crate::error::{Error, Stop};
 use crate::fs::name::Name;
 use crate::fs::sys::Kind;
 use crate::fs::tree::{Moved, Stat, Tree};
@@ -256,8 +256,14 @@ fn stage<T: Tree>(
 ) -> Result<(Intent, Done), Error> {
     let before = tree.stat_dir(root)?;
     let is_new = tree.stat(root, &OLD_ROOT_TMP)?.is_none();
-    taken(tree, root, intent, take, is_new)
-        .map_err(|stop| undone(stop, unstage(tree, root, &before, is_new)))
+    // A note of the root's flags comes and goes in it.
+    let etc = if intent.root_flags().is_some() { tree.open(root, &[ETC])? } else { None };
+    let etc = etc.map(|etc| tree.stat_dir(&etc).map(|stat| (etc, stat))).transpose()?;
+    taken(tree, root, intent, take, is_new).map_err(|stop| {
+        let undo = unstage(tree, root, &before, is_new);
+        let times = |(etc, stat)| tree.set_times(etc, stat).map_err(Stop::from);
+        undone(stop, undo.and_then(|()| etc.iter().map(|(e, s)| (e, s)).try_for_each(times)))
+    })
 }
 
 /// The same backwards.
