@@ -196,6 +196,14 @@ impl<T: Tree> Exchange<'_, T> {
     /// Whether a failure is one that the way back goes on without: this file cannot
     /// go there. A disk that fails or is full is none.
     fn tolerated(&self, stop: Stop) -> Result<String> {
+        match self.intent.direction {
+            Direction::Revert => self.hindered(stop),
+            Direction::Lustrate => Err(stop),
+        }
+    }
+
+    /// Why this file cannot go there; any other failure again.
+    fn hindered(&self, stop: Stop) -> Result<String> {
         let why = match &stop {
             Stop::Op(error) => match error.errno() {
                 Errno::EIO
@@ -213,10 +221,7 @@ impl<T: Tree> Exchange<'_, T> {
             },
             Stop::Root(_) => Some("there is another".to_owned()),
         };
-        match why {
-            Some(why) if self.intent.direction == Direction::Revert => Ok(why),
-            _ => Err(stop),
-        }
+        why.ok_or(stop)
     }
 
     /// What has the name of an entry that comes back, and cannot leave the root,
@@ -246,15 +251,17 @@ impl<T: Tree> Exchange<'_, T> {
             std::mem::take(&mut self.intent.aside).into_iter().partition(|(name, _)| *name == ETC);
         self.intent.aside = etc;
         for (name, dated) in others {
-            if self.tree.rename((self.root, &dated), (self.root, &name))? == Moved::Taken {
-                self.keeps_its_name(&dated);
+            if let Err(stop) = self.rename((self.root, &dated), (self.root, &name)) {
+                // It is a mount point, perhaps.
+                let why = self.hindered(stop)?;
+                self.keeps_its_name(&dated, &why);
             }
         }
         Ok(())
     }
 
-    fn keeps_its_name(&mut self, dated: &Name) {
-        self.note(format!("'{dated}' keeps its name: there is another"));
+    fn keeps_its_name(&mut self, dated: &Name, why: &str) {
+        self.note(format!("'{dated}' keeps its name: {why}"));
     }
 
     /// Moves the entries of a population from their home to the root.
@@ -332,7 +339,13 @@ fn note_aside<T: Tree>(
     intent: &mut Intent,
     name: &Name,
 ) -> Result<Name> {
-    let dated = free_dated(tree, root, intent.started, name)?;
+    let dated = intent.started.dated(name);
+    // Also of the old population something may have that name, where a clock stands still.
+    let mut at = 0;
+    while intent.moves(&dated.numbered(at)) || tree.stat(root, &dated.numbered(at))?.is_some() {
+        at += 1;
+    }
+    let dated = dated.numbered(at);
     // In its place: who goes through the list meets each name once.
     match intent.aside.iter_mut().find(|(aside, _)| aside == name) {
         Some((_, known)) => known.clone_from(&dated),
@@ -345,6 +358,11 @@ fn note_aside<T: Tree>(
 
 fn gave_way(name: &Name, dated: &Name) -> String {
     format!("'{name}' of NixOS could not leave the root: it is '{dated}' now")
+}
+
+fn open<T: Tree>(tree: &T, dir: &T::Dir, name: &Name) -> Result<T::Dir> {
+    let opened = tree.open(dir, std::slice::from_ref(name))?;
+    opened.ok_or_else(|| Stop::changed(format!("'{}' is no directory", tree.show(dir, Some(name)))))
 }
 
 /// Renames; what has the new name already is a conflict.

@@ -100,7 +100,7 @@ pub fn revert<T: Tree>(
             return Ok(Outcome::Withdrawn);
         }
         (false, ..) => return Ok(Outcome::Nothing),
-        (true, false, Marker::Asks | Marker::NoFile) => return Err(scheduled(&environment).into()),
+        (true, false, Marker::Asks) => return Err(scheduled(&environment).into()),
         (true, ..) => {}
     }
     let (wishes, direction) = (Wishes::default(), Direction::Revert);

@@ -8,7 +8,7 @@ use crate::engine::intent::{self, Direction, Flagged};
 use crate::engine::keeplist;
 use crate::engine::names::{
     BOOT_BAK, ETC, LUSTRATE, MARKER, NEW, NIX, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP, RECORD,
-    RW_ETC, UPPER,
+    RW_ETC, UPPER, is_numbered,
 };
 use crate::engine::time::Timestamp;
 use crate::fs::name::{Name, RelPath, literal};
@@ -69,23 +69,26 @@ pub(crate) fn look_in<T: Tree>(tree: &T, root: &T::Dir, etc: Option<&T::Dir>) ->
         (marker, _) => marker,
     };
     let staging = evidence::staging(tree, root, &marker)?;
-    let closing =
-        !matches!(staging, Staging::Proved | Staging::Used) && closing(tree, root)?.is_some();
+    let closing = !matches!(staging, Staging::Proved | Staging::Used)
+        && closing(tree, root, &marker)?.is_some();
     Ok(Look { staging, closing, marker })
 }
 
 /// The home of the new population, by the `.lustrate` that a revert in its last
-/// steps has put there. Somebody else may have the first of the names.
-fn closing<T: Tree>(tree: &T, root: &T::Dir) -> Result<Option<Name>> {
-    let mut at = 0;
-    loop {
-        let name = NIXOS_ROOT_TMP.numbered(at);
-        let Some(stat) = tree.stat(root, &name)? else { return Ok(None) };
-        if stat.kind == Kind::Dir && tree.open(root, &[name.clone(), LUSTRATE])?.is_some() {
+/// steps has put there. Somebody else may have the first of the names, or have had it.
+fn closing<T: Tree>(tree: &T, root: &T::Dir, marker: &Marker) -> Result<Option<Name>> {
+    let begun = matches!(marker, Marker::InProgress(_));
+    if !begun && tree.stat(root, &NIXOS_ROOT_TMP)?.is_none() {
+        return Ok(None); // a boot pays for each call
+    }
+    for name in tree.list(root)? {
+        if is_numbered(&name, &NIXOS_ROOT_TMP)
+            && tree.open(root, &[name.clone(), LUSTRATE])?.is_some()
+        {
             return Ok(Some(name));
         }
-        at += 1;
     }
+    Ok(None)
 }
 
 fn marker_in<T: Tree>(tree: &T, etc: &T::Dir) -> Result<Marker> {
@@ -140,7 +143,7 @@ pub(crate) fn survey<T: Tree>(
     let old_home = if finished { tree.open(root, &[OLD_ROOT])? } else { staging };
     let begun = stat_in(tree, old_home.as_ref(), &LUSTRATE)?.is_some();
     // In its last steps a revert has moved `.lustrate`.
-    let closing = if begun || finished { None } else { closing(tree, root)? };
+    let closing = if begun || finished { None } else { closing(tree, root, &look.marker)? };
     let mut incoming = closing.map_or(Ok(None), |name| tree.open(root, &[name]))?;
     let age = match look.marker {
         _ if !finished => Age::InProgress,

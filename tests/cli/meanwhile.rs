@@ -297,6 +297,44 @@ const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        name: "a-keeper-of-another-project-than-its-directory",
+        fs: Fs::Xfs,
+        before: |root| root.project("var/lib", 7),
+        there: &["var/lib/app/data"],
+        ..ROW
+    },
+    Row {
+        name: "the-marker-is-a-directory",
+        meanwhile: |root| {
+            root.file("etc/NIXOS_LUSTRATE/file", "mine");
+            Ok(())
+        },
+        there: &["nixos-root/.lustrate/marker/file", "etc/hostname"],
+        ..ROW
+    },
+    Row {
+        name: "the-marker-is-a-link",
+        meanwhile: |root| {
+            root.link("etc/NIXOS_LUSTRATE", "nowhere");
+            Ok(())
+        },
+        there: &["etc/hostname"],
+        ..ROW
+    },
+    Row {
+        name: "somebody-elses-note-beside-an-immutable-root",
+        before: |root| {
+            root.file("etc/NIXOS_LUSTRATE.flags", "mine");
+            root.flags("", IMMUTABLE)
+        },
+        meanwhile: |root| {
+            root.file("etc/NIXOS_LUSTRATE.flags", "NixOS's");
+            Ok(())
+        },
+        there: &["etc/NIXOS_LUSTRATE.flags", "nixos-root/etc/NIXOS_LUSTRATE.flags"],
+        ..ROW
+    },
+    Row {
         name: "restored-from-a-backup",
         meanwhile: |root| {
             // Other inode numbers.

@@ -23,6 +23,12 @@ use nixos_lustrate::fs::sys::{APPEND, IMMUTABLE, Space};
 struct Random(u64);
 
 impl Random {
+    /// Neighbours begin far from one another.
+    fn new(seed: u64) -> Self {
+        let mixed = (seed ^ (seed >> 30)).wrapping_add(1).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        Self((mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb).max(1))
+    }
+
     fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -40,20 +46,26 @@ impl Random {
 enum Command {
     Run,
     Revert,
+    Complete,
 }
 
 impl Command {
     fn other(self) -> Self {
-        if self == Self::Run { Self::Revert } else { Self::Run }
+        if self == Self::Revert { Self::Run } else { Self::Revert }
     }
 
     fn on(self, tree: &Memory) -> Result<Outcome, Error> {
         let space = Space { bytes: u64::MAX, files: None, metadata: None, base: 4 * BLOCK as u64 };
         let (root, space) = ("/".to_owned(), Some(space));
-        let environment = Environment { root, space, ..Environment::default() };
+        let mounts = tree.mounts();
+        let environment = Environment { root, space, mounts, ..Environment::default() };
         tree.forget();
+        // A revert leaves what is mounted.
+        tree.busy.set(self != Self::Revert);
+        let complete = self == Self::Complete;
+        let wishes = Wishes { complete, ..Wishes::default() };
         match self {
-            Self::Run => run::run(tree, &ROOT, environment, &Wishes::default(), |_| ()),
+            Self::Run | Self::Complete => run::run(tree, &ROOT, environment, &wishes, |_| ()),
             Self::Revert => run::revert(tree, &ROOT, environment, Boot::Exchange, |_| ()),
         }
     }
@@ -360,7 +372,9 @@ fn interrupt_all(seed: u64, exchanges: bool, command: Command) {
         }
         match (command, undisturbed(&tree, Command::Run)) {
             (_, None) => refused += 1,
-            (Command::Run, Some(_)) => interrupt(&tree, command, &mut random, &mut tried),
+            (Command::Run | Command::Complete, Some(_)) => {
+                interrupt(&tree, command, &mut random, &mut tried)
+            }
             (Command::Revert, Some((lustrated, _))) => {
                 live_on(&lustrated, &mut random);
                 interrupt(&lustrated, command, &mut random, &mut tried);
@@ -437,7 +451,7 @@ fn full(tree: &Memory) {
 #[test]
 fn any_space_is_enough_or_refused() {
     let mut random = Random(5);
-    let (mut refused, mut done, mut tight) = (0, 0, 0);
+    let (mut refused, mut done, mut tight, mut from_full) = (0, 0, 0, 0);
     for _ in 0..trees() / 3 {
         let start = random_root(&mut random);
         let known = start.count();
@@ -484,8 +498,19 @@ fn any_space_is_enough_or_refused() {
                 assert!(whole, "{free:?}, cut, {last:?}: {ended:?}");
                 check_half_done(&tree, &start, false, &(free, last));
             }
+            // Somebody fills the disk; what has begun goes back.
+            tree.power_on();
+            let begun = [name("old-root.tmp"), name(".lustrate"), name("intent")];
+            if tree.paths().contains_key(&begun[..]) {
+                full(&tree);
+                let ended = Command::Revert.on(&tree);
+                assert!(ended.is_ok(), "{free:?}, cut, full: {ended:?}");
+                check_half_done(&tree, &start, false, &free);
+                from_full += 1;
+            }
         }
     }
-    println!("{refused} refused, {done} there and back, {tight} cut");
+    println!("{refused} refused, {done} there and back, {tight} cut, {from_full} of them filled");
     assert!(refused > 10 * trees() && done > 4 * trees() && tight > 3 * trees());
+    assert!(from_full > trees());
 }

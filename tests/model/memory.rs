@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nix::errno::Errno;
 use nixos_lustrate::error::OpError;
-use nixos_lustrate::fs::name::Name;
+use nixos_lustrate::fs::mounts::Mount;
+use nixos_lustrate::fs::name::{Name, RelPath};
 use nixos_lustrate::fs::sys::{APPEND, IMMUTABLE, Kind, PROJECT};
 use nixos_lustrate::fs::tree::{Moved, Result, Stat, Tree};
 
@@ -35,6 +36,8 @@ pub struct Inode {
     pub read_only: bool,
     /// A directory that takes no more directories.
     pub full: bool,
+    /// Something is mounted there.
+    pub mounted: bool,
     /// Bytes that it has taken: blocks of a directory, or a reserve.
     taken: usize,
 }
@@ -43,8 +46,8 @@ impl Inode {
     /// What is there already has its room.
     fn new(content: Content) -> Self {
         let (flags, project, volume, taken) = (0, 0, 0, 0);
-        let (top, read_only, full) = (false, false, false);
-        Self { content, flags, project, volume, top, read_only, full, taken }
+        let (top, read_only, full, mounted) = (false, false, false, false);
+        Self { content, flags, project, volume, top, read_only, full, mounted, taken }
     }
 
     pub fn is_dir(&self) -> bool {
@@ -73,6 +76,8 @@ pub struct Memory {
     pub made: Cell<usize>,
     pub exchanges: bool,
     pub free: Cell<Free>,
+    /// What is mounted hinders.
+    pub busy: Cell<bool>,
     /// The inode that gives back what it has taken, and what it keeps of it.
     held: Cell<Option<(usize, usize)>>,
 }
@@ -88,6 +93,7 @@ impl Memory {
             made: Cell::new(0),
             exchanges: true,
             free: Cell::new(Free { files: usize::MAX / 2, bytes: usize::MAX / 2 }),
+            busy: Cell::new(true),
             held: Cell::new(None),
         }
     }
@@ -257,6 +263,9 @@ impl Memory {
         let inodes = self.inodes.borrow();
         let (from_dir, to_dir, moved) = (&inodes[from], &inodes[to], &inodes[inode]);
         let read_only = |dir: &Inode| inodes[dir.volume].read_only;
+        if moved.mounted && self.busy.get() {
+            return Some(Errno::EBUSY);
+        }
         if read_only(from_dir) || read_only(to_dir) || (moved.read_only && from != to) {
             Some(Errno::EROFS)
         } else if from_dir.volume != to_dir.volume && !moved.top {
@@ -268,6 +277,17 @@ impl Memory {
         } else {
             None
         }
+    }
+
+    /// What is mounted on entries of the root.
+    pub fn mounts(&self) -> Vec<Mount> {
+        let mut mounts = Vec::new();
+        for name in self.list(&ROOT).unwrap() {
+            if self.lookup(ROOT, &name).is_some_and(|inode| self.inode(inode).mounted) {
+                mounts.push(Mount { point: RelPath::from(name), fs_type: "tmpfs".to_owned() });
+            }
+        }
+        mounts
     }
 
     pub fn inode(&self, inode: usize) -> Inode {
@@ -497,7 +517,9 @@ impl Tree for Memory {
             self.may_change(touched)?;
         }
         let hindered = self.hinders(*a.0, *b.0, first).or(self.hinders(*b.0, *a.0, second));
-        if let Some(errno) = hindered {
+        // One directory for another needs no more links.
+        let both = self.inode(first).is_dir() && self.inode(second).is_dir();
+        if let Some(errno) = hindered.filter(|errno| !both || *errno != Errno::EMLINK) {
             return Err(OpError::new("exchange", format!("{a:?} and {b:?}"), errno));
         }
         self.change()?;

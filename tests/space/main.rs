@@ -14,9 +14,11 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use common::command::{Ended, on};
+use common::command::{Ended, arguments, on};
 use common::image::{Fs, Image, Options};
+use common::strace::{self, Call, Fault};
 use common::trees::{Case, Root};
 use common::{or_skip, require_root};
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -137,6 +139,28 @@ fn there_and_back(image: &Image, block: u64, left: Left) -> Result<bool, common:
     Ok(true)
 }
 
+/// The same killed on its way there; then somebody fills the disk, and it goes back.
+fn cut_and_back(image: &Image, block: u64, left: Left) -> Result<(), common::skip::Skipped> {
+    let mounted = image.mount()?;
+    let root = mounted.path();
+    fill(root, block, Some(left));
+    let before = seen(root);
+    let Left::Blocks(seed) = left else { unreachable!("only of blocks") };
+    let nth = 3 + usize::try_from(seed).unwrap() % 50;
+    let call = Call { name: "renameat2".into(), nth, line: String::new() };
+    let run = strace::run_with(Fault::Kill, &call, arguments("run", root, &[]));
+    if run.code == 3 || !root.join("old-root.tmp/.lustrate/intent").exists() {
+        return Ok(());
+    }
+    fill(root, block, None);
+    let revert = on("revert", root);
+    assert_eq!(revert.code, 0, "{left:?}, killed at rename {nth}, filled: {}", told(&revert));
+    let mut want = before.0;
+    want.remove(Path::new("etc/NIXOS_LUSTRATE"));
+    assert_eq!(want, seen(root).0, "{left:?}, killed at rename {nth}: not what it was");
+    Ok(())
+}
+
 /// A typical root with some more entries, of short names and of long ones.
 fn template(options: &Options, length: usize) -> Result<Image, common::skip::Skipped> {
     let image = Image::with(options)?;
@@ -152,12 +176,20 @@ fn template(options: &Options, length: usize) -> Result<Image, common::skip::Ski
 }
 
 fn each(options: &Options, block: u64, steps: &(impl Iterator<Item = Left> + Clone)) {
+    or_skip!(strace::available());
     for length in [3, 255] {
         let image = or_skip!(template(options, length));
         let (mut refused, mut done) = (0, 0);
         for left in steps.clone() {
             let whole = or_skip!(there_and_back(&image.snapshot(), block, left));
-            if whole { done += 1 } else { refused += 1 }
+            if whole {
+                done += 1
+            } else {
+                refused += 1
+            }
+            if whole && matches!(left, Left::Blocks(_)) {
+                or_skip!(cut_and_back(&image.snapshot(), block, left));
+            }
         }
         println!("{options:?}, names of {length}: {refused} refused, {done} there and back");
         assert!(refused > 0 && done > 0, "{refused} refused, {done} done: the steps miss the edge");
@@ -306,4 +338,61 @@ fn a_full_btrfs_is_refused_or_done() {
         want.remove(Path::new("etc/NIXOS_LUSTRATE"));
         assert_eq!(want, seen(root).0, "not what it was");
     }
+}
+
+fn btrfs(arguments: &[&str], root: &Path) -> String {
+    let output = Command::new("btrfs").args(arguments).arg(root).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// `EDQUOT`, where a disk has room and its user has not. On btrfs, where nothing can be
+/// set aside, a run within some hundred KiB of its limit may stop; whatever happens, it
+/// says so, and once there is room it goes back. Quotas of projects on ext4 answer with
+/// the same; not every kernel has them, so `crash` lets each call end with it.
+#[test]
+fn an_exhausted_quota_closes_no_way_back() {
+    require_root!();
+    let image = or_skip!(template(&Options::new(Fs::Btrfs), 3));
+    let (mut refused, mut done) = (0, 0);
+    for left in (0..2_400).step_by(step(300)) {
+        let image = image.snapshot();
+        let mounted = or_skip!(image.mount());
+        let root = mounted.path();
+        btrfs(&["quota", "enable"], root);
+        btrfs(&["quota", "rescan", "-w"], root);
+        let shown = btrfs(&["qgroup", "show", "--raw", "--sync"], root);
+        let used = shown.lines().find_map(|line| line.strip_prefix("0/5 ")).unwrap();
+        let used: u64 = used.split_whitespace().next().unwrap().parse().unwrap();
+        btrfs(&["qgroup", "limit", &(used + left * 1024).to_string()], root);
+        let before = seen(root);
+        let run = on("run", root);
+        if run.code == 3 {
+            assert_eq!(before, seen(root), "{left} KiB: a refusal has changed something");
+            assert!(run.err().contains("Quota exceeded"), "{left} KiB: {}", told(&run));
+            refused += 1;
+            continue;
+        }
+        let quota = |ended: &Ended| {
+            let known = ended.code == 0 || ended.err().contains("Quota exceeded");
+            assert!(known, "{left} KiB: {}", told(ended));
+        };
+        quota(&run);
+        done += usize::from(run.code == 0);
+        fill(root, 4096, Some(Left::Blocks(0)));
+        let lustrated = seen(root);
+        let revert = on("revert", root);
+        quota(&revert);
+        if revert.code == 3 {
+            assert_eq!(lustrated, seen(root), "{left} KiB: a refusal has changed something");
+        }
+        if revert.code != 0 {
+            btrfs(&["qgroup", "limit", "none"], root);
+            on("revert", root).expect(0);
+        }
+        let mut want = before.0;
+        want.remove(Path::new("etc/NIXOS_LUSTRATE"));
+        assert_eq!(want, seen(root).0, "{left} KiB: not what it was");
+    }
+    assert!(refused > 0 && done > 0, "{refused} refused, {done} done: the steps miss the edge");
 }

@@ -10,7 +10,7 @@ use super::flags::{Change, HINDERING, change_flags, remove_note, write_note};
 use super::marker::{arm_nixos, prepare};
 use super::space::{Take, give_back, reserve, stock, undone, unstock};
 use super::spares::draft;
-use super::{Boot, Coming, Done, Exchange, Result, gave_way, rename};
+use super::{Boot, Coming, Done, Exchange, Result, gave_way, open, rename};
 use crate::engine::intent::{Direction, Intent, Pin};
 use crate::engine::names::{
     DRAFT, ETC, INTENT, LEFT, LUSTRATE, MAKING, NEW, NIXOS_ROOT, OLD_ROOT, OLD_ROOT_TMP, RECORD,
@@ -256,8 +256,14 @@ fn stage<T: Tree>(
 ) -> Result<(Intent, Done), Error> {
     let before = tree.stat_dir(root)?;
     let is_new = tree.stat(root, &OLD_ROOT_TMP)?.is_none();
-    taken(tree, root, intent, take, is_new)
-        .map_err(|stop| undone(stop, unstage(tree, root, &before, is_new)))
+    // A note of the root's flags comes and goes in it.
+    let etc = if intent.root_flags().is_some() { tree.open(root, &[ETC])? } else { None };
+    let etc = etc.map(|etc| tree.stat_dir(&etc).map(|stat| (etc, stat))).transpose()?;
+    taken(tree, root, intent, take, is_new).map_err(|stop| {
+        let undo = unstage(tree, root, &before, is_new);
+        let times = |(etc, stat)| tree.set_times(etc, stat).map_err(Stop::from);
+        undone(stop, undo.and_then(|()| etc.iter().map(|(e, s)| (e, s)).try_for_each(times)))
+    })
 }
 
 /// The same backwards.
@@ -341,9 +347,4 @@ fn close_old_roots<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<
         }
     }
     Ok(notes)
-}
-
-pub(super) fn open<T: Tree>(tree: &T, dir: &T::Dir, name: &Name) -> Result<T::Dir> {
-    let opened = tree.open(dir, std::slice::from_ref(name))?;
-    opened.ok_or_else(|| Stop::changed(format!("'{}' is no directory", tree.show(dir, Some(name)))))
 }

@@ -27,7 +27,7 @@ impl<T: Tree> Exchange<'_, T> {
             Population::Old => self.close_revert()?,
         }
         if let Some(dated) = take_etc_again(self.tree, self.root, &self.intent)? {
-            self.keeps_its_name(&dated);
+            self.keeps_its_name(&dated, "there is another");
         }
         clean_up(self.tree, self.root, Some(&self.intent))
     }
@@ -70,7 +70,7 @@ impl<T: Tree> Exchange<'_, T> {
             && let Err(stop) = self.rename((self.root, &rotated), (self.root, &OLD_ROOT))
         {
             let why = self.tolerated(stop)?;
-            self.note(format!("'{rotated}' keeps its name: {why}"));
+            self.keeps_its_name(&rotated, &why);
         }
         unstock(self.tree, &self.meta)?;
         let name = self.name_for_new_root()?;

@@ -70,6 +70,12 @@ impl<T: Tree> Exchange<'_, T> {
         if keeper.is_entry() && coming == Population::Old && original(keeper.entry())? {
             return Ok(None);
         }
+        // When a revert is turned round, it may have stayed, and by hand somebody has put
+        // another into the old root.
+        let here = coming == Population::New && keeper.is_entry();
+        if here && self.tree.stat(self.root, keeper.entry())?.is_some() {
+            return Ok(None);
+        }
         let Some(holder) = self.holder(out, keeper.entry())? else { return Ok(None) };
         let Some(from) = self.tree.open(holder, keeper.parents())? else { return Ok(None) };
         if self.tree.stat(&from, keeper.last())?.is_none() {

@@ -7,10 +7,9 @@
 
 use nix::errno::Errno;
 
-use super::begin::open;
 use super::flags::{Change, change_flags};
 use super::spares::draft;
-use super::{Coming, Exchange, Population, Result, note_aside, rename};
+use super::{Coming, Exchange, Population, Result, note_aside, open, rename};
 use crate::engine::intent::{Direction, Intent};
 use crate::engine::names::{ETC, MARKER, MARKER_PART, MARKER_SAVED, NIXOS, PART, SAVED_MARKER};
 use crate::error::Stop;

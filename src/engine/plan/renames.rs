@@ -131,7 +131,8 @@ impl Draft<'_> {
                 let intent = &mut self.plan.intent;
                 if intent.aside.iter().all(|(aside, _)| *aside != name) {
                     let dated = intent.started.dated(&name);
-                    let dated = dated.free(|name| facts.entry(name).is_some());
+                    let taken = |name: &Name| facts.entry(name).or(facts.staged(name)).is_some();
+                    let dated = dated.free(taken);
                     intent.aside.push((name, dated));
                 }
                 continue;

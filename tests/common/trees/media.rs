@@ -5,6 +5,7 @@ use super::case::{Case, Check, Expect, Outcome};
 use super::root::{Built, Root};
 use crate::common::image::{Fs, Options};
 use crate::common::manifest::CASEFOLD;
+use crate::common::manifest::IMMUTABLE;
 
 /// Something may have to give; nothing may be lost.
 const SAFE: Expect = Expect::Safe(Outcome { check: Check::NothingLost, ..Outcome::TYPICAL });
@@ -132,6 +133,18 @@ pub const CASES: &[Case] = &[
         on: &[Fs::Ext4, Fs::Tmpfs],
         options: few_inodes,
         seal: |root| leave_inodes(root, 17),
+        expect: FULL,
+        ..Case::TYPICAL
+    },
+    // Where a note in etc has the flags meanwhile.
+    Case {
+        name: "too-few-inodes-in-an-immutable-root",
+        on: &[Fs::Ext4],
+        options: few_inodes,
+        seal: |root| {
+            leave_inodes(root, 17)?;
+            root.flags("", IMMUTABLE)
+        },
         expect: FULL,
         ..Case::TYPICAL
     },

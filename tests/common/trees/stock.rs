@@ -75,6 +75,20 @@ pub const CASES: &[Case] = &[
         expect: INTERRUPTED,
         ..Case::TYPICAL
     },
+    Case {
+        name: "stock-stopped-beside-a-foreign-nixos-root.tmp",
+        build: |root| {
+            displace(root, "old-root.tmp", |_, name| name == "etc");
+            root.file("nixos-root.tmp/usr/notes", "mine");
+            Ok(())
+        },
+        expect: Expect::Lustrates(Outcome {
+            start: Start::Interrupted,
+            left: &[b"nixos-root.tmp"],
+            ..Outcome::TYPICAL
+        }),
+        ..Case::TYPICAL
+    },
     // The next boot went on without the marker, and NixOS made itself at home.
     Case {
         name: "stock-stopped-after-etc-then-nixos",
