@@ -357,7 +357,7 @@ mod tests {
         let text = |(source, line): (RelPath, &Line<'_>)| {
             format!("{source} at {}", String::from_utf8_lossy(&line.point))
         };
-        table.sources().map(text).collect()
+        table.sources(&table).map(text).collect()
     }
 
     #[cfg(feature = "full")]
@@ -387,6 +387,43 @@ mod tests {
 
     #[cfg(feature = "full")]
     #[test]
+    fn a_path_is_told_by_whichever_mount_leads_to_it() {
+        let own = b"21 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+            22 21 8:1 / /mnt/all rw - ext4 /dev/sda1 rw\n\
+            23 21 8:1 /old-root/home /home rw - ext4 /dev/sda1 rw\n\
+            24 23 8:2 / /home/other rw - ext4 /dev/sdb1 rw\n";
+        let container = b"31 1 8:1 /old-root/srv / rw - ext4 /dev/sda1 rw\n\
+            32 31 0:5 / /proc rw - proc proc rw\n";
+        let own = Table::new(own, b"/", None);
+        let theirs = Table::new(container, b"/", None);
+        let shown = |by: &Table<'_>, path: &str| {
+            own.reached(by, path.as_bytes()).map(|path| path.to_string())
+        };
+        for (path, want) in [
+            ("/old-root/a", Some("old-root/a")),
+            ("/mnt/all/old-root/a", Some("old-root/a")),
+            ("/home/a", Some("old-root/home/a")),
+            ("/home/other/a", None),
+            ("/", None),
+            ("relative", None),
+        ] {
+            assert_eq!(shown(&own, path).as_deref(), want, "{path}");
+        }
+        assert_eq!(shown(&theirs, "/a").as_deref(), Some("old-root/srv/a"));
+        assert_eq!(shown(&theirs, "/proc/1"), None);
+    }
+
+    #[test]
+    fn layers_of_an_overlay_are_read() {
+        let info = b"21 1 0:9 / / rw - overlay overlay \
+            rw,lowerdir=/a\\134:b:/c,upperdir=/u\\040p,lowerdir+=/d,redirect_dir=on\n";
+        let table = Table::new(info, b"/", None);
+        let layers = table.overlays().flat_map(|(_, layers)| layers).collect::<Vec<_>>();
+        let want = ["/a:b", "/c", "/u p", "/d"].map(|path| path.as_bytes().to_vec());
+        assert_eq!(layers, want);
+    }
+
+    #[test]
     fn of_mounts_on_top_of_each_other_the_last_counts() {
         let info = b"21 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
             22 21 8:2 / /mnt rw - ext4 /dev/sdb1 rw\n\
@@ -403,7 +440,7 @@ mod tests {
             let table = Table::new(&info, b"/sysroot", Some(1));
             let _ = (table.mounts(), table.binds());
             #[cfg(feature = "full")]
-            let _ = (table.sources().count(), mounted_on(&info, b"/"));
+            let _ = (table.sources(&table).count(), mounted_on(&info, b"/"));
             let _ = overlay_redirects(&info, 1);
         }
 
