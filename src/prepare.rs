@@ -129,13 +129,13 @@ pub(crate) fn command(options: &Prepare) -> Result<(), Error> {
     say(&plan.map(|plan| report::plan(&plan, &site.shown)).unwrap_or_default());
     say("\nSteps:\n");
     let due = show_steps(&site)?;
-    if dry_run {
-        say("\nA dry run: nothing was written.\n");
-        return Ok(());
-    }
     let refusals = saving::refusals(&site).map_err(untouched)?;
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
+    }
+    if dry_run {
+        say("\nA dry run: nothing was written.\n");
+        return Ok(());
     }
     if due && !yes {
         ask::confirm("Prepare this machine for NixOS?", "prepare")?;

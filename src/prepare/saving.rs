@@ -16,7 +16,7 @@ use super::state_file::HOME;
 use super::step::Result;
 use crate::error::{OpError, Refusal, Stop};
 use crate::fs::disk::Dir;
-use crate::fs::name::{Name, RelPath};
+use crate::fs::name::{Name, RelPath, word};
 use crate::fs::remove::Halt;
 use crate::fs::tree::Tree;
 
@@ -188,6 +188,7 @@ pub(crate) fn refusals(site: &Site) -> Result<Vec<Refusal>> {
     let mut found = Vec::new();
     let saved = site.state.notes.get(&SAVED)?;
     for place in site.places()? {
+        found.extend(read_only(site, &place)?);
         if saved.contains_key(&place.name.to_string()) {
             continue;
         }
@@ -208,6 +209,26 @@ pub(crate) fn refusals(site: &Site) -> Result<Vec<Refusal>> {
                     format!("Rename it: mv {shown} {shown}.older"),
                 ));
             }
+        }
+    }
+    Ok(found)
+}
+
+/// What of a place nothing can be written to, as its fstab may have it.
+fn read_only(site: &Site, place: &Place) -> Result<Vec<Refusal>> {
+    let mut found = Vec::new();
+    let all = place.nested.iter().map(RelPath::names);
+    for below in [&[][..]].into_iter().chain(all).filter(|_| place.kept != Kept::Missing) {
+        let path = [std::slice::from_ref(&place.name), below].concat();
+        let Some((name, parents)) = path.split_last() else { continue };
+        let Some(dir) = site.disk.open(&site.root, parents)? else { continue };
+        if site.disk.is_read_only(&dir, name)? {
+            let shown = site.disk.show(&dir, Some(name));
+            found.push(Refusal::new(
+                format!("{shown} is mounted read-only"),
+                "The boot loader of NixOS could not be installed on it, nor the old one put back",
+                format!("Remount it: mount -o remount,rw {}", word(&shown)),
+            ));
         }
     }
     Ok(found)
