@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 
 use nix::errno::Errno;
 
@@ -116,9 +117,13 @@ impl Stop {
     }
 }
 
-/// A reason to refuse: what was found, what would have happened, and the mend.
+/// A reason to refuse. One pointer wide, like [`OpError`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Refusal(Box<Reason>);
+
+/// What was found, what would have happened, and the mend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
     /// What was found.
     pub found: Cow<'static, str>,
     /// What would have happened.
@@ -132,13 +137,22 @@ pub struct Refusal {
 impl Refusal {
     /// Puts the three parts together; each is a sentence without its full stop.
     #[must_use]
+    #[inline(never)] // in the initrd build, where it is called from a hundred places
     pub fn new(
         found: impl Into<Cow<'static, str>>,
         consequence: impl Into<Cow<'static, str>>,
         mend: impl Into<Cow<'static, str>>,
     ) -> Self {
         let (found, consequence, mend) = (found.into(), consequence.into(), mend.into());
-        Self { found, consequence, mend, errno: None }
+        Self(Box::new(Reason { found, consequence, mend, errno: None }))
+    }
+}
+
+impl Deref for Refusal {
+    type Target = Reason;
+
+    fn deref(&self) -> &Reason {
+        &self.0
     }
 }
 
@@ -151,8 +165,10 @@ impl From<OpError> for Refusal {
             }
             _ => "Mend the file system (see the kernel's messages: dmesg), then try again",
         };
-        let refusal = Self::new(error.to_string(), "The root cannot be judged without it", mend);
-        Self { errno: Some(error.errno()), ..refusal }
+        let found = error.to_string();
+        let mut refusal = Self::new(found, "The root cannot be judged without it", mend);
+        refusal.0.errno = Some(error.errno());
+        refusal
     }
 }
 

@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-use crate::error::{OpError, Refusal};
+use crate::error::{OpError, Reason, Refusal};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +79,7 @@ impl Finding {
     #[must_use]
     pub fn bad(id: &'static str, level: Level, refusal: Refusal) -> Self {
         debug_assert!(super::ids::is_known(id), "{id}");
-        let Refusal { found, consequence, mend, .. } = refusal;
+        let Reason { found, consequence, mend, .. } = (*refusal).clone();
         let (consequence, mend) = (Some(consequence.into_owned()), Some(mend.into_owned()));
         Self { id, level, checked: true, found: found.into_owned(), consequence, mend }
     }

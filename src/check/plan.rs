@@ -35,7 +35,7 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
             let finding = |refusal: Refusal| {
                 if refusal.errno == Some(nix::errno::Errno::EACCES) {
                     let mend = "Run it as root: sudo nixos-lustrate check";
-                    return Finding::unchecked(ID, refusal.found, mend);
+                    return Finding::unchecked(ID, refusal.found.clone(), mend);
                 }
                 Finding::bad(ID, Level::Blocker, refusal)
             };

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::engine::intent::{Direction, Intent};
 use crate::engine::plan::Plan;
 use crate::engine::state::{State, Status};
-use crate::error::Refusal;
+use crate::error::{Reason, Refusal};
 use crate::fs::name::RelPath;
 
 #[derive(Serialize)]
@@ -81,7 +81,7 @@ pub(crate) fn plan(
 }
 
 pub(crate) fn refusal(refusal: &Refusal) -> RefusalDocument<'_> {
-    let Refusal { found, consequence, mend, .. } = refusal;
+    let Reason { found, consequence, mend, .. } = &**refusal;
     RefusalDocument { found, consequence, mend }
 }
 

@@ -17,21 +17,15 @@ pub(super) use moves::after;
 
 /// What can be judged before anything is decided.
 pub(super) fn before(facts: &Facts, direction: Direction) -> Vec<Refusal> {
-    let mut refusals = vec![read_only(facts), journal(facts), in_the_way(facts)];
-    // Whatever NixOS or its users did, the old system comes back (I4).
-    refusals.extend(match direction {
-        Direction::Lustrate => vec![
-            our_name(facts),
-            folds_case(facts),
-            etc(facts),
-            marker(facts),
-            nix(facts),
-            init(facts),
-            used(facts),
-        ],
-        Direction::Revert => vec![no_system(facts)],
-    });
-    refusals.into_iter().flatten().collect()
+    type Judge = fn(&Facts) -> Option<Refusal>;
+    let lustrate: &[Judge] = &[our_name, folds_case, etc, marker, nix, init, used];
+    let judges: &[Judge] = match direction {
+        Direction::Lustrate => lustrate,
+        // Whatever NixOS or its users did, the old system comes back (I4).
+        Direction::Revert => &[no_system],
+    };
+    let both: [Judge; 3] = [read_only, journal, in_the_way];
+    both.iter().chain(judges).filter_map(|judge| judge(facts)).collect()
 }
 
 /// btrfs takes new space for each rename, among the metadata, where nothing can be
