@@ -32,7 +32,8 @@ use begin::write_intent;
 use flags::Change;
 
 pub use begin::{From, begin};
-pub use close::{MAX_INTENT, ended, finish, free_dated, identity, lustrated, withdraw};
+pub(crate) use close::read_intent;
+pub use close::{MAX_INTENT, ended, finish, free_dated, identity, lustrated, record, withdraw};
 pub use flags::HINDERING;
 pub use flags::{note, write_note};
 pub use marker::{LONGEST_MARKER, MAX_MARKER, direction_of};

@@ -135,11 +135,29 @@ impl<T: Tree> Exchange<'_, T> {
 /// # Errors
 /// What the file system answers.
 pub fn lustrated<T: Tree>(tree: &T, root: &T::Dir, name: &Name) -> tree::Result<Option<Timestamp>> {
-    let record = match tree.open(root, &[name.clone(), LUSTRATE])? {
-        Some(meta) => tree.read(&meta, &RECORD, MAX_INTENT)?,
-        None => None,
-    };
-    Ok(record.and_then(|text| Some(intent::parse(&text).ok()?.started)))
+    Ok(record(tree, root, name)?.map(|record| record.started))
+}
+
+/// The record in an old root, or in what NixOS wrote, if there is one that is
+/// understood.
+///
+/// # Errors
+/// What the file system answers.
+pub fn record<T: Tree>(tree: &T, root: &T::Dir, name: &Name) -> tree::Result<Option<Intent>> {
+    match tree.open(root, &[name.clone(), LUSTRATE])? {
+        Some(meta) => read_intent(tree, &meta, &RECORD),
+        None => Ok(None),
+    }
+}
+
+/// An intent or record in a `.lustrate`.
+pub(crate) fn read_intent<T: Tree>(
+    tree: &T,
+    meta: &T::Dir,
+    name: &Name,
+) -> tree::Result<Option<Intent>> {
+    let text = tree.read(meta, name, MAX_INTENT)?;
+    Ok(text.and_then(|text| intent::parse(&text).ok()))
 }
 
 /// An old root by its inode number, and the time of its lustration.

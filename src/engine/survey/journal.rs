@@ -70,8 +70,7 @@ pub(super) fn journal<T: Tree>(tree: &T, home: &T::Dir, uid: u32, age: Age) -> R
 
 /// The flags that a revert which had only begun has cleared.
 fn begun<T: Tree>(tree: &T, meta: &T::Dir, anchor: u64) -> Result<Vec<Flagged>> {
-    let intent = tree.read(meta, &INTENT, MAX_INTENT)?;
-    let intent = intent.and_then(|text| intent::parse(&text).ok());
+    let intent = exchange::read_intent(tree, meta, &INTENT)?;
     Ok(intent.filter(|intent| intent.anchor == anchor).map_or(Vec::new(), |intent| intent.flags))
 }
 
@@ -81,17 +80,15 @@ fn begun<T: Tree>(tree: &T, meta: &T::Dir, anchor: u64) -> Result<Vec<Flagged>> 
 /// # Errors
 /// What the file system answers.
 pub(crate) fn older_came_back<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
-    let now = exchange::lustrated(tree, root, &OLD_ROOT)?;
     for name in tree.list(root)? {
         if !is_nixos_root(&name) {
             continue;
         }
-        let Some(meta) = tree.open(root, &[name, LUSTRATE])? else { continue };
-        let record = tree.read(&meta, &RECORD, MAX_INTENT)?;
-        let older = record.and_then(|text| intent::parse(&text).ok()?.older);
+        let older = exchange::record(tree, root, &name)?.and_then(|record| record.older);
+        let Some((_, time)) = older else { continue };
         // One of the stock function has no time of its own; a later one would have
         // taken this directory away.
-        if older.is_some_and(|(_, time)| now.is_none_or(|now| now == time)) {
+        if exchange::lustrated(tree, root, &OLD_ROOT)?.is_none_or(|now| now == time) {
             return Ok(true);
         }
     }
