@@ -29,6 +29,7 @@ pub(crate) mod space;
 #[cfg(feature = "full")]
 pub(crate) mod supervisor;
 
+pub(crate) use memory::release;
 pub use space::Space;
 
 /// A `Result` with the bare error number.

@@ -14,7 +14,7 @@ use crate::engine::names::{
 };
 use crate::engine::time::{Timestamp, is_dated};
 use crate::fs::name::Name;
-use crate::fs::sys::Kind;
+use crate::fs::sys::{Kind, release};
 use crate::fs::tree::{self, Moved, Stat, Tree};
 
 /// Intents and records larger than this are not read: over a million entries.
@@ -156,8 +156,10 @@ pub(crate) fn read_intent<T: Tree>(
     meta: &T::Dir,
     name: &Name,
 ) -> tree::Result<Option<Intent>> {
-    let text = tree.read(meta, name, MAX_INTENT)?;
-    Ok(text.and_then(|text| intent::parse(&text).ok()))
+    let Some(text) = tree.read(meta, name, MAX_INTENT)? else { return Ok(None) };
+    let intent = intent::parse(&text).ok();
+    release(text);
+    Ok(intent)
 }
 
 /// An old root by its inode number, and the time of its lustration.

@@ -6,7 +6,7 @@ use crate::engine::intent::{self, Flagged};
 use crate::engine::names::{INTENT, LUSTRATE, NEW, NIXOS_ROOT, OLD_ROOT, RECORD};
 use crate::engine::time::is_dated;
 use crate::fs::name::Name;
-use crate::fs::sys::Kind;
+use crate::fs::sys::{Kind, release};
 use crate::fs::tree::Tree;
 
 /// How long ago it was written.
@@ -43,7 +43,9 @@ pub(super) fn journal<T: Tree>(tree: &T, home: &T::Dir, uid: u32, age: Age) -> R
         }
         let Some(text) = tree.read(&meta, &name, MAX_INTENT)? else { continue };
         let anchor = tree.stat_dir(&meta)?.inode;
-        return match intent::parse(&text) {
+        let parsed = intent::parse(&text);
+        release(text);
+        return match parsed {
             Err(why) => bad(&why.to_string()),
             // Months later a finished one may have been copied, or restored from a
             // backup; what counts is what is there now.

@@ -2,8 +2,8 @@
 //! left out of a build whose panics only abort, and a bare SIGILL would tell nobody
 //! that running again goes on.
 //!
-//! The small build gives no memory back: it ends within milliseconds, and the code
-//! that frees what it has used would be a tenth of it.
+//! The small build gives no memory back but what is large, by hand: it ends within
+//! milliseconds, and the code that frees what it has used would be a tenth of it.
 
 use std::alloc::{GlobalAlloc, Layout};
 
@@ -83,6 +83,16 @@ mod pile {
         if memory == libc::MAP_FAILED { null_mut() } else { memory.cast() }
     }
 
+    /// Gives a long list back before the end of the program.
+    pub(crate) fn release<T>(list: Vec<T>) {
+        let list = std::mem::ManuallyDrop::new(list);
+        let size = list.capacity() * size_of::<T>();
+        if size >= PIECE {
+            // SAFETY: a piece of at least that size, which nobody uses any more.
+            unsafe { libc::munmap(list.as_ptr().cast_mut().cast(), size) };
+        }
+    }
+
     // SAFETY: blocks are aligned, to a page at most, and do not overlap, since the
     // program has one thread; none is used twice, so each is zero.
     unsafe impl GlobalAlloc for Pile {
@@ -138,6 +148,15 @@ mod pile {
         unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
     }
 }
+
+/// Gives a long list back before the end of the program.
+#[cfg(feature = "full")]
+pub(crate) fn release<T>(list: Vec<T>) {
+    drop(list);
+}
+
+#[cfg(not(feature = "full"))]
+pub(crate) use pile::release;
 
 /// Says it without asking for memory, and ends.
 #[cold]
