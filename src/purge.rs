@@ -126,8 +126,8 @@ fn halted(halt: &Halt, root: &Root, watch: &Progress) -> Error {
         return halt.refusal("Nothing could be removed").into();
     }
     let gone = text::count(watch.total(), "entry was", "entries were");
-    let mut why = halt.refusal(format!("So far, {gone} removed"));
-    let again = "To go on, give the same command again";
-    why.mend = halt.fix().map_or(again.into(), |fix| format!("{fix}\n{again}").into());
+    let again = "To go on, give the same command again".to_owned();
+    let fix = halt.fix().map_or(again.clone(), |fix| format!("{fix}\n{again}"));
+    let why = Refusal::new(halt.found(), format!("So far, {gone} removed"), fix);
     Error::Halted(format!("stopped part-way: {why}"))
 }

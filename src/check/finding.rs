@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-use crate::error::{OpError, Refusal};
+use crate::error::{OpError, Reason, Refusal};
 
 /// Where only root may look.
 pub(super) const AS_ROOT: &str = "Run it as root: sudo nixos-lustrate check";
@@ -82,7 +82,7 @@ impl Finding {
     #[must_use]
     pub(crate) fn bad(id: &'static str, level: Level, refusal: Refusal) -> Self {
         debug_assert!(super::ids::is_known(id), "{id}");
-        let Refusal { found, consequence, mend: fix, .. } = refusal;
+        let Reason { found, consequence, fix, .. } = (*refusal).clone();
         let (consequence, fix) = (Some(consequence.into_owned()), Some(fix.into_owned()));
         Self { id, level, checked: true, found: found.into_owned(), consequence, fix }
     }

@@ -35,7 +35,7 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
         Err(Error::Refused(refusals)) => {
             let finding = |refusal: Refusal| {
                 if refusal.errno == Some(nix::errno::Errno::EACCES) {
-                    return Finding::unchecked(ID, refusal.found, AS_ROOT);
+                    return Finding::unchecked(ID, refusal.found.clone(), AS_ROOT);
                 }
                 Finding::bad(ID, Level::Blocker, refusal)
             };

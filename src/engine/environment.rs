@@ -1,7 +1,6 @@
 //! What the system around the root says: `/proc`, and the mount of the root.
 
 use std::os::fd::AsRawFd;
-use std::path::Path;
 use std::sync::OnceLock;
 
 use crate::engine::facts::Environment;
@@ -17,7 +16,7 @@ use crate::fs::sys;
 #[must_use]
 pub fn in_initrd() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| Path::new("/etc/initrd-release").exists())
+    *ANSWER.get_or_init(|| sys::exists("/etc/initrd-release"))
 }
 
 pub(crate) fn no_proc(path: &str, why: &str) -> Refusal {

@@ -32,7 +32,8 @@ use begin::write_intent;
 use flags::Change;
 
 pub use begin::{From, begin};
-pub use close::{MAX_INTENT, ended, finish, free_dated, identity, lustrated, withdraw};
+pub(crate) use close::read_intent;
+pub use close::{MAX_INTENT, ended, finish, free_dated, identity, lustrated, record, withdraw};
 pub use flags::HINDERING;
 pub use flags::{note, write_note};
 pub use marker::{LONGEST_MARKER, MAX_MARKER, direction_of};
@@ -108,7 +109,7 @@ impl<T: Tree> Exchange<'_, T> {
     /// Carries the exchange out, to its commit and the last clean-up.
     ///
     /// # Errors
-    /// [`Stop`]: the exchange can go on, or turn round, once the cause is mended.
+    /// [`Stop`]: the exchange can go on, or turn round, once the cause is fixed.
     pub fn carry_out(mut self) -> Result<Done> {
         let (out, coming) = match self.intent.direction {
             Direction::Lustrate => (Population::Old, Population::New),

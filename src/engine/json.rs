@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::engine::intent::{Direction, Intent};
 use crate::engine::plan::Plan;
 use crate::engine::state::{State, Status};
-use crate::error::Refusal;
+use crate::error::{Reason, Refusal};
 use crate::fs::name::RelPath;
 
 #[derive(Serialize)]
@@ -27,8 +27,7 @@ struct PlanDocument<'a> {
 pub(crate) struct RefusalDocument<'a> {
     found: &'a str,
     consequence: &'a str,
-    #[serde(rename = "fix")]
-    mend: &'a str,
+    fix: &'a str,
 }
 
 #[derive(Serialize)]
@@ -82,8 +81,8 @@ pub(crate) fn plan(
 }
 
 pub(crate) fn refusal(refusal: &Refusal) -> RefusalDocument<'_> {
-    let Refusal { found, consequence, mend, .. } = refusal;
-    RefusalDocument { found, consequence, mend }
+    let Reason { found, consequence, fix, .. } = &**refusal;
+    RefusalDocument { found, consequence, fix }
 }
 
 fn kept(plan: &Plan) -> Vec<KeptDocument> {

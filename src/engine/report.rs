@@ -65,11 +65,14 @@ fn kept_line(kept: &Kept, links: &[RelPath]) -> String {
         How::Nested => "moved by one rename".to_owned(),
         How::Subvolume => "a subvolume, kept whole".to_owned(),
         How::Link => {
-            let mut on_the_way = links.iter().map(ToString::to_string).collect::<Vec<_>>();
-            on_the_way.retain(|link| kept.asked.to_string().starts_with(&format!("{link}/")));
-            match on_the_way.join(", ") {
-                links if links.is_empty() => format!("through a link: {real} is kept"),
-                links => format!("through a link: {real} is kept, {links} made anew"),
+            let mut on_the_way = String::new();
+            for link in links.iter().filter(|link| link.covers(&kept.asked) && **link != kept.asked)
+            {
+                let _ = write!(on_the_way, ", {link}");
+            }
+            match on_the_way.get(2..) {
+                None => format!("through a link: {real} is kept"),
+                Some(links) => format!("through a link: {real} is kept, {links} made anew"),
             }
         }
     };

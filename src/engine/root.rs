@@ -34,7 +34,7 @@ impl Root {
         let path = path.map_or_else(default, OsStr::to_owned);
         let shown = Shown(path.as_bytes()).to_string();
         let dir = Disk::open_root(&path).map_err(|error| {
-            let (found, mend) = match error.errno() {
+            let (found, fix) = match error.errno() {
                 Errno::ENOENT => {
                     (format!("{shown} is missing"), "Mount the root there, or give another --root")
                 }
@@ -45,7 +45,7 @@ impl Root {
                 Errno::EACCES => (error.to_string(), "Run it as root"),
                 _ => (error.to_string(), "Mount the root there, or give another --root"),
             };
-            Refusal::new(found, "There is no root to work on", mend)
+            Refusal::new(found, "There is no root to work on", fix)
         })?;
         Ok(Self { disk: Disk::default(), dir, shown })
     }
@@ -93,7 +93,7 @@ impl Root {
     /// What may change a root: as root, and not the running system's.
     pub(crate) fn may_change(&self, verb: &str) -> Result<(), Error> {
         if self.is_running()? {
-            let mend = match verb {
+            let fix = match verb {
                 "run" => {
                     "In NixOS's initrd it runs by itself at the next boot: touch /etc/NIXOS_LUSTRATE"
                 }
@@ -105,7 +105,7 @@ impl Root {
             return Err(Refusal::new(
                 format!("{} is the root of the running system", self.shown),
                 "Its programs would have been moved from under it",
-                mend,
+                fix,
             )
             .into());
         }
@@ -119,11 +119,11 @@ impl Root {
             return Ok(View::Mounted);
         }
         self.dir = Disk::clone_root().map_err(|error| {
-            let mend = match error.errno() {
+            let fix = match error.errno() {
                 Errno::EPERM => "Run it as root: sudo nixos-lustrate plan",
                 _ => "Judge it from a rescue system: nixos-lustrate plan --root DIR",
             };
-            Refusal::new(error.to_string(), "What is below the mounts cannot be seen", mend)
+            Refusal::new(error.to_string(), "What is below the mounts cannot be seen", fix)
         })?;
         Ok(View::Bare)
     }

@@ -7,6 +7,7 @@ use crate::engine::names::{LUSTRATE, MARKER, OLD_ROOT, OLD_ROOT_TMP};
 use crate::engine::plan::{Plan, plan};
 use crate::engine::survey::{Look, asked_here, look, older_came_back, survey};
 use crate::error::{Error, OpError, Refusal, Stop};
+use crate::fs::sys::release;
 use crate::fs::tree::Tree;
 
 /// What a command did.
@@ -155,7 +156,10 @@ fn judge_looked<T: Tree>(
     direction: Direction,
 ) -> Result<Plan, Error> {
     let facts = survey(tree, root, look, environment, wishes, direction).map_err(unread)?;
-    plan(&facts, direction).map_err(Error::Refused)
+    let plan = plan(&facts, direction).map_err(Error::Refused);
+    release(facts.entries);
+    release(facts.staged.unwrap_or_default());
+    plan
 }
 
 fn exchange<T: Tree>(tree: &T, root: &T::Dir, plan: Plan, boot: Boot) -> Result<Outcome, Error> {

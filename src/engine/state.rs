@@ -1,5 +1,6 @@
 //! What state a root is in, and what is where. Reads only.
 
+use crate::engine::exchange::read_intent;
 use crate::engine::facts::{Environment, Journal, Marker, Staging, Wishes};
 use crate::engine::intent::{Direction, Intent};
 use crate::engine::names::{LUSTRATE, OLD_ROOT, OLD_ROOT_TMP, RECORD};
@@ -174,11 +175,11 @@ fn missing<T: Tree>(tree: &T, root: &T::Dir, home: &Name) -> Result<Option<Missi
 fn holder<T: Tree>(tree: &T, root: &T::Dir, name: &Name) -> Result<Option<Holder>, OpError> {
     let Some(dir) = tree.open(root, std::slice::from_ref(name))? else { return Ok(None) };
     let record = match tree.open(&dir, &[LUSTRATE])? {
-        Some(meta) => tree.read(&meta, &RECORD, crate::engine::exchange::MAX_INTENT)?,
+        Some(meta) => read_intent(tree, &meta, &RECORD)?,
         None if is_nixos_root(name) => return Ok(None), // somebody else's
         None => None,
     };
-    let finished = record.and_then(|text| crate::engine::intent::parse(&text).ok()?.finished);
+    let finished = record.and_then(|record| record.finished);
     let entries = tree.list(&dir)?.iter().filter(|n| **n != LUSTRATE).count();
     Ok(Some(Holder {
         name: name.clone(),

@@ -4,11 +4,11 @@ use crate::engine::exchange::{self, HINDERING, direction_of};
 use crate::engine::facts::{
     Entry, Environment, Facts, Inodes, Journal, Marker, Older, Result, Staging, Wishes,
 };
-use crate::engine::intent::{self, Direction, Flagged};
+use crate::engine::intent::{Direction, Flagged};
 use crate::engine::keeplist;
 use crate::engine::names::{
-    BOOT_BAK, ETC, LUSTRATE, MARKER, NEW, NIX, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP, RECORD,
-    RW_ETC, UPPER, is_numbered,
+    BOOT_BAK, ETC, LUSTRATE, MARKER, NEW, NIX, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP, RW_ETC,
+    UPPER, is_numbered,
 };
 use crate::engine::time::Timestamp;
 use crate::fs::name::{Name, RelPath, literal};
@@ -299,11 +299,7 @@ fn older<T: Tree>(tree: &T, root: &T::Dir, wishes: &Wishes) -> Result<Option<Old
 
 /// What the last lustration warned of.
 fn warnings<T: Tree>(tree: &T, root: &T::Dir) -> Result<Vec<String>> {
-    let record = match tree.open(root, &[OLD_ROOT, LUSTRATE])? {
-        Some(meta) => tree.read(&meta, &RECORD, exchange::MAX_INTENT)?,
-        None => None,
-    };
-    let record = record.and_then(|text| intent::parse(&text).ok());
+    let record = exchange::record(tree, root, &OLD_ROOT)?;
     Ok(record.map(|record| record.warnings).unwrap_or_default())
 }
 

@@ -15,7 +15,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::UnlinkatFlags;
 
 use crate::error::OpError;
-use crate::fs::name::{Name, RelPath, Shown};
+use crate::fs::name::{Name, RelPath, Shown, joined};
 use crate::fs::sys::{self, Kind, Links, Onto, Stat};
 use crate::fs::tree::{Moved, Result, Tree};
 
@@ -56,7 +56,7 @@ impl Disk {
     /// # Errors
     /// Any failure of openat(2).
     pub fn open_root(path: &OsStr) -> Result<Dir> {
-        let fd = sys::open_root(path).map_err(failed("open", path.as_bytes()))?;
+        let fd = sys::open_root(path).map_err(|errno| failed("open", path.as_bytes(), errno))?;
         Ok(Dir { fd, path: path.as_bytes().to_vec() })
     }
 
@@ -65,7 +65,8 @@ impl Disk {
     /// # Errors
     /// Any failure of `open_tree`; `ENOSYS` before Linux 5.2.
     pub(crate) fn clone_root() -> Result<Dir> {
-        let fd = sys::clone_root().map_err(failed("look below the mounts of", b"/"))?;
+        let fd =
+            sys::clone_root().map_err(|errno| failed("look below the mounts of", b"/", errno))?;
         Ok(Dir { fd, path: b"/".to_vec() })
     }
 
@@ -78,7 +79,7 @@ impl Disk {
         paths: impl Iterator<Item = &'a RelPath>,
     ) -> Result<Dir> {
         let left = sys::leave_mounts(OsStr::from_bytes(&root.path), paths);
-        let fd = left.map_err(failed("leave the mounts of", &root.path))?;
+        let fd = left.map_err(root.failed("leave the mounts of", None))?;
         Ok(Dir { fd, path: root.path.clone() })
     }
 
@@ -117,19 +118,15 @@ impl Dir {
         path
     }
 
+    /// Only in an error there is a text.
     fn failed(&self, op: &'static str, name: Option<&Name>) -> impl FnOnce(Errno) -> OpError {
-        failed(op, &self.join(name.map(Name::as_bytes)))
+        move |errno| failed(op, &self.join(name.map(Name::as_bytes)), errno)
     }
 }
 
 /// An error with the path that it is about.
-fn failed(op: &'static str, path: &[u8]) -> impl FnOnce(Errno) -> OpError + use<> {
-    let path = Shown(path).to_string();
-    move |errno| OpError::new(op, path, errno)
-}
-
-fn joined(path: &[Name]) -> Vec<u8> {
-    RelPath::new(path.to_vec()).map_or(b".".to_vec(), |p| p.to_bytes())
+fn failed(op: &'static str, path: &[u8], errno: Errno) -> OpError {
+    OpError::new(op, Shown(path).to_string(), errno)
 }
 
 fn time(stat: (i64, u32)) -> TimeSpec {
@@ -148,12 +145,13 @@ impl Tree for Disk {
                 None => Ok(None),
             };
         }
-        let below = (!path.is_empty()).then(|| joined(path));
-        let path = joined(path);
-        match sys::open_beneath(dir, &path, OFlag::O_DIRECTORY, Links::Refuse) {
-            Ok(fd) => Ok(Some(Dir { fd, path: dir.join(below.as_deref()) })),
+        let below = joined(path);
+        let path = dir.join(Some(&below).filter(|below| !below.is_empty()).map(Vec::as_slice));
+        let below = if below.is_empty() { b"." } else { below.as_slice() };
+        match sys::open_beneath(dir, below, OFlag::O_DIRECTORY, Links::Refuse) {
+            Ok(fd) => Ok(Some(Dir { fd, path })),
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
-            Err(errno) => Err(failed("open", &dir.join(Some(&path)))(errno)),
+            Err(errno) => Err(failed("open", &path, errno)),
         }
     }
 
@@ -170,7 +168,7 @@ impl Tree for Disk {
     }
 
     fn list(&self, dir: &Dir) -> Result<Vec<Name>> {
-        let mut names = sys::list(dir).map_err(dir.failed("list", None))?;
+        let mut names = sys::list(dir.as_fd()).map_err(dir.failed("list", None))?;
         names.sort_unstable();
         Ok(names)
     }

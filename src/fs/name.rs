@@ -3,7 +3,6 @@
 //! File names are bytes. A [`Name`] can never be empty, `.`, `..`, or hold a
 //! `/` or NUL, so (directory, name) never leads out of the directory (I2).
 
-use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -11,17 +10,15 @@ use std::os::unix::ffi::OsStrExt;
 /// The longest name that Linux file systems store, in bytes (`NAME_MAX`).
 pub(crate) const NAME_MAX: usize = 255;
 
-/// One path component.
+/// One path component. Its bytes stay until the program ends, which is soon: names
+/// are told from each other, passed on and remembered, and hardly ever forgotten.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(#[doc(hidden)] pub(crate) Cow<'static, [u8]>);
+pub struct Name(&'static [u8]);
 
-/// A constant name, checked when it is compiled. Where it is borrowed it lies in
-/// the program; the value of [`Name::literal`] would be made, and dropped, each time.
+/// A constant name, checked when it is compiled.
 macro_rules! literal {
     ($name:literal) => {
-        $crate::fs::name::Name(::std::borrow::Cow::Borrowed(
-            const { $crate::fs::name::Name::checked($name) },
-        ))
+        const { $crate::fs::name::Name::literal($name) }
     };
 }
 pub(crate) use literal;
@@ -49,12 +46,17 @@ impl Name {
     /// # Errors
     /// [`BadName`] says what they are instead.
     pub fn new(bytes: &[u8]) -> Result<Self, BadName> {
-        match bytes {
+        Self::take(bytes.to_vec())
+    }
+
+    /// The same without a copy.
+    pub(crate) fn take(bytes: Vec<u8>) -> Result<Self, BadName> {
+        match bytes.as_slice() {
             [] => Err(BadName::Empty),
             b"." | b".." => Err(BadName::Dots),
             _ if bytes.iter().any(|b| matches!(b, b'/' | 0)) => Err(BadName::Byte),
             _ if bytes.len() > NAME_MAX => Err(BadName::Long),
-            _ => Ok(Self(Cow::Owned(bytes.to_vec()))),
+            _ => Ok(Self(bytes.leak())),
         }
     }
 
@@ -64,10 +66,6 @@ impl Name {
     /// When it is no name: in a constant, that does not compile.
     #[must_use]
     pub const fn literal(name: &'static str) -> Self {
-        Self(Cow::Borrowed(Self::checked(name)))
-    }
-
-    pub(crate) const fn checked(name: &'static str) -> &'static [u8] {
         let bytes = name.as_bytes();
         assert!(!bytes.is_empty() && bytes.len() <= NAME_MAX);
         let mut at = 0;
@@ -76,14 +74,16 @@ impl Name {
             at += 1;
         }
         assert!(!(bytes[0] == b'.' && (bytes.len() == 1 || bytes.len() == 2 && bytes[1] == b'.')));
-        bytes
+        Self(bytes)
     }
 
     /// The name with something behind it, shortened to fit in [`NAME_MAX`].
     #[must_use]
     pub(crate) fn with_suffix(&self, suffix: &str) -> Self {
         let room = NAME_MAX.saturating_sub(suffix.len()).min(self.0.len());
-        Self(Cow::Owned([&self.0[..room], suffix.as_bytes()].concat()))
+        let mut name = self.0[..room].to_vec();
+        name.extend(suffix.bytes());
+        Self(name.leak())
     }
 
     /// The name itself, then with `-1` behind it, and so on.
@@ -108,7 +108,7 @@ impl Name {
     /// The bytes of the name.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.0
     }
 
     /// The name as C has it.
@@ -122,13 +122,13 @@ impl Name {
     /// The name as system calls take it.
     #[must_use]
     pub fn as_os_str(&self) -> &OsStr {
-        OsStr::from_bytes(&self.0)
+        OsStr::from_bytes(self.0)
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&Shown(&self.0), f)
+        fmt::Display::fmt(&Shown(self.0), f)
     }
 }
 
@@ -223,7 +223,7 @@ impl RelPath {
     /// The bytes, with `/` between the components.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.iter().map(Name::as_bytes).collect::<Vec<_>>().join(&b'/')
+        joined(&self.0)
     }
 }
 
@@ -248,11 +248,23 @@ impl fmt::Debug for RelPath {
     }
 }
 
+/// Components with `/` between them.
+pub(crate) fn joined(names: &[Name]) -> Vec<u8> {
+    let mut path = Vec::new();
+    for name in names {
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend(name.as_bytes());
+    }
+    path
+}
+
 /// A path as a word of a shell command; mostly it is one as it is.
 #[must_use]
 pub fn word(path: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
-    if path.chars().all(plain) {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+@:,".contains(&b);
+    if path.bytes().all(plain) {
         return path.to_owned();
     }
     format!("'{}'", path.replace('\'', "'\\''"))

@@ -31,6 +31,7 @@ pub(crate) mod space;
 #[cfg(feature = "full")]
 pub(crate) mod supervisor;
 
+pub(crate) use memory::release;
 pub use space::Space;
 
 /// A `Result` with the bare error number.
@@ -111,7 +112,7 @@ pub(crate) fn clone_root() -> Result<OwnedFd> {
     // SAFETY: a descriptor that was just opened and is owned by nobody else.
     let tree = unsafe { OwnedFd::from_raw_fd(fd) };
     // What open_tree gives is an O_PATH descriptor, which cannot be listed.
-    openat(tree, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+    openat(tree.as_fd(), OsStr::new("."), OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 /// How [`open_beneath`] treats symbolic links.
@@ -130,6 +131,10 @@ pub(crate) fn open_beneath(
     flags: OFlag,
     links: Links,
 ) -> Result<OwnedFd> {
+    open_below(dir.as_fd(), path, flags, links)
+}
+
+fn open_below(dir: BorrowedFd<'_>, path: &[u8], flags: OFlag, links: Links) -> Result<OwnedFd> {
     let resolve = match links {
         Links::Refuse => ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS,
         Links::InRoot => ResolveFlag::RESOLVE_IN_ROOT,
@@ -137,19 +142,19 @@ pub(crate) fn open_beneath(
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
     let how = OpenHow::new().flags(flags).resolve(resolve | ResolveFlag::RESOLVE_NO_MAGICLINKS);
     let path = OsStr::from_bytes(path);
-    match openat2(&dir, path, how) {
+    match openat2(dir, path, how) {
         Err(Errno::ENOSYS) if links == Links::Refuse => walk_beneath(dir, path, flags),
         opened => opened,
     }
 }
 
 /// The same on kernels before 5.6, one component after the other.
-fn walk_beneath(dir: impl AsFd, path: &OsStr, flags: OFlag) -> Result<OwnedFd> {
+fn walk_beneath(dir: BorrowedFd<'_>, path: &OsStr, flags: OFlag) -> Result<OwnedFd> {
     if path == "." {
         return openat(dir, path, flags, Mode::empty());
     }
     let mut names = path.as_bytes().split(|&b| b == b'/').filter(|n| !n.is_empty()).peekable();
-    let mut at = openat(dir, ".", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+    let mut at = openat(dir, OsStr::new("."), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
     while let Some(name) = names.next() {
         if matches!(name, b"." | b"..") {
             return Err(Errno::EXDEV); // as RESOLVE_BENEATH says
@@ -158,13 +163,17 @@ fn walk_beneath(dir: impl AsFd, path: &OsStr, flags: OFlag) -> Result<OwnedFd> {
             Some(_) => OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
             None => flags,
         };
-        at = openat(&at, OsStr::from_bytes(name), how | OFlag::O_NOFOLLOW, Mode::empty())?;
+        at = openat(at.as_fd(), OsStr::from_bytes(name), how | OFlag::O_NOFOLLOW, Mode::empty())?;
     }
     Ok(at)
 }
 
 /// What `name` in `dir` is, or `dir` itself without a name. Links are not followed.
 pub(crate) fn stat(dir: impl AsFd, name: Option<&Name>) -> Result<Stat> {
+    stat_at(dir.as_fd(), name)
+}
+
+fn stat_at(dir: BorrowedFd<'_>, name: Option<&Name>) -> Result<Stat> {
     let flags = libc::AT_SYMLINK_NOFOLLOW
         | libc::AT_NO_AUTOMOUNT
         | if name.is_none() { libc::AT_EMPTY_PATH } else { 0 };
@@ -176,7 +185,7 @@ pub(crate) fn stat(dir: impl AsFd, name: Option<&Name>) -> Result<Stat> {
         Errno::result(unsafe {
             libc::syscall(
                 libc::SYS_statx,
-                dir.as_fd().as_raw_fd(),
+                dir.as_raw_fd(),
                 path.as_ptr(),
                 flags,
                 mask,
@@ -216,17 +225,34 @@ pub(crate) fn stat(dir: impl AsFd, name: Option<&Name>) -> Result<Stat> {
     })
 }
 
-/// The names in a directory, but for `.` and `..`.
-pub(crate) fn list(dir: impl AsFd) -> Result<Vec<Name>> {
-    let mut names = Vec::new();
-    let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    for entry in nix::dir::Dir::openat(dir, ".", flags, Mode::empty())?.iter() {
-        match entry?.file_name().to_bytes() {
-            b"." | b".." => {}
-            name => names.push(Name::new(name).map_err(|_| Errno::EBADMSG)?),
+/// The names in a directory, but for `.` and `..`. Not by readdir(3): musl's asks
+/// for 2 KiB at a time.
+pub(crate) fn list(dir: BorrowedFd<'_>) -> Result<Vec<Name>> {
+    /// What `struct linux_dirent64` has before the name.
+    const HEAD: usize = 19;
+    let dir = openat(dir, OsStr::new("."), OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let (mut names, mut buffer) = (Vec::new(), [0u8; 1 << 15]);
+    loop {
+        let (at, room) = (buffer.as_mut_ptr(), buffer.len());
+        // SAFETY: a live descriptor, and a buffer with its length.
+        let read = unsafe { libc::syscall(libc::SYS_getdents64, dir.as_raw_fd(), at, room) };
+        let read = usize::try_from(Errno::result(read)?).unwrap_or(0);
+        let mut entries = buffer.get(..read).unwrap_or_default();
+        while let Some(&[low, high]) = entries.get(16..18) {
+            let length = usize::from(u16::from_ne_bytes([low, high]));
+            let Some((entry, others)) = entries.split_at_checked(length) else { break };
+            let name = entry.get(HEAD..).unwrap_or_default();
+            let end = name.iter().position(|&b| b == 0).unwrap_or(name.len());
+            match &name[..end] {
+                b"." | b".." => {}
+                name => names.push(Name::new(name).map_err(|_| Errno::EBADMSG)?),
+            }
+            entries = others;
+        }
+        if read == 0 {
+            return Ok(names);
         }
     }
-    Ok(names)
 }
 
 /// At most `max` + 1 bytes of a regular file; `EINVAL` for anything else.
@@ -264,14 +290,18 @@ fn link_at(dir: i32, path: &CStr) -> Result<Vec<u8>> {
 /// Reads a file that is one line, like `/proc/cmdline`, with no more calls than
 /// it takes: this is on the way of every boot.
 pub(crate) fn read_line(path: &str) -> Result<Vec<u8>> {
-    let file = openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let file = open_path(path, OFlag::O_RDONLY)?;
     read_until(&file, |line| line.last() == Some(&b'\n'))
 }
 
 /// Reads a whole file of `/proc`.
 pub(crate) fn read_proc(path: &str) -> Result<Vec<u8>> {
-    let file = openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let file = open_path(path, OFlag::O_RDONLY)?;
     read_until(&file, |_| false)
+}
+
+fn open_path(path: &str, flags: OFlag) -> Result<OwnedFd> {
+    openat(AT_FDCWD, OsStr::new(path), flags | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 fn read_until(file: &OwnedFd, enough: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>> {
@@ -299,10 +329,14 @@ pub(crate) fn write_all(file: impl AsFd, mut bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Whether something has that path.
+pub(crate) fn exists(path: &str) -> bool {
+    nix::unistd::access(path, nix::unistd::AccessFlags::F_OK).is_ok()
+}
+
 /// Opens a device, the kernel log or the console, to write to it.
 pub(crate) fn open_device(path: &str) -> Result<OwnedFd> {
-    let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
-    openat(AT_FDCWD, path, flags, Mode::empty())
+    open_path(path, OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NOCTTY)
 }
 
 /// Makes an empty regular file that was not there.
@@ -310,7 +344,7 @@ pub(crate) fn make_file(dir: impl AsFd, name: &Name) -> Result<OwnedFd> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let mode = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP | Mode::S_IROTH;
-    openat(dir, name.as_os_str(), flags, mode)
+    openat(dir.as_fd(), name.as_os_str(), flags, mode)
 }
 
 /// From here on new files and directories have these bits masked, whatever the
@@ -370,17 +404,31 @@ pub(crate) fn rename(
     new: &Name,
     onto: Onto,
 ) -> Result<()> {
+    rename_at((from.as_fd(), old), (to.as_fd(), new), onto)
+}
+
+fn rename_at(
+    (from, old): (BorrowedFd<'_>, &Name),
+    (to, new): (BorrowedFd<'_>, &Name),
+    onto: Onto,
+) -> Result<()> {
     let flags = match onto {
         Onto::Nothing => libc::RENAME_NOREPLACE,
         Onto::Exchange => libc::RENAME_EXCHANGE,
         Onto::Replace => 0,
     };
-    let (from, to) = (from.as_fd().as_raw_fd(), to.as_fd().as_raw_fd());
     let done = old.as_os_str().with_nix_path(|old| {
         new.as_os_str().with_nix_path(|new| {
             // SAFETY: two live descriptors and two NUL-terminated paths.
             let call = |old: &CStr, new: &CStr| unsafe {
-                libc::syscall(libc::SYS_renameat2, from, old.as_ptr(), to, new.as_ptr(), flags)
+                libc::syscall(
+                    libc::SYS_renameat2,
+                    from.as_raw_fd(),
+                    old.as_ptr(),
+                    to.as_raw_fd(),
+                    new.as_ptr(),
+                    flags,
+                )
             };
             Errno::result(call(old, new))
         })
@@ -388,8 +436,6 @@ pub(crate) fn rename(
     match done?? {
         // Without a flag the older call does.
         Err(Errno::ENOSYS) if onto == Onto::Replace => {
-            // SAFETY: live descriptors, which the caller borrows.
-            let (from, to) = unsafe { (BorrowedFd::borrow_raw(from), BorrowedFd::borrow_raw(to)) };
             nix::fcntl::renameat(from, old.as_os_str(), to, new.as_os_str())
         }
         done => done.map(drop),

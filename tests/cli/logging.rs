@@ -100,7 +100,7 @@ fn a_stop_part_way_names_the_two_ways_on() {
     let log = String::from_utf8(end.kmsg).expect("UTF-8");
     let last = log.lines().last().expect("a line");
     assert!(last.starts_with("<3>nixos-lustrate: stopped part-way: Failed to rename '/sysroot/"));
-    let ways = ": I/O error. Nothing is lost. | To go on, once the cause is mended: nixos-lustrate \
+    let ways = ": I/O error. Nothing is lost. | To go on, once the cause is fixed: nixos-lustrate \
         run --root /sysroot | To go back: nixos-lustrate revert --root /sysroot";
     assert!(last.ends_with(ways), "{log}");
 }

@@ -61,11 +61,11 @@ fn used_by<T>(
     let root = mounted.path();
     let before = Manifest::of(root);
     let using = begin(root);
-    let [found, mend] = said(root, &using);
+    let [found, fix] = said(root, &using);
     for arguments in [&["--yes"][..], &["--dry-run"], &["--yes", "old-root"]] {
         let ended = purge(root, arguments).expect(3);
         assert!(says(&ended.err(), &format!("refused: {found}. ")), "{found}\n{}", ended.err());
-        assert!(says(&ended.err(), &mend), "{mend}\n{}", ended.err());
+        assert!(says(&ended.err(), &fix), "{fix}\n{}", ended.err());
     }
     assert_untouched(&before, &Manifest::of(root));
     end(root, using);

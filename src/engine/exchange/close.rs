@@ -14,7 +14,7 @@ use crate::engine::names::{
 };
 use crate::engine::time::{Timestamp, is_dated};
 use crate::fs::name::Name;
-use crate::fs::sys::Kind;
+use crate::fs::sys::{Kind, release};
 use crate::fs::tree::{self, Moved, Stat, Tree};
 
 /// Intents and records larger than this are not read: over a million entries.
@@ -135,11 +135,31 @@ impl<T: Tree> Exchange<'_, T> {
 /// # Errors
 /// What the file system answers.
 pub fn lustrated<T: Tree>(tree: &T, root: &T::Dir, name: &Name) -> tree::Result<Option<Timestamp>> {
-    let record = match tree.open(root, &[name.clone(), LUSTRATE])? {
-        Some(meta) => tree.read(&meta, &RECORD, MAX_INTENT)?,
-        None => None,
-    };
-    Ok(record.and_then(|text| Some(intent::parse(&text).ok()?.started)))
+    Ok(record(tree, root, name)?.map(|record| record.started))
+}
+
+/// The record in an old root, or in what NixOS wrote, if there is one that is
+/// understood.
+///
+/// # Errors
+/// What the file system answers.
+pub fn record<T: Tree>(tree: &T, root: &T::Dir, name: &Name) -> tree::Result<Option<Intent>> {
+    match tree.open(root, &[name.clone(), LUSTRATE])? {
+        Some(meta) => read_intent(tree, &meta, &RECORD),
+        None => Ok(None),
+    }
+}
+
+/// An intent or record in a `.lustrate`.
+pub(crate) fn read_intent<T: Tree>(
+    tree: &T,
+    meta: &T::Dir,
+    name: &Name,
+) -> tree::Result<Option<Intent>> {
+    let Some(text) = tree.read(meta, name, MAX_INTENT)? else { return Ok(None) };
+    let intent = intent::parse(&text).ok();
+    release(text);
+    Ok(intent)
 }
 
 /// An old root by its inode number, and the time of its lustration.

@@ -4,7 +4,7 @@
 use super::{Coming, Exchange, Population, Result};
 use crate::engine::names::{BOOT_BAK, COPIES, ETC, MAKING};
 use crate::error::Stop;
-use crate::fs::name::{Name, RelPath};
+use crate::fs::name::{Name, RelPath, Shown, joined};
 use crate::fs::tree::{Moved, Stat, Tree};
 
 impl<T: Tree> Exchange<'_, T> {
@@ -149,11 +149,11 @@ impl<T: Tree> Exchange<'_, T> {
             let times = tree.stat_dir(parent)?;
             self.rename((&self.meta, &MAKING), (parent, name))?;
             tree.set_times(parent, &times)?;
-            let path = path[..=depth].iter().map(ToString::to_string);
-            let path = path.collect::<Vec<_>>().join("/");
-            let note =
-                |attribute| format!("the attribute {attribute} could not be set on '{path}'");
-            notes.extend(failed.into_iter().map(note));
+            let path = joined(&path[..=depth]);
+            for attribute in failed {
+                let path = Shown(&path);
+                notes.push(format!("the attribute {attribute} could not be set on '{path}'"));
+            }
             at = Some(made);
         }
         self.done.notes.extend(notes);

@@ -165,7 +165,7 @@ impl Value for Name {
     }
 
     fn read(words: &mut Words<'_>) -> Option<Self> {
-        Self::new(&words.word()?).ok()
+        Self::take(words.word()?).ok()
     }
 }
 

@@ -1,5 +1,5 @@
 //! The reasons to refuse, each with what was found, what would have happened,
-//! and the mend (I6).
+//! and the fix (I6).
 
 use crate::engine::exchange::reserve;
 use crate::engine::facts::{Facts, Journal, Marker, Staging};
@@ -17,25 +17,19 @@ pub(super) use moves::after;
 
 /// What can be judged before anything is decided.
 pub(super) fn before(facts: &Facts, direction: Direction) -> Vec<Refusal> {
-    let mut refusals = vec![
-        facts.environment.unwritable("Nothing can be moved in it"),
-        journal(facts),
-        in_the_way(facts),
-    ];
-    // Whatever NixOS or its users did, the old system comes back (I4).
-    refusals.extend(match direction {
-        Direction::Lustrate => vec![
-            our_name(facts),
-            folds_case(facts),
-            etc(facts),
-            marker(facts),
-            nix(facts),
-            init(facts),
-            used(facts),
-        ],
-        Direction::Revert => vec![no_system(facts)],
-    });
-    refusals.into_iter().flatten().collect()
+    type Judge = fn(&Facts) -> Option<Refusal>;
+    let lustrate: &[Judge] = &[our_name, folds_case, etc, marker, nix, init, used];
+    let judges: &[Judge] = match direction {
+        Direction::Lustrate => lustrate,
+        // Whatever NixOS or its users did, the old system comes back (I4).
+        Direction::Revert => &[no_system],
+    };
+    let both: [Judge; 3] = [unwritable, journal, in_the_way];
+    both.iter().chain(judges).filter_map(|judge| judge(facts)).collect()
+}
+
+fn unwritable(facts: &Facts) -> Option<Refusal> {
+    facts.environment.unwritable("Nothing can be moved in it")
 }
 
 /// btrfs takes new space for each rename, among the metadata, where nothing can be
@@ -147,22 +141,22 @@ fn etc(facts: &Facts) -> Option<Refusal> {
     if fresh && entry.stat.kind != Kind::Dir {
         let what = if entry.stat.kind == Kind::Link { "a symbolic link" } else { "no directory" };
         let (etc, new) = (word(&path), word(&format!("{path}.new")));
-        let mend = format!(
+        let fix = format!(
             "Make it a directory with the same content: \
              cp -a {etc}/. {new} && rm {etc} && mv {new} {etc}"
         );
-        return Some(Refusal::new(format!("{path} is {what}"), stays, mend));
+        return Some(Refusal::new(format!("{path} is {what}"), stays, fix));
     }
     if fresh && entry.stat.device != facts.root.device && entry.stat.mount == facts.root.mount {
         let [etc, new, old] = ["", ".new", ".old"].map(|end| word(&format!("{path}{end}")));
-        let mend = format!(
+        let fix = format!(
             "Make it a plain directory: \
              cp -a --reflink=auto {etc} {new} && mv {etc} {old} && mv {new} {etc}"
         );
         return Some(Refusal::new(
             format!("{path} is a subvolume of its own"),
             "The marker could not be moved out of it, and every boot would lustrate again",
-            mend,
+            fix,
         ));
     }
     if entry.stat.mount != facts.root.mount || facts.is_mount_point(&ETC) {

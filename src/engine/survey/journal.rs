@@ -6,7 +6,7 @@ use crate::engine::intent::{self, Flagged};
 use crate::engine::names::{INTENT, LUSTRATE, NEW, NIXOS_ROOT, OLD_ROOT, RECORD};
 use crate::engine::time::is_dated;
 use crate::fs::name::Name;
-use crate::fs::sys::Kind;
+use crate::fs::sys::{Kind, release};
 use crate::fs::tree::Tree;
 
 /// How long ago it was written.
@@ -43,7 +43,9 @@ pub(super) fn journal<T: Tree>(tree: &T, home: &T::Dir, uid: u32, age: Age) -> R
         }
         let Some(text) = tree.read(&meta, &name, MAX_INTENT)? else { continue };
         let anchor = tree.stat_dir(&meta)?.inode;
-        return match intent::parse(&text) {
+        let parsed = intent::parse(&text);
+        release(text);
+        return match parsed {
             Err(why) => bad(&why.to_string()),
             // Months later a finished one may have been copied, or restored from a
             // backup; what counts is what is there now.
@@ -70,8 +72,7 @@ pub(super) fn journal<T: Tree>(tree: &T, home: &T::Dir, uid: u32, age: Age) -> R
 
 /// The flags that a revert which had only begun has cleared.
 fn begun<T: Tree>(tree: &T, meta: &T::Dir, anchor: u64) -> Result<Vec<Flagged>> {
-    let intent = tree.read(meta, &INTENT, MAX_INTENT)?;
-    let intent = intent.and_then(|text| intent::parse(&text).ok());
+    let intent = exchange::read_intent(tree, meta, &INTENT)?;
     Ok(intent.filter(|intent| intent.anchor == anchor).map_or(Vec::new(), |intent| intent.flags))
 }
 
@@ -81,17 +82,15 @@ fn begun<T: Tree>(tree: &T, meta: &T::Dir, anchor: u64) -> Result<Vec<Flagged>> 
 /// # Errors
 /// What the file system answers.
 pub(crate) fn older_came_back<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
-    let now = exchange::lustrated(tree, root, &OLD_ROOT)?;
     for name in tree.list(root)? {
         if !is_nixos_root(&name) {
             continue;
         }
-        let Some(meta) = tree.open(root, &[name, LUSTRATE])? else { continue };
-        let record = tree.read(&meta, &RECORD, MAX_INTENT)?;
-        let older = record.and_then(|text| intent::parse(&text).ok()?.older);
+        let older = exchange::record(tree, root, &name)?.and_then(|record| record.older);
+        let Some((_, time)) = older else { continue };
         // One of the stock function has no time of its own; a later one would have
         // taken this directory away.
-        if older.is_some_and(|(_, time)| now.is_none_or(|now| now == time)) {
+        if exchange::lustrated(tree, root, &OLD_ROOT)?.is_none_or(|now| now == time) {
             return Ok(true);
         }
     }

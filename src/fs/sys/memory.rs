@@ -1,49 +1,162 @@
-//! The allocator: the system's own, and an end with a message where memory runs
-//! out. What std says then is left out of a build whose panics only abort, and a
-//! bare SIGILL would tell nobody that running again goes on.
+//! The allocator: an end with a message where memory runs out. What std says then is
+//! left out of a build whose panics only abort, and a bare SIGILL would tell nobody
+//! that running again goes on.
+//!
+//! The small build gives no memory back but what is large, by hand: it ends within
+//! milliseconds, and the code that frees what it has used would be a tenth of it.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 
 /// The exit status of a run that stopped part-way.
 const STOPPED: i32 = 1;
 
-struct Allocator;
-
+#[cfg(feature = "full")]
 #[global_allocator]
-static ALLOCATOR: Allocator = Allocator;
+static ALLOCATOR: Checked<std::alloc::System> = Checked(std::alloc::System);
 
-impl Allocator {
-    fn checked(memory: *mut u8) -> *mut u8 {
-        if memory.is_null() {
-            out_of_memory();
-        }
-        memory
+#[cfg(not(feature = "full"))]
+#[global_allocator]
+static ALLOCATOR: Checked<pile::Pile> = Checked(pile::Pile::new());
+
+struct Checked<A>(A);
+
+fn checked(memory: *mut u8) -> *mut u8 {
+    if memory.is_null() {
+        out_of_memory();
     }
+    memory
 }
 
-// SAFETY: each call is the system allocator's, with what was given, and returns
-// what that one returned.
-unsafe impl GlobalAlloc for Allocator {
+// SAFETY: each call is the other allocator's, with what was given, and returns what
+// that one returned.
+unsafe impl<A: GlobalAlloc> GlobalAlloc for Checked<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as for this function.
-        Self::checked(unsafe { System.alloc(layout) })
+        checked(unsafe { self.0.alloc(layout) })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as for this function.
-        Self::checked(unsafe { System.alloc_zeroed(layout) })
+        checked(unsafe { self.0.alloc_zeroed(layout) })
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: as for this function.
-        Self::checked(unsafe { System.realloc(memory, layout, size) })
+        checked(unsafe { self.0.realloc(memory, layout, size) })
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         // SAFETY: as for this function.
-        unsafe { System.dealloc(memory, layout) }
+        unsafe { self.0.dealloc(memory, layout) }
     }
 }
+
+#[cfg(not(feature = "full"))]
+mod pile {
+    use std::alloc::{GlobalAlloc, Layout};
+    use std::ptr::{copy_nonoverlapping, null_mut, with_exposed_provenance_mut};
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    /// What the kernel is asked for at a time; a larger block is a piece by itself.
+    const PIECE: usize = 1 << 16;
+
+    /// Memory that only grows: where the free part of the last piece begins and ends.
+    pub(super) struct Pile {
+        next: AtomicUsize,
+        end: AtomicUsize,
+    }
+
+    impl Pile {
+        pub(super) const fn new() -> Self {
+            Self { next: AtomicUsize::new(0), end: AtomicUsize::new(0) }
+        }
+    }
+
+    fn piece(size: usize) -> *mut u8 {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let how = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: new memory, which nobody else knows of.
+        got(unsafe { libc::mmap(null_mut(), size, access, how, -1, 0) })
+    }
+
+    fn got(memory: *mut libc::c_void) -> *mut u8 {
+        if memory == libc::MAP_FAILED { null_mut() } else { memory.cast() }
+    }
+
+    /// Gives a long list back before the end of the program.
+    pub(crate) fn release<T>(list: Vec<T>) {
+        let list = std::mem::ManuallyDrop::new(list);
+        let size = list.capacity() * size_of::<T>();
+        if size >= PIECE {
+            // SAFETY: a piece of at least that size, which nobody uses any more.
+            unsafe { libc::munmap(list.as_ptr().cast_mut().cast(), size) };
+        }
+    }
+
+    // SAFETY: blocks are aligned, to a page at most, and do not overlap, since the
+    // program has one thread; none is used twice, so each is zero.
+    unsafe impl GlobalAlloc for Pile {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            let size = layout.size();
+            if size >= PIECE {
+                return piece(size);
+            }
+            let mut at = self.next.load(Relaxed).next_multiple_of(layout.align());
+            if size > self.end.load(Relaxed).saturating_sub(at) {
+                at = piece(PIECE).expose_provenance();
+                if at == 0 {
+                    return null_mut();
+                }
+                self.end.store(at + PIECE, Relaxed);
+            }
+            self.next.store(at + size, Relaxed);
+            with_exposed_provenance_mut(at)
+        }
+
+        unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+            // SAFETY: as for this function.
+            unsafe { self.alloc(layout) }
+        }
+
+        unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+            let (at, old) = (memory.addr(), layout.size());
+            if size <= old {
+                return memory;
+            }
+            if old >= PIECE {
+                // SAFETY: a piece of that size, which the caller gives up.
+                return got(unsafe {
+                    libc::mremap(memory.cast(), old, size, libc::MREMAP_MAYMOVE)
+                });
+            }
+            // The last block grows in its place.
+            if at + old == self.next.load(Relaxed) && size <= self.end.load(Relaxed) - at {
+                self.next.store(at + size, Relaxed);
+                return memory;
+            }
+            // SAFETY: the alignment is as before, and the size not more than the caller
+            // may ask for. Both blocks are as long as the old one, and not the same.
+            unsafe {
+                let new = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
+                if !new.is_null() {
+                    copy_nonoverlapping(memory, new, old);
+                }
+                new
+            }
+        }
+
+        unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+    }
+}
+
+/// Gives a long list back before the end of the program.
+#[cfg(feature = "full")]
+pub(crate) fn release<T>(list: Vec<T>) {
+    drop(list);
+}
+
+#[cfg(not(feature = "full"))]
+pub(crate) use pile::release;
 
 /// Says it without asking for memory, and ends.
 #[cold]

@@ -102,7 +102,7 @@ pub(crate) fn make_empty(dir: impl AsFd, name: &Name) -> Result<()> {
 /// Opens a file of our own to write to it.
 pub(crate) fn open_own(dir: impl AsFd, name: &Name, flags: OFlag) -> Result<OwnedFd> {
     let flags = flags | OFlag::O_WRONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-    openat(dir, name.as_os_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)
+    openat(dir.as_fd(), name.as_os_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)
 }
 
 /// Takes space: the file is at least that long, and each byte of it allocated.

@@ -35,7 +35,7 @@ fn second(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
             let name = &entry.name;
             let path = facts.show(name);
             let other = format!("{}/{name}", facts.show(&OLD_ROOT_TMP));
-            let mend = match intent.pin(name) {
+            let fix = match intent.pin(name) {
                 Some(Pin::Mount) => format!("Unmount it first: umount {}", word(&path)),
                 _ => format!(
                     "Rename the other: mv {} {}",
@@ -46,7 +46,7 @@ fn second(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
             Refusal::new(
                 format!("{path} stays in the root, and another {name} has to come to its place"),
                 "The move would have stopped part-way",
-                mend,
+                fix,
             )
         })
         .collect()
