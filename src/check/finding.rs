@@ -79,7 +79,7 @@ impl Finding {
     #[must_use]
     pub fn bad(id: &'static str, level: Level, refusal: Refusal) -> Self {
         debug_assert!(super::ids::is_known(id), "{id}");
-        let Reason { found, consequence, mend, .. } = (*refusal).clone();
+        let Reason { found, consequence, mend, .. } = refusal.into_reason();
         let (consequence, mend) = (Some(consequence.into_owned()), Some(mend.into_owned()));
         Self { id, level, checked: true, found: found.into_owned(), consequence, mend }
     }
