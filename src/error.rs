@@ -148,6 +148,13 @@ impl Refusal {
     }
 }
 
+#[cfg(feature = "full")]
+impl Refusal {
+    pub(crate) fn into_reason(self) -> Reason {
+        *self.0
+    }
+}
+
 impl Deref for Refusal {
     type Target = Reason;
 

@@ -82,7 +82,7 @@ impl Finding {
     #[must_use]
     pub(crate) fn bad(id: &'static str, level: Level, refusal: Refusal) -> Self {
         debug_assert!(super::ids::is_known(id), "{id}");
-        let Reason { found, consequence, fix, .. } = (*refusal).clone();
+        let Reason { found, consequence, fix, .. } = refusal.into_reason();
         let (consequence, fix) = (Some(consequence.into_owned()), Some(fix.into_owned()));
         Self { id, level, checked: true, found: found.into_owned(), consequence, fix }
     }

@@ -104,11 +104,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, E
     let mut words = arguments.into_iter();
     while let Some(word) = words.next() {
         let (name, given) = halves(word.as_bytes());
-        let shown = Shown(name);
+        let option = Shown(name);
         let mut value = || {
             let given = given.map(|bytes| OsStr::from_bytes(bytes).to_owned());
             let value = given.or_else(|| words.next());
-            value.ok_or_else(|| Error::Usage(format!("'{shown}' needs a value")))
+            value.ok_or_else(|| Error::Usage(format!("'{option}' needs a value")))
         };
         match name {
             b"--root" => options.root = Some(value()?),
@@ -121,7 +121,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, E
             #[cfg(not(feature = "full"))]
             b"--complete" => return lacks("--complete"),
             _ if given.is_some() => {
-                return Err(Error::Usage(format!("'{shown}' takes no value")));
+                return Err(Error::Usage(format!("'{option}' takes no value")));
             }
             #[cfg(feature = "full")] // held to the other parser by a test
             b"--complete" => options.complete = true,
@@ -142,12 +142,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, E
                         b'V' => return Ok(Options { command: Command::Version, ..options }),
                         b'v' => options.verbosity.saturating_add(1),
                         b'q' => options.verbosity.saturating_sub(1),
-                        _ => return Err(Error::Usage(format!("there is no option '{shown}'"))),
+                        _ => return Err(Error::Usage(format!("there is no option '{option}'"))),
                     };
                 }
             }
             _ if command.is_none() => command = Some(named(&word)?),
-            _ => return Err(Error::Usage(format!("there is one word too many, '{shown}'"))),
+            _ => {
+                let word = Shown(word.as_bytes());
+                return Err(Error::Usage(format!("there is one word too many, '{word}'")));
+            }
         }
     }
     let command = command.ok_or_else(|| Error::Usage("no command given".to_owned()))?;

@@ -68,7 +68,8 @@ fn kept_line(kept: &Kept, links: &[RelPath]) -> String {
             let mut on_the_way = String::new();
             for link in links.iter().filter(|link| link.covers(&kept.asked) && **link != kept.asked)
             {
-                let _ = write!(on_the_way, ", {link}");
+                on_the_way.push_str(", ");
+                on_the_way.push_str(&link.to_string());
             }
             match on_the_way.get(2..) {
                 None => format!("through a link: {real} is kept"),

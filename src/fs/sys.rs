@@ -231,7 +231,7 @@ pub(crate) fn list(dir: BorrowedFd<'_>) -> Result<Vec<Name>> {
     /// What `struct linux_dirent64` has before the name.
     const HEAD: usize = 19;
     let dir = openat(dir, OsStr::new("."), OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
-    let (mut names, mut buffer) = (Vec::new(), [0u8; 1 << 15]);
+    let (mut names, mut buffer) = (Vec::new(), [0u8; 1 << 14]);
     loop {
         let (at, room) = (buffer.as_mut_ptr(), buffer.len());
         // SAFETY: a live descriptor, and a buffer with its length.

@@ -189,7 +189,6 @@ const SAMPLES: &[(&str, &[&str], &str)] = &[
         "the configuration mounts /dev/sda1 at /, which is /dev/sdb1 now",
     ),
     ("src/check/room", &["bytes.div_ceil"], "91"),
-    ("src/cli/options", &["error.to_string"], "argument is invalid unicode"),
     ("src/prepare/wish", &["site.base"], ""),
     ("src/prepare/steps/boot_loader", &["found"], "/boot/loader/entries/nixos-generation-1.conf"),
     ("src/purge/judge/refuse", &["name.strip_prefix.unwrap_or"], "old-root-20261124T154853Z"),
