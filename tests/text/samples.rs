@@ -204,7 +204,6 @@ const SAMPLES: &[(&str, &[&str], &str)] = &[
             "site.shown",
             "site.shown.trim_end_matches",
             "report.root",
-            "facts.environment.root",
         ],
         "/mnt",
     ),
