@@ -461,3 +461,16 @@ fn what_cannot_leave_the_root_gives_way() {
     let mut aside = names.filter(|entry| is_aside(entry.file_name().as_encoded_bytes()));
     assert!(aside.next().is_some_and(|entry| entry.path().join("by-nixos").is_file()));
 }
+
+/// Nor does a marker of our own, that is made in an `etc` of a project.
+#[test]
+fn projects_everywhere_hinder_no_run_without_a_marker() {
+    require_root!();
+    let (_image, mounted) = or_skip!(changed(Fs::Xfs, |root| root.remove("etc/NIXOS_LUSTRATE")));
+    let root = Root { path: mounted.path(), fs: Fs::Xfs };
+    or_skip!(root.project_everywhere("", 42));
+    let before = Manifest::of(mounted.path());
+    crate::with("run", mounted.path(), &["--always", "--keep", "home"]).expect(0);
+    on("revert", mounted.path()).expect(0);
+    assert_none("reverted", &not_reverted(&before, &Manifest::of(mounted.path()), &[b"home"]));
+}
