@@ -256,7 +256,7 @@ fn revert(
                 let path = [b"old-root/", name.as_bytes()].concat();
                 middle.get(&path).map(|n| n.id) != now.get(&path).map(|n| n.id)
             });
-            let missing: Vec<_> = missing.map(|name| name.to_string()).collect();
+            let missing: Vec<_> = missing.map(ToString::to_string).collect();
             assert_none("turned round, and not in /old-root", &missing);
         }
     }

@@ -438,3 +438,39 @@ fn the_old_system_comes_back_without_renameat2() {
     }
     assert_none("reverted", &not_reverted(&before, &Manifest::of(mounted.path()), KEEPERS));
 }
+
+/// Whatever keeps it there: the old one comes to its place.
+#[test]
+fn what_cannot_leave_the_root_gives_way() {
+    require_root!();
+    or_skip!(strace::available());
+    let (image, mounted) = or_skip!(changed(Fs::Ext4, |_| {}));
+    let root = Root { path: mounted.path(), fs: Fs::Ext4 };
+    on("run", mounted.path()).expect(0);
+    root.file("srv/by-nixos", "by NixOS");
+    mounted.sync();
+    let copy = image.snapshot();
+    let undisturbed = or_skip!(copy.mount());
+    let trace = strace::trace("renameat2", arguments("revert", undisturbed.path(), &[]));
+    let leaves = trace.calls.iter().find(|call| call.line.contains("\"srv\"")).expect("a rename");
+    let revert = arguments("revert", mounted.path(), &[]);
+    let ended = strace::run_with(Fault::Fail("EPERM"), leaves, revert).expect(0);
+    ended.says(&["'srv' of NixOS could not leave the root: it is 'srv-2"]);
+    assert!(root.at("srv/www/index.html").is_file());
+    let names = fs::read_dir(mounted.path()).expect("the root").map(|entry| entry.expect("one"));
+    let mut aside = names.filter(|entry| is_aside(entry.file_name().as_encoded_bytes()));
+    assert!(aside.next().is_some_and(|entry| entry.path().join("by-nixos").is_file()));
+}
+
+/// Nor does a marker of our own, that is made in an `etc` of a project.
+#[test]
+fn projects_everywhere_hinder_no_run_without_a_marker() {
+    require_root!();
+    let (_image, mounted) = or_skip!(changed(Fs::Xfs, |root| root.remove("etc/NIXOS_LUSTRATE")));
+    let root = Root { path: mounted.path(), fs: Fs::Xfs };
+    or_skip!(root.project_everywhere("", 42));
+    let before = Manifest::of(mounted.path());
+    crate::with("run", mounted.path(), &["--always", "--keep", "home"]).expect(0);
+    on("revert", mounted.path()).expect(0);
+    assert_none("reverted", &not_reverted(&before, &Manifest::of(mounted.path()), &[b"home"]));
+}

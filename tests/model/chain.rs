@@ -359,9 +359,10 @@ fn every_chain_gives_the_old_system_back() {
         for round in 0..=random.below(3) {
             let told = format!("{told}, round {round}");
             let complete = stock && round == 0;
-            let lustrated = match complete {
-                true => Command::Complete.on(&tree),
-                false => run_to_its_end(&tree, &mut random),
+            let lustrated = if complete {
+                Command::Complete.on(&tree)
+            } else {
+                run_to_its_end(&tree, &mut random)
             };
             match lustrated {
                 Ok(Outcome::Exchanged(_) | Outcome::Finished(_)) => {}

@@ -373,7 +373,7 @@ fn interrupt_all(seed: u64, exchanges: bool, command: Command) {
         match (command, undisturbed(&tree, Command::Run)) {
             (_, None) => refused += 1,
             (Command::Run | Command::Complete, Some(_)) => {
-                interrupt(&tree, command, &mut random, &mut tried)
+                interrupt(&tree, command, &mut random, &mut tried);
             }
             (Command::Revert, Some((lustrated, _))) => {
                 live_on(&lustrated, &mut random);

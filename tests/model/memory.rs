@@ -24,6 +24,7 @@ pub enum Content {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is a property by itself
 pub struct Inode {
     pub content: Content,
     pub flags: u32,

@@ -190,6 +190,16 @@ proptest! {
         }
     }
 
+    /// Not every kernel has such directories: of a real one `trees` has a case.
+    #[test]
+    fn a_root_that_folds_case_is_refused(case in case()) {
+        let mut facts = facts(&case);
+        facts.folds_case = true;
+        let refusals = plan(&facts, Direction::Lustrate).expect_err("a refusal");
+        let texts: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+        prop_assert!(texts.len() == 1 && texts[0].contains("case-insensitive"), "{texts:?}");
+    }
+
     /// A mount point below an entry that would move is refused, and only there.
     #[test]
     fn a_mount_below_an_entry_that_moves_is_refused(case in case(), at in 0..9usize) {

@@ -182,11 +182,7 @@ fn each(options: &Options, block: u64, steps: &(impl Iterator<Item = Left> + Clo
         let (mut refused, mut done) = (0, 0);
         for left in steps.clone() {
             let whole = or_skip!(there_and_back(&image.snapshot(), block, left));
-            if whole {
-                done += 1
-            } else {
-                refused += 1
-            }
+            *(if whole { &mut done } else { &mut refused }) += 1;
             if whole && matches!(left, Left::Blocks(_)) {
                 or_skip!(cut_and_back(&image.snapshot(), block, left));
             }

@@ -72,7 +72,7 @@ impl<T: Tree> Exchange<'_, T> {
         }
         // When a revert is turned round, it may have stayed, and by hand somebody has put
         // another into the old root.
-        let here = coming == Population::New && keeper.is_entry();
+        let here = coming == Population::New && keeper.is_entry() && self.is_staged(keeper.entry());
         if here && self.tree.stat(self.root, keeper.entry())?.is_some() {
             return Ok(None);
         }
