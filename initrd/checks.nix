@@ -108,7 +108,7 @@ in
       ++ lib.optional (rootType == "zfs" && lib.versionOlder config.boot.zfs.package.version "2.2") ''
         boot.initrd.lustrate: ZFS ${config.boot.zfs.package.version} cannot exchange two
         directories in one step, so during a lustration there is an instant without
-        /etc. A power cut then is still repaired by the next boot. Use ZFS 2.2 or later to
+        /etc. A power cut then is still mended by the next boot. Use ZFS 2.2 or later to
         be rid of that instant.
       ''
       ++ lib.optional (cfg.everyBoot && sound == [ ]) ''

@@ -6,6 +6,9 @@ use nixos_lustrate::engine::environment;
 use nixos_lustrate::error::Error;
 use nixos_lustrate::kmsg_logger;
 
+#[global_allocator]
+static ALLOCATOR: nixos_lustrate::fs::sys::Allocator = nixos_lustrate::fs::sys::Allocator::new();
+
 #[cfg(feature = "full")]
 fn carry_out() -> Result<(), Error> {
     let invocation = nixos_lustrate::cli::parse(std::env::args_os().skip(1))?;

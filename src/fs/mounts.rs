@@ -413,6 +413,7 @@ mod tests {
         assert_eq!(shown(&theirs, "/proc/1"), None);
     }
 
+    #[cfg(feature = "full")]
     #[test]
     fn layers_of_an_overlay_are_read() {
         let info = b"21 1 0:9 / / rw - overlay overlay \
@@ -423,6 +424,7 @@ mod tests {
         assert_eq!(layers, want);
     }
 
+    #[cfg(feature = "full")]
     #[test]
     fn of_mounts_on_top_of_each_other_the_last_counts() {
         let info = b"21 1 8:1 / / rw - ext4 /dev/sda1 rw\n\

@@ -31,6 +31,7 @@ pub(crate) mod space;
 #[cfg(feature = "full")]
 pub(crate) mod supervisor;
 
+pub use memory::Allocator;
 pub(crate) use memory::release;
 pub use space::Space;
 

@@ -166,6 +166,8 @@ const SAMPLES: &[(&str, &[&str], &str)] = &[
     ("src/purge", &["path"], "/old-root"),
     ("src/fs/remove", &["path"], "/old-root"),
     ("src/purge", &["marker"], "/etc/NIXOS_LUSTRATE"),
+    ("src/purge.rs", &["halt.found"], "/old-root/srv is a mount point, which is not crossed"),
+    ("src/purge.rs", &["halt.fix.map_or"], "Unmount it: umount /old-root/srv"),
     ("src/purge/judge", &["shown"], "oldroot"),
     ("src/purge/judge/refuse", &["point", "place", "shared"], "/srv"),
     ("src/purge/judge/refuse", &["device"], "/dev/loop0"),

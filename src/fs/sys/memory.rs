@@ -11,14 +11,25 @@ use std::alloc::{GlobalAlloc, Layout};
 const STOPPED: i32 = 1;
 
 #[cfg(feature = "full")]
-#[global_allocator]
-static ALLOCATOR: Checked<std::alloc::System> = Checked(std::alloc::System);
-
+type Below = std::alloc::System;
 #[cfg(not(feature = "full"))]
-#[global_allocator]
-static ALLOCATOR: Checked<pile::Pile> = Checked(pile::Pile::new());
+type Below = pile::Pile;
 
-struct Checked<A>(A);
+/// The allocator of the program, which `main.rs` installs. Whoever else uses this
+/// library, its tests among them, may have more than one thread.
+pub struct Allocator(Below);
+
+impl Allocator {
+    /// There is one.
+    #[must_use]
+    #[allow(clippy::new_without_default)] // nobody has another
+    pub const fn new() -> Self {
+        #[cfg(feature = "full")]
+        return Self(std::alloc::System);
+        #[cfg(not(feature = "full"))]
+        return Self(pile::Pile);
+    }
+}
 
 fn checked(memory: *mut u8) -> *mut u8 {
     if memory.is_null() {
@@ -29,7 +40,7 @@ fn checked(memory: *mut u8) -> *mut u8 {
 
 // SAFETY: each call is the other allocator's, with what was given, and returns what
 // that one returned.
-unsafe impl<A: GlobalAlloc> GlobalAlloc for Checked<A> {
+unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as for this function.
         checked(unsafe { self.0.alloc(layout) })
@@ -60,17 +71,12 @@ mod pile {
     /// What the kernel is asked for at a time; a larger block is a piece by itself.
     const PIECE: usize = 1 << 16;
 
-    /// Memory that only grows: where the free part of the last piece begins and ends.
-    pub(super) struct Pile {
-        next: AtomicUsize,
-        end: AtomicUsize,
-    }
+    /// Memory that only grows.
+    pub(super) struct Pile;
 
-    impl Pile {
-        pub(super) const fn new() -> Self {
-            Self { next: AtomicUsize::new(0), end: AtomicUsize::new(0) }
-        }
-    }
+    /// Where the free part of the last piece begins and ends.
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    static END: AtomicUsize = AtomicUsize::new(0);
 
     fn piece(size: usize) -> *mut u8 {
         let access = libc::PROT_READ | libc::PROT_WRITE;
@@ -85,9 +91,10 @@ mod pile {
 
     /// Gives a long list back before the end of the program.
     pub(crate) fn release<T>(list: Vec<T>) {
-        let list = std::mem::ManuallyDrop::new(list);
         let size = list.capacity() * size_of::<T>();
-        if size >= PIECE {
+        // With another allocator nothing is of the pile.
+        if size >= PIECE && NEXT.load(Relaxed) != 0 {
+            let list = std::mem::ManuallyDrop::new(list);
             // SAFETY: a piece of at least that size, which nobody uses any more.
             unsafe { libc::munmap(list.as_ptr().cast_mut().cast(), size) };
         }
@@ -101,15 +108,15 @@ mod pile {
             if size >= PIECE {
                 return piece(size);
             }
-            let mut at = self.next.load(Relaxed).next_multiple_of(layout.align());
-            if size > self.end.load(Relaxed).saturating_sub(at) {
+            let mut at = NEXT.load(Relaxed).next_multiple_of(layout.align());
+            if size > END.load(Relaxed).saturating_sub(at) {
                 at = piece(PIECE).expose_provenance();
                 if at == 0 {
                     return null_mut();
                 }
-                self.end.store(at + PIECE, Relaxed);
+                END.store(at + PIECE, Relaxed);
             }
-            self.next.store(at + size, Relaxed);
+            NEXT.store(at + size, Relaxed);
             with_exposed_provenance_mut(at)
         }
 
@@ -130,8 +137,8 @@ mod pile {
                 });
             }
             // The last block grows in its place.
-            if at + old == self.next.load(Relaxed) && size <= self.end.load(Relaxed) - at {
-                self.next.store(at + size, Relaxed);
+            if at + old == NEXT.load(Relaxed) && size <= END.load(Relaxed) - at {
+                NEXT.store(at + size, Relaxed);
                 return memory;
             }
             // SAFETY: the alignment is as before, and the size not more than the caller
