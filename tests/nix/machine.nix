@@ -1,8 +1,32 @@
 # Configurations that the evaluation suite judges. Each is a module; `base` is
 # part of all of them.
+let
+  # A nixpkgs that says it has this Rust, whatever it has.
+  rust = version: { nixpkgs.overlays = [ (_: previous: { rustc = previous.rustc // { inherit version; }; }) ]; };
+
+  # It checks scripts, and all of Haskell is evaluated for it.
+  shellcheck.nixpkgs.overlays = [
+    (
+      final: _:
+      let
+        shellcheck = final.hello // { compiler = final.hello; };
+      in
+      {
+        inherit shellcheck;
+        shellcheck-minimal = shellcheck;
+      }
+    )
+  ];
+in
 {
+  inherit rust shellcheck;
+
   base = {
-    imports = [ ../../initrd/module.nix ];
+    imports = [
+      ../../initrd/module.nix
+      (rust "1.88.0")
+      shellcheck
+    ];
     boot.initrd.lustrate.enable = true;
     boot.loader.grub.device = "nodev";
     fileSystems."/" = {
