@@ -10,6 +10,7 @@ let
   cfg = config.boot.initrd.lustrate;
   keep = import ./keep.nix;
   stage1 = import ./stage1.nix { inherit options; };
+  lacks = if stage1.kind == null then "stage 1" else lib.concatStringsSep ", " stage1.missing;
   isContainer = config.boot.isContainer or false;
   # Whether this source can be compiled; what was built otherwise does not say it.
   rust = cfg.package.rust or null;
@@ -81,11 +82,9 @@ in
       {
         assertion = stage1.kind != null && stage1.missing == [ ];
         message = ''
-          boot.initrd.lustrate.enable: this release of NixOS has ${
-            if stage1.kind == null then "no stage 1" else "no ${lib.concatStringsSep ", " stage1.missing}"
-          },
-          so nothing would lustrate the root. Use a nixos-lustrate that knows this
-          release, or set boot.initrd.lustrate.enable to false.
+          boot.initrd.lustrate.enable: this release of NixOS has no ${lacks}, so nothing
+          would lustrate the root. Use a nixos-lustrate that knows this release, or set
+          boot.initrd.lustrate.enable to false.
         '';
       }
       {

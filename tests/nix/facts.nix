@@ -9,9 +9,7 @@ let
   lib = import (nixpkgs + "/lib");
   configurations = import ./configurations.nix { inherit nixpkgs lib; };
 
-  pkgsOf = lib.genAttrs [ "x86_64-linux" "aarch64-linux" ] (
-    system: import nixpkgs { inherit system; config = { }; overlays = [ ]; }
-  );
+  pkgsOf = lib.genAttrs [ "x86_64-linux" "aarch64-linux" ] ((import ./machine.nix).packages nixpkgs "1.88.0");
   base = {
     imports = [ ../../initrd/module.nix ];
     boot.initrd.lustrate.enable = true;

@@ -8,12 +8,10 @@ let
     in
     outputs;
 
-  # With what machine.nix says that it has, and without what is only for checks.
-  machine = import ./machine.nix;
-  overlays = (machine.rust "1.88.0").nixpkgs.overlays ++ machine.shellcheck.nixpkgs.overlays;
+  inherit (import ./machine.nix) packages;
   nixpkgsFlake = call (import (nixpkgs + "/flake.nix")) nixpkgs { } // {
     outPath = nixpkgs;
-    legacyPackages = builtins.mapAttrs (system: _: import nixpkgs { inherit system overlays; }) {
+    legacyPackages = builtins.mapAttrs (system: _: packages nixpkgs "1.88.0" system) {
       x86_64-linux = { };
       aarch64-linux = { };
     };

@@ -2,31 +2,32 @@
 # part of all of them.
 let
   # A nixpkgs that says it has this Rust, whatever it has.
-  rust = version: { nixpkgs.overlays = [ (_: previous: { rustc = previous.rustc // { inherit version; }; }) ]; };
+  rust = version: _: previous: { rustc = previous.rustc // { inherit version; }; };
 
   # It checks scripts, and all of Haskell is evaluated for it.
-  shellcheck.nixpkgs.overlays = [
-    (
-      final: _:
-      let
-        shellcheck = final.hello // { compiler = final.hello; };
-      in
-      {
-        inherit shellcheck;
-        shellcheck-minimal = shellcheck;
-      }
-    )
-  ];
+  shellcheck =
+    final: _:
+    let
+      shellcheck = final.hello // { compiler = final.hello; };
+    in
+    {
+      inherit shellcheck;
+      shellcheck-minimal = shellcheck;
+    };
 in
-{
-  inherit rust shellcheck;
+rec {
+  # One for all machines of a process: most of the time and memory goes into it.
+  packages =
+    nixpkgs: version: system:
+    import nixpkgs {
+      inherit system;
+      config = { };
+      overlays = [ (rust version) shellcheck ];
+    };
+  on = nixpkgs: let pkgs = packages nixpkgs "1.88.0" "x86_64-linux"; in { nixpkgs = { inherit pkgs; }; };
 
   base = {
-    imports = [
-      ../../initrd/module.nix
-      (rust "1.88.0")
-      shellcheck
-    ];
+    imports = [ ../../initrd/module.nix ];
     boot.initrd.lustrate.enable = true;
     boot.loader.grub.device = "nodev";
     fileSystems."/" = {

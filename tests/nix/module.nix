@@ -61,7 +61,7 @@ let
     (evaluate (
       [
         systemd
-        { nixpkgs.pkgs = lib.mkForce (import nixpkgs ((import ./machine.nix).rust version).nixpkgs); }
+        { nixpkgs.pkgs = lib.mkForce ((import ./machine.nix).packages nixpkgs version "x86_64-linux"); }
       ]
       ++ modules
     )).config;
@@ -71,7 +71,7 @@ in
   "facts: an interface that is not valid" = breaks "network" { networking.interfaces.eth0.ipv4.addresses = [ { address = "10.0.0.2"; } ]; };
   "facts: a user who is not valid" = breaks "users" { users.users.a = { isNormalUser = true; homeMode = throw "no mode"; }; };
   "facts: a boot loader that lacks a part" = breaks "bootLoader" { boot.loader.grub.enable = false; boot.loader.external.enable = true; };
-  "facts: a host key that is not valid" = breaks "sshd" { services.openssh = { enable = true; hostKeys = [ { type = "ed25519"; } ]; }; };
+  "facts: a file of keys that is not valid" = breaks "sshd" { services.openssh = { enable = true; authorizedKeysFiles = [ 3 ]; }; };
   "facts: a swap device that is not valid" = breaks "swap" { swapDevices = [ { size = 12; } ]; };
 
   "facts: parts that are off need not be valid" =

@@ -10,7 +10,7 @@ let
       system = "x86_64-linux";
       modules = [
         ../../initrd/module.nix
-        (import ./machine.nix).shellcheck
+        ((import ./machine.nix).on nixpkgs)
         (
           { pkgs, ... }:
           {
