@@ -2,7 +2,7 @@
 { options, stage1, fileSystems, tools, ... }:
 let
   inherit (builtins) any elem filter head match;
-  inherit (tools) compact get isOn must named names text texts unique when;
+  inherit (tools) compact get isOn list must named names text texts unique when;
 
   initrd = options.boot.initrd or { };
   zfs = options.boot.zfs or { };
@@ -34,7 +34,7 @@ let
       clevis = isOn (initrd.clevis.enable or { }) && get (initrd.clevis.devices or { }) ? ${name};
     };
 
-  onZfs = filter (fs: fs.fsType or null == "zfs") fileSystems;
+  onZfs = filter (fs: fs.fsType or null == "zfs") (list fileSystems);
   supportsZfs = option: elem "zfs" (names (get option));
 in
 if get (initrd.enable or { }) == false then

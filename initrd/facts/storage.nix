@@ -27,10 +27,11 @@ let
       )
     ) device;
 
+  fileSystems = (get (options.system.build or { })).fileSystems or null;
   encrypted = pick { blkDev = text; label = text; keyFile = text; };
 in
 {
-  fileSystems = map (
+  fileSystems = when (fileSystems != null) (map (
     fs:
     compact {
       mountPoint = text (must "mountPoint" fs);
@@ -45,7 +46,7 @@ in
       neededForBoot = utils.fsNeededForBoot fs;
       encrypted = when (fs.encrypted.enable or false) (encrypted fs.encrypted);
     }
-  ) (list ((get (options.system.build or { })).fileSystems or null));
+  ) fileSystems);
 
   swap = compact {
     zram = get (options.zramSwap.enable or { });

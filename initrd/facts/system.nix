@@ -1,13 +1,13 @@
 # Of the whole: releases, kernel, /etc, and the tools that the new system has.
 { options, pkgs, fileSystems, tools, ... }:
 let
-  inherit (tools) compact get isOn names text when;
+  inherit (tools) compact get isOn list names text when;
 
   system = options.system or { };
   overlay = system.etc.overlay or { };
   platform = pkgs.stdenv.hostPlatform or { };
   kernel = (get (options.boot.kernelPackages or { })).kernel or { };
-  mounts = type: builtins.any (fs: fs.fsType or null == type) fileSystems;
+  mounts = type: builtins.any (fs: fs.fsType or null == type) (list fileSystems);
   version = name: text (pkgs.${name}.version or null);
 in
 compact {

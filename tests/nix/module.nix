@@ -118,7 +118,7 @@ in
       config = tree [ enabled messages boot ];
     in
     map (hasInfix "has no stage 1,") (ours config) == [ true ]
-    && nullGroups (configuration { inherit config; }) == [ ]
+    && nullGroups (configuration { inherit config; }) == [ "fileSystems" ]
     && (extension { inherit config; }).stage1 == null;
   "module: where systemd.enable was removed, systemd it is" =
     let

@@ -17,7 +17,7 @@ let
         toShellPath = shell: shell;
       };
     };
-  nullGroups = options: filter (name: (facts options).${name} == null) (attrNames (facts options));
+  nullGroups = options: filter (name: (facts ({ system.build = is { fileSystems = [ ]; }; } // options)).${name} == null) (attrNames (facts { }));
   stage1 = options: import ../../initrd/stage1.nix { inherit options; };
 
   user = more: { name = "root"; group = "root"; shell = "/bin/sh"; } // more;
@@ -45,7 +45,7 @@ in
       schema = 1;
       bootLoader = { };
       console = { };
-      fileSystems = [ ];
+      fileSystems = null;
       initrd = { };
       network = { };
       sshd = { };
@@ -84,7 +84,7 @@ in
     { group = "network"; options.networking.interfaces = is { a = { name = "a"; ipv4.addresses = [ { address = "10.0.0.2"; } ]; }; }; }
     { group = "network"; options.networking.firewall = { enable = is true; allowedTCPPortRanges = is [ { from = 1; } ]; }; }
     { group = "network"; options.networking.vlans = is { a = { interface = "b"; }; }; }
-    { group = "system"; options.system.nixos.release = is (x: x); }
+    { group = "system"; options.boot.kernelModules = is [ (x: x) ]; }
   ];
 
   "hashes are judged as libxcrypt takes them" =
