@@ -5,8 +5,8 @@
   options.boot.initrd.lustrate.rests = lib.mkOption {
     type = lib.types.listOf lib.types.str;
     default = (import ./keep.nix).rests {
-      fileSystems = lib.attrValues config.fileSystems;
-      inherit (config) swapDevices;
+      fileSystems = lib.attrValues (config.fileSystems or { });
+      swapDevices = config.swapDevices or [ ];
     };
     internal = true;
     readOnly = true;

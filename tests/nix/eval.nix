@@ -5,12 +5,16 @@ let
   lib = import (nixpkgs + "/lib");
   inherit (lib) elem filter hasInfix hasPrefix;
   machine = import ./machine.nix;
+  packages = machine.on nixpkgs;
 
   evaluate =
     modules:
     (import (nixpkgs + "/nixos/lib/eval-config.nix") {
       system = "x86_64-linux";
-      modules = [ machine.base ] ++ modules;
+      modules = [
+        machine.base
+        packages
+      ] ++ modules;
     }).config;
 
   dropIn = config: config.boot.initrd.systemd.services.nixos-lustrate;
