@@ -72,7 +72,6 @@ in
   "facts: a user who is not valid" = breaks "users" { users.users.a = { isNormalUser = true; homeMode = throw "no mode"; }; };
   "facts: a boot loader that lacks a part" = breaks "bootLoader" { boot.loader.grub.enable = false; boot.loader.external.enable = true; };
   "facts: a file of keys that is not valid" = breaks "sshd" { services.openssh = { enable = true; authorizedKeysFiles = [ 3 ]; }; };
-  "facts: a swap device that is not valid" = breaks "swap" { swapDevices = [ { size = 12; } ]; };
 
   "facts: parts that are off need not be valid" =
     nullGroups (configuration (evaluate [ systemd { systemd.network.networks.x.matchConfig = throw "unused"; networking.networkmanager.ensureProfiles.profiles = throw "unused"; } ])) == [ ];
