@@ -218,8 +218,12 @@ fn show_steps(site: &Site) -> Result<bool, Error> {
         }
     }
     if site.wish.clear_esp {
-        for path in clear_esp::owned(site).map_err(untouched)? {
-            say(&line("to do", &format!("remove from the ESP: /{}", escape::of_path(&path))));
+        let owned = clear_esp::owned(site).map_err(untouched)?;
+        for path in &owned {
+            say(&line("to do", &format!("remove from the ESP: /{}", escape::of_path(path))));
+        }
+        if owned.is_empty() {
+            say(&line("skipped", "remove from the ESP: nothing there has the old system's name"));
         }
     }
     Ok(any)

@@ -10,10 +10,39 @@ use std::os::unix::ffi::OsStrExt;
 /// The longest name that Linux file systems store, in bytes (`NAME_MAX`).
 pub(crate) const NAME_MAX: usize = 255;
 
-/// One path component. Its bytes stay until the program ends, which is soon: names
-/// are told from each other, passed on and remembered, and hardly ever forgotten.
+/// The small build ends soon, and gives no memory back (`fs/sys/memory.rs`): there the
+/// bytes of a name stay, so that neither cloning nor dropping one is code.
+#[cfg(not(any(feature = "full", fuzzing)))]
+mod bytes {
+    pub(super) type Bytes = &'static [u8];
+
+    pub(super) const fn of(bytes: &'static [u8]) -> Bytes {
+        bytes
+    }
+
+    pub(super) fn kept(bytes: Vec<u8>) -> Bytes {
+        bytes.leak()
+    }
+}
+
+#[cfg(any(feature = "full", fuzzing))]
+mod bytes {
+    use std::borrow::Cow;
+
+    pub(super) type Bytes = Cow<'static, [u8]>;
+
+    pub(super) const fn of(bytes: &'static [u8]) -> Bytes {
+        Cow::Borrowed(bytes)
+    }
+
+    pub(super) fn kept(bytes: Vec<u8>) -> Bytes {
+        Cow::Owned(bytes)
+    }
+}
+
+/// One path component.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(&'static [u8]);
+pub struct Name(bytes::Bytes);
 
 /// A constant name, checked when it is compiled.
 macro_rules! literal {
@@ -56,7 +85,7 @@ impl Name {
             b"." | b".." => Err(BadName::Dots),
             _ if bytes.iter().any(|b| matches!(b, b'/' | 0)) => Err(BadName::Byte),
             _ if bytes.len() > NAME_MAX => Err(BadName::Long),
-            _ => Ok(Self(bytes.leak())),
+            _ => Ok(Self(bytes::kept(bytes))),
         }
     }
 
@@ -74,7 +103,7 @@ impl Name {
             at += 1;
         }
         assert!(!(bytes[0] == b'.' && (bytes.len() == 1 || bytes.len() == 2 && bytes[1] == b'.')));
-        Self(bytes)
+        Self(bytes::of(bytes))
     }
 
     /// The name with something behind it, shortened to fit in [`NAME_MAX`].
@@ -83,7 +112,7 @@ impl Name {
         let room = NAME_MAX.saturating_sub(suffix.len()).min(self.0.len());
         let mut name = self.0[..room].to_vec();
         name.extend(suffix.bytes());
-        Self(name.leak())
+        Self(bytes::kept(name))
     }
 
     /// The name itself, then with `-1` behind it, and so on.
@@ -108,7 +137,7 @@ impl Name {
     /// The bytes of the name.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        self.0
+        &self.0
     }
 
     /// The name as C has it.
@@ -122,13 +151,13 @@ impl Name {
     /// The name as system calls take it.
     #[must_use]
     pub fn as_os_str(&self) -> &OsStr {
-        OsStr::from_bytes(self.0)
+        OsStr::from_bytes(&self.0)
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&Shown(self.0), f)
+        fmt::Display::fmt(&Shown(&self.0), f)
     }
 }
 

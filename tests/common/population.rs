@@ -27,12 +27,21 @@ pub fn lost(before: &Manifest, now: &Manifest, excuse: &Excuse) -> Vec<String> {
             let at = found.iter().map(|p| show(p)).collect::<Vec<_>>().join(", ");
             list.push(format!("{}: {} names, now {}: {at}", show(path), paths.len(), found.len()));
         }
-        let (old, new) = (&before.nodes[path], &now.nodes[found[0]]);
+        let (mut old, new) = (before.nodes[path].clone(), &now.nodes[found[0]]);
+        // Old roots are closed to users.
+        if is_old_root(path) && new.mode == 0o700 {
+            old.mode = new.mode;
+        }
         let touched = excuse.is_touched(path)
             || (old.kind == Kind::Directory && before.children(path) != now.children(found[0]));
-        list.extend(node_diff(path, old, new, Touched::from(touched), excuse));
+        list.extend(node_diff(path, &old, new, Touched::from(touched), excuse));
     }
     list
+}
+
+fn is_old_root(path: &[u8]) -> bool {
+    let name = path.strip_prefix(b"old-root");
+    name.is_some_and(|rest| !rest.contains(&b'/') && (rest.is_empty() || rest[0] == b'-'))
 }
 
 #[track_caller]

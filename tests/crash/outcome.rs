@@ -14,6 +14,15 @@ use crate::trees::Crash;
 /// What a revert gives back of a root: also what a stock lustration had moved,
 /// and with the old boot files in their place.
 pub fn given_back(tree: &Crash, root: &Manifest) -> Manifest {
+    let mut back = population(tree, root);
+    // An older one is closed to users.
+    if let Some(older) = back.nodes.get_mut(&b"old-root"[..]) {
+        older.mode = 0o700;
+    }
+    back
+}
+
+fn population(tree: &Crash, root: &Manifest) -> Manifest {
     if tree.outcome.start == Start::Interrupted {
         return rejoined(root, STAGING);
     }
@@ -49,11 +58,16 @@ impl Scene {
                     if want.id != now.id && (known.contains(&want.id) || known.contains(&now.id)) {
                         list.push(format!("{}: another inode", show(path)));
                     }
-                    list.extend(metadata_diff(path, want, now, &Excuse::none()));
+                    let differs = metadata_diff(path, want, now, &Excuse::none());
+                    // An older old root is closed before anything moves, or not yet.
+                    let older = |line: &String| line.starts_with("old-root: mode ");
+                    list.extend(differs.into_iter().filter(|line| !older(line)));
                     if !excuse.is_touched(path) && !above.contains(&path[..]) {
                         list.extend(data_diff(path, want, now));
                     }
                 }
+                // As many as were not used meanwhile.
+                (Some(_), None) | (None, Some(_)) if is_spare(path) => {}
                 (Some(_), None) => list.push(format!("{}: gone", show(path))),
                 (None, _) => list.push(format!("{}: new", show(path))),
             }
@@ -64,7 +78,7 @@ impl Scene {
 
 fn data_diff(path: &[u8], want: &Node, now: &Node) -> Vec<String> {
     let mut list = Vec::new();
-    if path.ends_with(b"/.lustrate/record") {
+    if path.ends_with(b"/.lustrate/record") || path.ends_with(b"/.lustrate/reserve") {
         return list;
     }
     if AGED.contains(&want.mtime.0) && want.mtime != now.mtime {
@@ -77,6 +91,11 @@ fn data_diff(path: &[u8], want: &Node, now: &Node) -> Vec<String> {
         list.push(format!("{}: another content", show(path)));
     }
     list
+}
+
+/// Whether it is one of the files that wait for a revert.
+fn is_spare(path: &[u8]) -> bool {
+    path.windows(17).any(|part| part == b"/.lustrate/spare-")
 }
 
 /// Whether a path is in a `.lustrate`.
@@ -98,8 +117,8 @@ pub fn alike(a: &Manifest, b: &Manifest) -> bool {
         })
 }
 
-/// What a record says but for times, the boot, inode numbers of its own, its order and
-/// length, and that `old-root` was pinned before it got its date.
+/// What a record says but for times, those of the root among them, the boot, inode
+/// numbers of its own, its order and length, and that `old-root` was pinned before it got its date.
 pub fn record(root: &Path, verb: Verb) -> Vec<String> {
     let home = match verb {
         Verb::Run => "old-root",
@@ -110,6 +129,7 @@ pub fn record(root: &Path, verb: Verb) -> Vec<String> {
     let varies = |line: &&str| {
         let key = line.split(' ').next();
         !matches!(key, Some("boot-id" | "started" | "finished" | "anchor" | "end" | "older"))
+            && key != Some("?root")
             && *line != "pinned protected old-root"
     };
     let mut lines: Vec<String> = text.lines().filter(varies).map(str::to_owned).collect();

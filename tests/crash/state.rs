@@ -183,8 +183,10 @@ impl Scene {
 pub fn lost_inodes(before: &Manifest, after: &Manifest) -> Vec<String> {
     let ours = |path: &[u8]| {
         let path = show(path);
-        let notes = ["intent", "part", "record", "making", "new"].map(|n| format!(".lustrate/{n}"));
+        let notes = ["intent", "part", "record", "making", "new", "draft", "reserve"];
+        let notes = notes.map(|n| format!(".lustrate/{n}"));
         notes.iter().any(|note| path.ends_with(note.as_str()))
+            || [".lustrate/spare-", ".lustrate/draft/"].iter().any(|part| path.contains(part))
             || path.contains(".lustrate/marker")
             || path.ends_with("/NIXOS_LUSTRATE")
             || path == "old-root.tmp"
