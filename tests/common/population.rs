@@ -228,6 +228,12 @@ pub fn not_reverted(before: &Manifest, after: &Manifest, keepers: &[&[u8]]) -> V
     for name in after.children(b"").into_iter().filter(is_new) {
         excuse = excuse.below(name);
     }
+    let mut before = before.clone();
+    for (path, old) in before.nodes.iter_mut().filter(|(path, _)| is_old_root(path)) {
+        if after.get(path).is_some_and(|node| node.mode == 0o700) {
+            old.mode = 0o700;
+        }
+    }
     list.extend(before.diff(after, &excuse));
     if after.get(MARKER).is_some() {
         list.push("the marker is back".into());

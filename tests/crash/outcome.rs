@@ -53,6 +53,18 @@ impl Scene {
         let mut list = Vec::new();
         let nodes: BTreeMap<_, _> = want.nodes.iter().chain(&now.nodes).collect();
         for path in nodes.keys() {
+            // Which of our own files have been used, and under which names markers wait,
+            // depends on the kill; the marker that asked has to be somewhere.
+            if is_note(path) {
+                let asked = want.get(path).filter(|node| AGED.contains(&node.mtime.0));
+                let there = |node: &&Node| {
+                    now.nodes.values().any(|n| (n.size, n.content) == (node.size, node.content))
+                };
+                if asked.is_some_and(|node| !there(&node)) {
+                    list.push(format!("{}: lost", show(path)));
+                }
+                continue;
+            }
             match (want.get(path), now.get(path)) {
                 (Some(want), Some(now)) => {
                     if want.id != now.id && (known.contains(&want.id) || known.contains(&now.id)) {
@@ -66,8 +78,6 @@ impl Scene {
                         list.extend(data_diff(path, want, now));
                     }
                 }
-                // As many as were not used meanwhile.
-                (Some(_), None) | (None, Some(_)) if is_spare(path) => {}
                 (Some(_), None) => list.push(format!("{}: gone", show(path))),
                 (None, _) => list.push(format!("{}: new", show(path))),
             }
@@ -78,7 +88,7 @@ impl Scene {
 
 fn data_diff(path: &[u8], want: &Node, now: &Node) -> Vec<String> {
     let mut list = Vec::new();
-    if path.ends_with(b"/.lustrate/record") || path.ends_with(b"/.lustrate/reserve") {
+    if path.ends_with(b"/.lustrate/record") {
         return list;
     }
     if AGED.contains(&want.mtime.0) && want.mtime != now.mtime {
@@ -93,9 +103,12 @@ fn data_diff(path: &[u8], want: &Node, now: &Node) -> Vec<String> {
     list
 }
 
-/// Whether it is one of the files that wait for a revert.
-fn is_spare(path: &[u8]) -> bool {
-    path.windows(17).any(|part| part == b"/.lustrate/spare-")
+/// Whether it is a file of ours that waits, or is being written.
+fn is_note(path: &[u8]) -> bool {
+    let Some(at) = path.windows(11).position(|part| part == b"/.lustrate/") else { return false };
+    let name = &path[at + 11..];
+    let ours: [&[u8]; 4] = [b"part", b"reserve", b"spare-", b"marker"];
+    ours.iter().any(|ours| name.starts_with(ours))
 }
 
 /// Whether a path is in a `.lustrate`.
