@@ -142,7 +142,8 @@ impl Lab<'_> {
         };
         // Where there was no space once, the reserve made some (I9).
         let spared = matches!(fault, Fault::Fail("ENOSPC" | "EDQUOT"));
-        let failed = changes_the_disk(call, errno) && notes.is_empty() && !spared;
+        let open = says(&said, "stays open to users");
+        let failed = changes_the_disk(call, errno) && notes.is_empty() && !spared && !open;
         let passed = ended.code == 0 && failed;
         assert!(!passed, "it failed, and nobody was told");
         match ended.code {
@@ -155,6 +156,11 @@ impl Lab<'_> {
                     root,
                     &["user.origin", "the\\x20attribute\\x20*"],
                 );
+            }
+            // `differences` lets its mode differ; the record has the note.
+            0 if open => {
+                let texts = [": mode \"", "stays\\x20open\\x20to\\x20users"];
+                self.scene.assert_done_but_for(now, root, &texts);
             }
             // What cannot go to its place stays in the other home, and the rest goes on (I4).
             0 if !notes.is_empty() => {

@@ -103,7 +103,10 @@ impl<T: Tree> Exchange<'_, T> {
         if self.rename((&pair.from, name), (&pair.to, name))? == Moved::Done {
             self.done.keepers += 1;
             // The new parents have the times of the originals.
-            self.tree.set_times(&pair.to, &pair.times)?;
+            if let Err(error) = self.tree.set_times(&pair.to, &pair.times) {
+                let why = self.tolerated(error.into())?;
+                self.note(format!("the directory of '{keeper}' has new times: {why}"));
+            }
         }
         Ok(())
     }
