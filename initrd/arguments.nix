@@ -1,5 +1,8 @@
 # The command lines of `nixos-lustrate run` and `nixos-lustrate purge`, from the
 # options. Builtins only, so that it is testable without nixpkgs.
+let
+  unique = builtins.foldl' (seen: path: if builtins.elem path seen then seen else seen ++ [ path ]) [ ];
+in
 {
   # Nothing for the defaults: then the unit runs as the package ships it.
   list =
@@ -9,7 +12,7 @@
       everyBoot,
       systemId,
     }:
-    map (path: "--keep=${path}") keep
+    map (path: "--keep=${path}") (unique keep)
     ++ (if everyBoot then [ "--always" ] else [ ])
     ++ (if systemId == "nixos" then [ ] else [ "--system-id=${systemId}" ])
     ++ (if guard then [ ] else [ "--no-guard" ]);

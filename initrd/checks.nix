@@ -1,12 +1,23 @@
-# What cannot work is said when the system is built, with the mend, and not by a
+# What cannot work is said when the system is built, with the fix, and not by a
 # machine that does not boot.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  options,
+  ...
+}:
 let
   cfg = config.boot.initrd.lustrate;
   keep = import ./keep.nix;
+  stage1 = import ./stage1.nix { inherit options; };
+  lacks = if stage1.kind == null then "stage 1" else lib.concatStringsSep ", " stage1.missing;
+  isContainer = config.boot.isContainer or false;
+  # Whether this source can be compiled; what was built otherwise does not say it.
+  rust = cfg.package.rust or null;
 
   root = config.fileSystems."/" or { };
   rootType = root.fsType or "auto";
+  zfs = config.boot.zfs.package.version or "2.2";
   etcOverlay = config.system.etc.overlay.enable or false;
 
   # Their content is gone with the power, or cannot be renamed.
@@ -37,33 +48,50 @@ let
       path;
 
   otherMounts = lib.filter (mountPoint: !keep.isRoot mountPoint) (
-    lib.mapAttrsToList (_: fs: fs.mountPoint) config.fileSystems
+    lib.mapAttrsToList (_: fs: fs.mountPoint) (config.fileSystems or { })
   );
 
-  isLost = path: !keep.isKept (sound ++ otherMounts) (onRoot path) && !keep.isProtected path;
+  isLost =
+    path: !keep.isKept (sound ++ cfg.rests ++ otherMounts) (onRoot path) && !keep.isProtected path;
 
-  lostHostKeys = lib.filter isLost (map (key: key.path) config.services.openssh.hostKeys);
-  lostSwapFiles = lib.filter (path: !keep.isBelow "dev" path && isLost path) (
-    map (swap: swap.device) config.swapDevices
+  lostHostKeys = lib.filter isLost (
+    map (key: key.path) (config.services.openssh.hostKeys or [ ])
   );
 in
 {
-  config = lib.mkIf cfg.enable {
+  config = lib.optionalAttrs (options ? assertions && options ? warnings) (lib.mkIf cfg.enable {
     assertions = [
       {
-        assertion = !config.boot.isContainer;
+        assertion = !isContainer;
         message = ''
           boot.initrd.lustrate.enable: a container has no stage 1, so nothing would
           lustrate its root. Set it to false here; on the host it may be true.
         '';
       }
       {
-        assertion = config.boot.isContainer || config.boot.initrd.enable;
+        assertion = isContainer || config.boot.initrd.enable or true;
         message = ''
           boot.initrd.lustrate.enable: there is no stage 1, because boot.initrd.enable is
           false, so /etc/NIXOS_LUSTRATE would be ignored and NixOS would activate itself
           over the old system. Set boot.initrd.enable to true, or
           boot.initrd.lustrate.enable to false.
+        '';
+      }
+      {
+        assertion = stage1.kind != null && stage1.missing == [ ];
+        message = ''
+          boot.initrd.lustrate.enable: this release of NixOS has no ${lacks}, so nothing
+          would lustrate the root. Use a nixos-lustrate that knows this release, or set
+          boot.initrd.lustrate.enable to false.
+        '';
+      }
+      {
+        assertion = rust == null || lib.versionAtLeast rust.version rust.needed;
+        message = ''
+          boot.initrd.lustrate.package: it needs Rust ${rust.needed}, and this nixpkgs has
+          ${rust.version}, so it could not be compiled. Use nixpkgs 25.11 or newer, or set
+          boot.initrd.lustrate.package to one that was built with a newer nixpkgs:
+          nixos-lustrate.packages.SYSTEM.nixos-lustrate-initrd of the flake.
         '';
       }
       {
@@ -107,8 +135,8 @@ in
         boot.initrd.lustrate.keep: ${quote pointless}: a lustration never touches /nix,
         /boot and old roots, so this has no effect. Remove it.
       ''
-      ++ lib.optional (rootType == "zfs" && lib.versionOlder config.boot.zfs.package.version "2.2") ''
-        boot.initrd.lustrate: ZFS ${config.boot.zfs.package.version} cannot exchange two
+      ++ lib.optional (rootType == "zfs" && lib.versionOlder zfs "2.2") ''
+        boot.initrd.lustrate: ZFS ${zfs} cannot exchange two
         directories in one step, so during a lustration there is an instant without
         /etc. A power cut then is still mended by the next boot. Use ZFS 2.2 or later to
         be rid of that instant.
@@ -118,16 +146,10 @@ in
         begins with a new machine id, without passwords that were set by hand, and with
         user ids handed out anew. Keep at least "etc/machine-id" and "var/lib/nixos".
       ''
-      ++ lib.optional (cfg.everyBoot && config.services.openssh.enable && lostHostKeys != [ ]) ''
+      ++ lib.optional (cfg.everyBoot && config.services.openssh.enable or false && lostHostKeys != [ ]) ''
         boot.initrd.lustrate.everyBoot: the SSH host keys ${quote lostHostKeys} are not
         kept, so each boot makes new ones and clients refuse to connect. Add
         ${quote (map onRoot lostHostKeys)} to boot.initrd.lustrate.keep.
-      ''
-      ++ lib.optional (cfg.everyBoot && lostSwapFiles != [ ]) ''
-        boot.initrd.lustrate.everyBoot: the swap files ${quote lostSwapFiles} are not
-        kept, so each boot leaves one more of them in an old root until the disk is
-        full. Add them to boot.initrd.lustrate.keep, or put them on a file system of
-        their own.
       '';
-  };
+  });
 }

@@ -53,6 +53,10 @@ in
         Paths, relative to the root, that a lustration leaves where they are, in
         addition to those that the marker lists. They are never copied. A path
         that does not exist is a warning at boot.
+
+        What {option}`fileSystems` and {option}`swapDevices` rest on in the root is
+        kept besides: sources of bind mounts, loop files, layers of overlays, swap
+        files.
       '';
     };
 

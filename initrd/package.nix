@@ -4,6 +4,7 @@
   lib,
   stdenv,
   rustPlatform,
+  rustc,
   installShellFiles,
   variant ? "full",
 }:
@@ -12,31 +13,29 @@ assert lib.assertOneOf "variant" variant [
   "initrd"
 ];
 let
-  inherit (lib) fileset;
   isInitrd = variant == "initrd";
+  manifest = (builtins.fromTOML (builtins.readFile ../Cargo.toml)).package;
+
+  # What the build reads. Not by lib.fileset, which in pure evaluation by Nix before
+  # 2.14 asks for the list of the whole store. Cargo wants every target of
+  # Cargo.toml to exist.
+  files = "/(Cargo.(toml|lock)|(clippy|rustfmt).toml|build.rs|README.md|LICENSE|(src|benches)(/.*)?|initrd(/.*[.](service|timer))?|tests(/.*[.]rs)?)";
+  top = toString ../.;
+  isWanted =
+    path: type:
+    let
+      name = lib.removePrefix top path;
+    in
+    builtins.match files name != null || type == "directory" && lib.hasPrefix "/tests/" name;
 in
 rustPlatform.buildRustPackage {
   pname = if isInitrd then "nixos-lustrate-initrd" else "nixos-lustrate";
-  inherit ((lib.importTOML ../Cargo.toml).package) version;
+  inherit (manifest) version;
 
-  src = fileset.toSource {
-    root = ../.;
-    fileset = fileset.unions [
-      ../Cargo.toml
-      ../Cargo.lock
-      ../clippy.toml
-      ../rustfmt.toml
-      ../src
-      ./nixos-lustrate.service
-      ./nixos-lustrate-purge.service
-      ./nixos-lustrate-purge.timer
-      (fileset.maybeMissing ../build.rs)
-      (fileset.maybeMissing ../README.md)
-      (fileset.maybeMissing ../LICENSE)
-      # Cargo wants every target of Cargo.toml to exist.
-      (fileset.fileFilter (file: file.hasExt "rs") ../tests)
-      (fileset.maybeMissing ../benches)
-    ];
+  src = builtins.path {
+    path = ../.;
+    name = "nixos-lustrate-source";
+    filter = isWanted;
   };
 
   cargoLock.lockFile = ../Cargo.lock;
@@ -51,6 +50,12 @@ rustPlatform.buildRustPackage {
     "--lib"
     "--bins"
   ];
+
+  # For the module's assertion: what this is compiled with, and what it needs.
+  passthru.rust = {
+    inherit (rustc) version;
+    needed = manifest.rust-version;
+  };
 
   nativeBuildInputs = lib.optionals (!isInitrd) [ installShellFiles ];
 

@@ -3,6 +3,7 @@
 {
   config,
   lib,
+  options,
   pkgs,
   utils,
   ...
@@ -81,7 +82,8 @@ in
     };
   };
 
-  config = lib.mkIf cfg.enable {
+  # As in systemd.nix.
+  config = lib.mkIf cfg.enable (lib.optionalAttrs (options ? systemd.timers) {
     systemd.packages = [ cfg.package ];
 
     systemd.services.nixos-lustrate-purge.serviceConfig.ExecStart = [
@@ -107,5 +109,5 @@ in
         OnStartupSec = "15min";
       };
     };
-  };
+  });
 }

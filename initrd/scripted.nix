@@ -16,19 +16,21 @@
 let
   cfg = config.boot.initrd.lustrate;
   arguments = import ./arguments.nix;
+  stage1 = import ./stage1.nix { inherit options; };
 
   words = arguments.toShell (
     arguments.list {
-      inherit (cfg) keep guard everyBoot;
+      inherit (cfg) guard everyBoot;
+      keep = cfg.keep ++ cfg.rests or [ ];
       systemId = config.system.nixos.distroId or "nixos";
     }
   );
 in
 {
-  config = lib.mkIf (cfg.enable && !config.boot.initrd.systemd.enable) {
+  config = lib.mkIf (cfg.enable && stage1.kind == "scripted") {
     # Releases without scripted stage 1 have none of these options, and a
     # definition of an undeclared option is an error even inside mkIf.
-    boot.initrd = lib.optionalAttrs (options.boot.initrd ? postResumeCommands) {
+    boot.initrd = lib.optionalAttrs stage1.can.scripted {
       # patchelf leaves a static program as it is.
       extraUtilsCommands = ''
         copy_bin_and_libs ${cfg.package}/bin/nixos-lustrate

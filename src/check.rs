@@ -15,6 +15,7 @@ use crate::machine::files::Files;
 use crate::machine::identity;
 use crate::machine::mounts::Mounts;
 use crate::machine::sources::Sources;
+use crate::system::bootspec;
 use crate::system::closure::{Closure, PROFILE};
 use crate::system::initrd::Listing;
 use crate::system::loader::Loader;
@@ -85,7 +86,7 @@ pub struct Report {
     /// The distribution that it holds.
     pub distribution: Option<String>,
     /// The built system.
-    pub closure: Option<Closure>,
+    pub(crate) closure: Option<Closure>,
     /// The keep-list that `prepare` would write.
     pub keep: Vec<RelPath>,
     /// What was found, in the order in which it was examined.
@@ -93,7 +94,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether something has to be mended first.
+    /// Whether something has to be fixed first.
     #[must_use]
     pub fn blocks(&self) -> bool {
         self.count(Level::Blocker) > 0
@@ -166,8 +167,8 @@ pub fn examine(options: &Examine) -> Result<Report, Error> {
     let root = crate::machine::files::show(&sources.root);
     if !sources.root.is_dir() {
         let found = format!("{root} is missing, or is no directory");
-        let mend = "Mount the root there, or give another --root";
-        return Err(Refusal::new(found, "There is no root to examine", mend).into());
+        let fix = "Mount the root there, or give another --root";
+        return Err(Refusal::new(found, "There is no root to examine", fix).into());
     }
     let mut findings = Vec::new();
     let distribution = unless(distribution(&files), "distribution", &mut findings).flatten();
@@ -183,6 +184,9 @@ pub fn examine(options: &Examine) -> Result<Report, Error> {
     keep.extend(options.keep.iter().filter(|k| !keep.contains(k)).cloned().collect::<Vec<_>>());
     let system = &options.system;
     let closure = closure::find(&files, system, &mut findings);
+    let spec = closure.as_ref().and_then(Closure::spec);
+    let kept = unless(bootspec::kept(&files, spec), "keepers", &mut findings).unwrap_or_default();
+    keep.extend(kept.into_iter().filter(|k| !keep.contains(k)).collect::<Vec<_>>());
     let loader = closure.as_ref().map(|closure| Loader::of(&files, closure));
     let loader = loader.and_then(|loader| unless(loader, "boot-loader", &mut findings)).flatten();
     let initrd = closure.as_ref().and_then(|c| storage::listing(c, &files, &mut findings));
@@ -224,9 +228,9 @@ fn distribution(files: &Files) -> Result<Option<String>, OpError> {
 /// `check`, as the program runs it.
 ///
 /// # Errors
-/// [`Error::Blocked`] when something has to be mended first; why the root could
+/// [`Error::Blocked`] when something has to be fixed first; why the root could
 /// not be examined, or the report not be printed.
-pub fn command(options: &Examine, form: Form) -> Result<(), Error> {
+pub(crate) fn command(options: &Examine, form: Form) -> Result<(), Error> {
     let report = examine(options)?;
     print(&match form {
         Form::Text => report.to_text(colour()),

@@ -14,12 +14,8 @@ pub mod options;
 mod request;
 
 #[cfg(feature = "full")]
-pub use completions::Shell;
-#[cfg(feature = "full")]
 pub use invocation::{Invocation, grammar, parse};
 use options::{Command, Options};
-#[cfg(feature = "full")]
-pub use request::Request;
 
 use crate::engine::facts::Wishes;
 use crate::error::Error;
@@ -32,7 +28,8 @@ use crate::term::print;
 /// # Errors
 /// Why it did not do what it was asked.
 pub fn engine(asked: &Options) -> Result<(), Error> {
-    let wishes = || Wishes { keep: asked.keep.clone(), always: asked.always };
+    let wishes =
+        || Wishes { keep: asked.keep.clone(), always: asked.always, complete: asked.complete };
     let root = asked.root.as_deref();
     match asked.command {
         Command::Help => print(options::HELP),

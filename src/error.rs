@@ -1,7 +1,9 @@
 //! What can go wrong, as types: *refused* (nothing touched) and *stopped*
 //! (part-way) are different variants with different exit codes, not words.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 
 use nix::errno::Errno;
 
@@ -75,16 +77,16 @@ impl Stop {
         Self::Root(Box::new(Trouble::Changed(how)))
     }
 
-    /// What was found, what it leads to, and the mend: each a sentence without its
+    /// What was found, what it leads to, and the fix: each a sentence without its
     /// full stop.
     #[cfg(feature = "full")]
     #[must_use]
     pub fn wrong(
-        found: impl Into<String>,
-        consequence: impl Into<String>,
-        mend: impl Into<String>,
+        found: impl Into<Cow<'static, str>>,
+        consequence: impl Into<Cow<'static, str>>,
+        fix: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Refusal::new(found, consequence, mend).into()
+        Refusal::new(found, consequence, fix).into()
     }
 
     /// Somebody asked for it: Ctrl-C, or the end of a session.
@@ -100,7 +102,7 @@ impl Stop {
     pub fn found(&self) -> String {
         match self {
             Self::Root(trouble) => match &**trouble {
-                Trouble::Reason(refusal) => refusal.found.clone(),
+                Trouble::Reason(refusal) => refusal.found.to_string(),
                 trouble => trouble.to_string(),
             },
             Self::Op(error) => error.to_string(),
@@ -115,15 +117,19 @@ impl Stop {
     }
 }
 
-/// A reason to refuse: what was found, what would have happened, and the mend.
+/// A reason to refuse. One pointer wide, like [`OpError`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Refusal(Box<Reason>);
+
+/// What was found, what would have happened, and the fix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
     /// What was found.
-    pub found: String,
+    pub found: Cow<'static, str>,
     /// What would have happened.
-    pub consequence: String,
+    pub consequence: Cow<'static, str>,
     /// What the user can do.
-    pub mend: String,
+    pub fix: Cow<'static, str>,
     /// The error number, when a system call failed.
     pub errno: Option<Errno>,
 }
@@ -131,27 +137,45 @@ pub struct Refusal {
 impl Refusal {
     /// Puts the three parts together; each is a sentence without its full stop.
     #[must_use]
+    #[inline(never)] // in the initrd build, where it is called from a hundred places
     pub fn new(
-        found: impl Into<String>,
-        consequence: impl Into<String>,
-        mend: impl Into<String>,
+        found: impl Into<Cow<'static, str>>,
+        consequence: impl Into<Cow<'static, str>>,
+        fix: impl Into<Cow<'static, str>>,
     ) -> Self {
-        let (found, consequence, mend) = (found.into(), consequence.into(), mend.into());
-        Self { found, consequence, mend, errno: None }
+        let (found, consequence, fix) = (found.into(), consequence.into(), fix.into());
+        Self(Box::new(Reason { found, consequence, fix, errno: None }))
+    }
+}
+
+#[cfg(feature = "full")]
+impl Refusal {
+    pub(crate) fn into_reason(self) -> Reason {
+        *self.0
+    }
+}
+
+impl Deref for Refusal {
+    type Target = Reason;
+
+    fn deref(&self) -> &Reason {
+        &self.0
     }
 }
 
 impl From<OpError> for Refusal {
     fn from(error: OpError) -> Self {
-        let mend = match error.errno() {
+        let fix = match error.errno() {
             Errno::EACCES | Errno::EPERM if !nix::unistd::geteuid().is_root() => "Run it as root",
             Errno::ENOSPC | Errno::EDQUOT => {
                 "Free a little space there (a few files, a few megabytes), then try again"
             }
-            _ => "Mend the file system (see the kernel's messages: dmesg), then try again",
+            _ => "Repair the file system (see the kernel's messages: dmesg), then try again",
         };
-        let refusal = Self::new(error.to_string(), "The root cannot be judged without it", mend);
-        Self { errno: Some(error.errno()), ..refusal }
+        let found = error.to_string();
+        let mut refusal = Self::new(found, "The root cannot be judged without it", fix);
+        refusal.0.errno = Some(error.errno());
+        refusal
     }
 }
 
@@ -164,7 +188,7 @@ impl From<Refusal> for Stop {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}. {}. {}", self.found, self.consequence, self.mend)
+        write!(f, "{}. {}. {}", self.found, self.consequence, self.fix)
     }
 }
 
@@ -179,7 +203,7 @@ pub enum Error {
     Refused(Vec<Refusal>),
     /// A report has blockers; it has been printed: exit status 3.
     #[cfg(feature = "full")]
-    #[error("this machine is not ready: the report says what to mend. Nothing was touched.")]
+    #[error("this machine is not ready: the report says what to fix. Nothing was touched.")]
     Blocked,
     /// Stopped part-way: exit status 1.
     #[error("stopped part-way: {0}. Nothing is lost.")]
@@ -187,7 +211,7 @@ pub enum Error {
     /// The same, with the two ways on for the console (I7).
     #[error(
         "stopped part-way: {stop}. Nothing is lost.\n\
-         To go on, once the cause is mended: nixos-lustrate {on} --root {root}\n\
+         To go on, once the cause is fixed: nixos-lustrate {on} --root {root}\n\
          To go back: nixos-lustrate {back} --root {root}"
     )]
     PartWay {
@@ -222,6 +246,12 @@ impl Error {
             #[cfg(feature = "full")]
             Self::Blocked => 3,
         }
+    }
+}
+
+impl From<OpError> for Error {
+    fn from(error: OpError) -> Self {
+        Self::Stopped(error.into())
     }
 }
 

@@ -1,4 +1,6 @@
-//! The logger: the kernel log in an initrd, stderr elsewhere, never both.
+//! The logger: the kernel log in an initrd, stderr elsewhere, never both. What the
+//! kernel keeps from the console (`quiet`, `loglevel=`; NixOS has 4) is written there
+//! too, so that who watches a boot sees what becomes of the root.
 //!
 //! One write makes one record of `/dev/kmsg` (Documentation/ABI/testing/dev-kmsg),
 //! so each line is written whole, with newlines flattened. The kernel drops more
@@ -118,6 +120,22 @@ fn person_line(level: Level, message: &str) -> String {
     format!("{warning}{message}\n")
 }
 
+/// Whether the kernel keeps records of this level from the console: those that are not
+/// below the first number (`proc_sys_kernel(5)`, printk).
+fn is_hidden(level: Level) -> bool {
+    let levels = sys::read_line("/proc/sys/kernel/printk").unwrap_or_default();
+    let shown = levels.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    let shown = std::str::from_utf8(shown).ok().and_then(|number| number.parse().ok());
+    shown.is_some_and(|shown: u8| priority(level) >= shown)
+}
+
+/// As it is, with its lines; there may be no console.
+fn to_console(message: &str) {
+    if let Ok(console) = sys::open_device("/dev/console") {
+        let _ = sys::write_all(console, format!("nixos-lustrate: {message}\n").as_bytes());
+    }
+}
+
 fn to_stderr(text: &str) -> sys::Result<()> {
     sys::write_all(std::io::stderr().as_fd(), text.as_bytes())
 }
@@ -131,10 +149,15 @@ impl Log for Logger {
         let (level, message) = (record.level(), record.args().to_string());
         // There is nowhere to report that reporting failed.
         let _ = match &self.sink {
-            Sink::Kernel(kmsg) => match kmsg.get_or_init(|| sys::open_kernel_log().ok()) {
-                Some(kmsg) => kernel_lines(level, &message)
-                    .iter()
-                    .try_for_each(|line| sys::write_all(kmsg, line.as_bytes())),
+            Sink::Kernel(kmsg) => match kmsg.get_or_init(|| sys::open_device("/dev/kmsg").ok()) {
+                Some(kmsg) => {
+                    if is_hidden(level) {
+                        to_console(&message);
+                    }
+                    kernel_lines(level, &message)
+                        .iter()
+                        .try_for_each(|line| sys::write_all(kmsg, line.as_bytes()))
+                }
                 None => to_stderr(&person_line(level, &message)),
             },
             Sink::Journal => {

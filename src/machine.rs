@@ -15,3 +15,4 @@ pub(crate) mod sources;
 pub(crate) mod stack;
 pub(crate) mod statics;
 pub(crate) mod superblock;
+pub(crate) mod uses;

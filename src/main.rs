@@ -6,6 +6,9 @@ use nixos_lustrate::engine::environment;
 use nixos_lustrate::error::Error;
 use nixos_lustrate::kmsg_logger;
 
+#[global_allocator]
+static ALLOCATOR: nixos_lustrate::fs::sys::Allocator = nixos_lustrate::fs::sys::Allocator::new();
+
 #[cfg(feature = "full")]
 fn carry_out() -> Result<(), Error> {
     let invocation = nixos_lustrate::cli::parse(std::env::args_os().skip(1))?;
@@ -20,23 +23,19 @@ fn carry_out() -> Result<(), Error> {
     nixos_lustrate::cli::engine(&options)
 }
 
-#[cfg(feature = "full")]
-fn complain(why: &str) {
-    let text = format!("nixos-lustrate: {why}\nTry: nixos-lustrate --help\n");
-    eprint!("{}", nixos_lustrate::term::console::shown_on(&std::io::stderr(), text, 2));
-}
-
-#[cfg(not(feature = "full"))]
-fn complain(why: &str) {
-    eprintln!("nixos-lustrate: {why}\nTry: nixos-lustrate --help");
+/// To whoever typed it, before there is a logger.
+fn complain(text: &str, status: u8) -> ExitCode {
+    #[cfg(feature = "full")]
+    let text = &nixos_lustrate::term::console::shown_on(&std::io::stderr(), text.to_owned(), 2);
+    nixos_lustrate::term::complain(text);
+    ExitCode::from(status)
 }
 
 fn main() -> ExitCode {
     match carry_out() {
         Ok(()) => ExitCode::SUCCESS,
         Err(Error::Usage(why)) => {
-            complain(&why);
-            ExitCode::from(2)
+            complain(&format!("nixos-lustrate: {why}\nTry: nixos-lustrate --help\n"), 2)
         }
         Err(error) => {
             log::error!("{error}");

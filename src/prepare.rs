@@ -6,15 +6,15 @@
 //! engine judge what will move, shows what each step would do, and asks once. Then
 //! [`step::forward`] takes [`steps::ALL`]: what one puts aside ([`notes`]) is on the disk
 //! before it changes anything. The last has the boot loader's installer run by a process
-//! of its own ([`installer`]), which lists what it left ([`installation`]), and looks at
-//! what it wrote ([`installed`]); if that boots no NixOS, everything is put back.
+//! of its own ([`installer`]), which lists what it left ([`installer_record`]), and looks at
+//! what it wrote ([`proof`]); if that boots no NixOS, everything is put back.
 //!
 //! [`cancel`] opens the same, and stops while a boot file names a NixOS that would lose
 //! its marker ([`named`]). [`step::backward`] undoes the steps, the last first: boot
 //! files that are not others' work since are put back from what was saved ([`restore`]).
 //!
 //! - **P1** At no instant can the machine boot into NixOS without the marker.
-//! - **P2** The time in which neither system boots is announced, short, and mended
+//! - **P2** The time in which neither system boots is announced, short, and ended
 //!   by `prepare` again or by `cancel` from a rescue system.
 //! - **P3** Nothing on `/boot` or an ESP is lost: what is replaced was saved.
 //!
@@ -43,17 +43,18 @@ pub(crate) mod copy;
 pub(crate) mod durable;
 pub(crate) mod efi;
 pub(crate) mod escape;
+pub(crate) mod forget;
 mod home;
-pub(crate) mod installation;
-pub(crate) mod installed;
 pub(crate) mod installer;
 pub(crate) mod installer_lock;
+pub(crate) mod installer_record;
 pub(crate) mod named;
 pub(crate) mod notes;
 pub(crate) mod open;
 pub(crate) mod ours;
 pub(crate) mod output;
 pub(crate) mod places;
+pub(crate) mod proof;
 pub(crate) mod restore;
 pub(crate) mod saving;
 pub(crate) mod site;
@@ -69,7 +70,7 @@ use step::Look;
 
 /// What `prepare` was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prepare {
+pub(crate) struct Prepare {
     /// `--root`.
     pub root: PathBuf,
     /// `--system`: a profile or a store path, below the root.
@@ -87,7 +88,7 @@ pub struct Prepare {
 /// Options that are there or not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // each is an option of its own
-pub struct Flags {
+pub(crate) struct Flags {
     /// Do not ask.
     pub yes: bool,
     /// Reboot at the end.
@@ -122,16 +123,19 @@ pub(crate) fn command(options: &Prepare) -> Result<(), Error> {
         return Err(Error::Refused(unmounted));
     }
     let plan = judge(&site)?;
+    // What is mounted from the root now is not, when the initrd looks.
+    let rests = plan.iter().flat_map(|plan| &plan.rests);
+    site.wish.keep.extend(rests.cloned());
     say(&plan.map(|plan| report::plan(&plan, &site.shown)).unwrap_or_default());
     say("\nSteps:\n");
     let due = show_steps(&site)?;
-    if dry_run {
-        say("\nA dry run: nothing was written.\n");
-        return Ok(());
-    }
     let refusals = saving::refusals(&site).map_err(untouched)?;
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
+    }
+    if dry_run {
+        say("\nA dry run: nothing was written.\n");
+        return Ok(());
     }
     if due && !yes {
         ask::confirm("Prepare this machine for NixOS?", "prepare")?;
@@ -153,7 +157,7 @@ fn next(site: &Site) -> String {
 
 /// `check`; unless the boot loader was begun, when there is no way but on or back.
 fn examine(site: &Site, options: &Prepare) -> Result<(), Error> {
-    if installation::has_begun(site) {
+    if installer_record::has_begun(site) {
         say("Going on with what was prepared before; check is not asked again.\n\n");
         return Ok(());
     }
@@ -171,10 +175,11 @@ fn examine(site: &Site, options: &Prepare) -> Result<(), Error> {
     let blockers = blockers.filter(|f| !options.despite.iter().any(|id| id == f.id));
     let refusals: Vec<_> = blockers
         .map(|f| {
-            let mend = f.mend.clone().unwrap_or_default();
+            // A blocker has both.
             let consequence = f.consequence.clone().unwrap_or_default();
-            let mend = format!("{mend}. If you know better: --despite {}", f.id);
-            Refusal::new(f.found.clone(), consequence, mend)
+            let fix = f.fix.clone().unwrap_or_default();
+            let fix = format!("{fix}\nIf you know better: --despite {}", f.id);
+            Refusal::new(f.found.clone(), consequence, fix)
         })
         .collect();
     if refusals.is_empty() { Ok(()) } else { Err(Error::Refused(refusals)) }
@@ -184,20 +189,13 @@ fn examine(site: &Site, options: &Prepare) -> Result<(), Error> {
 /// the kernel cannot show what is below the mounts.
 fn judge(site: &Site) -> Result<Option<Plan>, Error> {
     let keep = steps::marker::kept(site).map_err(untouched)?;
-    let wishes = Wishes { keep, always: true };
-    let bare = if site.is_running().map_err(untouched)? {
-        match crate::fs::disk::Disk::clone_root() {
-            Ok(dir) => Some(dir),
-            Err(error) if error.errno() == nix::errno::Errno::ENOSYS => {
-                say(
-                    "What moves cannot be listed: this kernel does not show what is below mounts.\n",
-                );
-                return Ok(None);
-            }
-            Err(error) => return Err(Refusal::from(error).into()),
+    let wishes = Wishes { keep, always: true, complete: false };
+    let bare = match engine::root::bare(&site.root) {
+        Err(error) if error.errno() == nix::errno::Errno::ENOSYS => {
+            say("What moves cannot be listed: this kernel does not show what is below mounts.\n");
+            return Ok(None);
         }
-    } else {
-        None
+        bare => bare.map_err(Refusal::from)?,
     };
     let view = if bare.is_some() { View::Bare } else { View::Mounted };
     let dir = bare.as_ref().unwrap_or(&site.root);
@@ -220,8 +218,12 @@ fn show_steps(site: &Site) -> Result<bool, Error> {
         }
     }
     if site.wish.clear_esp {
-        for path in clear_esp::owned(site).map_err(untouched)? {
-            say(&line("to do", &format!("remove from the ESP: /{}", escape::of_path(&path))));
+        let owned = clear_esp::owned(site).map_err(untouched)?;
+        for path in &owned {
+            say(&line("to do", &format!("remove from the ESP: /{}", escape::of_path(path))));
+        }
+        if owned.is_empty() {
+            say(&line("skipped", "remove from the ESP: nothing there has the old system's name"));
         }
     }
     Ok(any)
@@ -245,7 +247,7 @@ fn stopped(site: &mut Site, stop: Stop) -> Error {
             };
             let log = format!(
                 "What the boot loader's installer said is in {}/nix/var/nixos-lustrate/{}",
-                site.shown.trim_end_matches('/'),
+                site.base(),
                 state_file::LOG
             );
             Error::Stopped(Stop::wrong(stop.found(), back, log))

@@ -3,7 +3,7 @@
 //! It can be interrupted at any instant and repeated; it crosses no mount and
 //! follows no link. [`survey`] reads, [`judge`] decides, `act` removes.
 //!
-//! Uses: engine, error, fs, term.
+//! Uses: engine, error, fs, machine, prepare, term.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -14,11 +14,10 @@ use crate::error::{Error, Refusal};
 use crate::fs::name::Shown;
 use crate::fs::remove::Halt;
 use crate::term::progress::{Progress, Second};
-use crate::term::{ask, print};
+use crate::term::{ask, print, text};
 
 mod act;
 pub(crate) mod age;
-pub(crate) mod binds;
 pub(crate) mod facts;
 pub(crate) mod judge;
 mod show;
@@ -29,7 +28,7 @@ use judge::Verdict;
 
 /// What is done with the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consent {
+pub(crate) enum Consent {
     /// It is only shown (`--dry-run`).
     DryRun,
     /// It is carried out when somebody at the terminal says so.
@@ -40,7 +39,7 @@ pub enum Consent {
 
 /// The command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Purge {
+pub(crate) struct Purge {
     /// `--root`.
     pub root: Option<OsString>,
     /// What goes and what stays.
@@ -56,7 +55,7 @@ impl Purge {
     ///
     /// # Errors
     /// Why it did not do what it was asked.
-    pub fn carry_out(&self) -> Result<(), Error> {
+    pub(crate) fn carry_out(&self) -> Result<(), Error> {
         let done = self.try_to();
         if self.json
             && let Err(Error::Refused(refusals)) = &done
@@ -75,14 +74,14 @@ impl Purge {
         // Held to the end: what was judged stays as it is.
         let _lock = if dry { None } else { Some(root.lock()?) };
         let environment = root.environment(View::Mounted, None)?;
-        let facts = survey::survey(&root.disk, &root.dir, environment).map_err(Refusal::from)?;
+        let facts = survey::survey(&root.disk, &root.dir, environment)?;
         let plan = judge::judge(&facts, &self.wishes).map_err(Error::Refused)?;
         match (dry, self.json) {
             (true, true) => return print(&show::json(&facts, &plan, None)),
             (true, false) => return print(&show::plan(&facts, &plan)),
             (false, _) => {}
         }
-        if self.consent == Consent::Ask && !plan.remove.is_empty() {
+        if self.consent == Consent::Ask && !plan.is_empty() {
             ask::somebody("See what would go with --dry-run, then add --yes")?;
             print(&show::plan(&facts, &plan))?;
             ask::confirm("Remove this?", "purge")?;
@@ -115,7 +114,7 @@ fn may_purge(consent: Consent) -> Result<(), Error> {
 fn removal(root: &Root, facts: &Found, plan: &Verdict, watch: &Progress) -> Result<(), Error> {
     watch.catch(Second::Ends)?;
     let done = act::act(&root.disk, &root.dir, facts, plan, watch);
-    if plan.remove.is_empty() {
+    if plan.is_empty() {
         log::info!("{}", show::nothing(facts, plan));
     }
     done.map_err(|halt| halted(&halt, root, watch))
@@ -123,15 +122,12 @@ fn removal(root: &Root, facts: &Found, plan: &Verdict, watch: &Progress) -> Resu
 
 /// A refusal while nothing has been changed.
 fn halted(halt: &Halt, root: &Root, watch: &Progress) -> Error {
-    let (found, mend) = halt.said();
     if watch.total() == 0 && !root.disk.touched() {
-        let mend = mend.unwrap_or_else(|| "Try again".to_owned());
-        return Refusal::new(found, "Nothing could be removed", mend).into();
+        return halt.refusal("Nothing could be removed").into();
     }
-    let mend = mend.map(|mend| format!("{mend}. ")).unwrap_or_default();
-    let gone = show::count(watch.total());
-    Error::Halted(format!(
-        "stopped part-way: {found}. {mend}So far, {gone} removed.\n\
-         To go on, give the same command again"
-    ))
+    let gone = text::count(watch.total(), "entry was", "entries were");
+    let again = "To go on, give the same command again".to_owned();
+    let fix = halt.fix().map_or(again.clone(), |fix| format!("{fix}\n{again}"));
+    let why = Refusal::new(halt.found(), format!("So far, {gone} removed"), fix);
+    Error::Halted(format!("stopped part-way: {why}"))
 }

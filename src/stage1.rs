@@ -5,20 +5,21 @@
 //! Uses: engine, error, fs.
 
 use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal;
 
 use crate::engine::environment::{View, in_initrd};
 use crate::engine::exchange::Boot;
-use crate::engine::facts::{Marker, Wishes};
+use crate::engine::facts::{Marker, Staging, Wishes};
 use crate::engine::intent::Direction;
-use crate::engine::names::ETC;
+use crate::engine::names::{ETC, OLD_ROOT_TMP};
 use crate::engine::plan::Plan;
 use crate::engine::report;
 use crate::engine::root::Root;
 use crate::engine::run::{self as exchange, Outcome};
 use crate::engine::survey::{Look, look_in};
 use crate::error::{Error, OpError, Refusal};
+use crate::fs::disk::Dir;
 use crate::fs::name::Shown;
-
 use crate::fs::tree::Tree;
 
 pub mod cmdline;
@@ -62,15 +63,31 @@ pub fn run(asked: &Run) -> Result<(), Error> {
     let etc = root.disk.open(&root.dir, &[ETC]).map_err(Refusal::from)?;
     let looked = look_in(&root.disk, &root.dir, etc.as_ref()).map_err(Refusal::from)?;
     let wishes = &asked.wishes;
-    let guarded = |idle| match &etc {
-        Some(etc) if initrd => guarded(&root, etc, asked, idle),
-        _ => Ok(()),
-    };
+    let guarded = |idle| if initrd { guarded(&root, etc.as_ref(), asked, idle) } else { Ok(()) };
+    let complete = cfg!(feature = "full") && wishes.complete;
+    if complete && initrd && !std::io::stdin().is_terminal() {
+        return Err(by_hand().into());
+    }
     if command_line.asked == Asked::Off {
         log::info!("lustrate=off on the kernel command line: nothing is done");
         return whole(&root, &looked, "off");
     }
-    if !looked.in_progress() && looked.marker == Marker::None {
+    let left = root.disk.show(&root.dir, Some(&OLD_ROOT_TMP));
+    match looked.staging {
+        // A machine that boots is not stopped, and its data not exchanged for old copies.
+        Staging::Used if initrd => {
+            log::warn!(
+                "{left} is of a lustration that was cut short, and NixOS has used this root \
+                 since: nothing is done. See: nixos-lustrate status"
+            );
+            return guarded(Idle::NoMarker);
+        }
+        Staging::Foreign | Staging::Empty if looked.marker == Marker::None => {
+            log::warn!("{left} is there, and no lustration is in progress: it is left alone");
+        }
+        _ => {}
+    }
+    if !looked.in_progress() && looked.marker == Marker::None && !complete {
         guarded(Idle::NoMarker)?;
         if !wishes.always {
             return Ok(());
@@ -92,12 +109,24 @@ pub fn run(asked: &Run) -> Result<(), Error> {
     };
     let outcome = exchange::run(&root.disk, &root.dir, environment, wishes, announce);
     let outcome = outcome.map_err(|error| root.judged(error, Direction::Lustrate))?;
+    if complete && outcome == Outcome::Nothing {
+        log::info!("{}: there is nothing to complete", root.shown);
+    }
     tell(&outcome, &root.shown);
     match outcome {
         // The root holds the old system again.
         Outcome::Finished(Direction::Revert) => guarded(Idle::NoMarker),
         _ => Ok(()),
     }
+}
+
+/// A boot never completes what the stock function has left (I5).
+fn by_hand() -> Refusal {
+    Refusal::new(
+        "run --complete is for a person, not for a boot",
+        "Each boot could have exchanged what was written since for old copies",
+        "Type it in a rescue system, with --root",
+    )
 }
 
 /// `lustrate=plan`: the plan in the log, and a boot that must not go on with
@@ -140,7 +169,7 @@ fn whole(root: &Root, looked: &Look, word: &str) -> Result<(), Error> {
 }
 
 /// Nothing to do: the guard has the last word.
-fn guarded(root: &Root, etc: &crate::fs::disk::Dir, asked: &Run, idle: Idle) -> Result<(), Error> {
+fn guarded(root: &Root, etc: Option<&Dir>, asked: &Run, idle: Idle) -> Result<(), Error> {
     let Some(system_id) = &asked.guard else { return Ok(()) };
     let objection = guard::objection(&root.disk, (&root.dir, etc), &root.shown, system_id, idle);
     match objection.map_err(Refusal::from)? {
@@ -158,10 +187,11 @@ pub fn revert(root: Option<&OsStr>, boot: Boot) -> Result<(), Error> {
 }
 
 fn bring_back(root: Option<&OsStr>, boot: Boot, init: Option<Vec<u8>>) -> Result<Outcome, Error> {
-    let root = Root::open(root)?;
+    let mut root = Root::open(root)?;
     root.may_change("revert")?;
     let _lock = root.lock()?;
-    let environment = root.environment(View::Mounted, init)?;
+    let mut environment = root.environment(View::Mounted, init)?;
+    root.leave_mounts(&mut environment)?;
     let announce = |plan: &Plan| log::info!("{}", report::beginning(plan, &root.shown));
     let outcome = exchange::revert(&root.disk, &root.dir, environment, boot, announce);
     let outcome = outcome.map_err(|error| root.judged(error, Direction::Revert))?;
@@ -193,6 +223,9 @@ fn revert_and_reboot(root: Option<&OsStr>, command_line: &CmdLine) -> Result<(),
 fn tell(outcome: &Outcome, root: &str) {
     match outcome {
         Outcome::Nothing => {}
+        Outcome::Withdrawn => {
+            log::info!("{root}: nothing had moved; what had been begun is taken back");
+        }
         Outcome::Finished(Direction::Lustrate) => {
             log::info!("{root}: the lustration was done; its last step was missing");
         }
@@ -201,13 +234,28 @@ fn tell(outcome: &Outcome, root: &str) {
         }
         Outcome::Exchanged(exchanged) => {
             let (plan, done) = &**exchanged;
-            let warnings = plan.warnings.iter().chain(&done.notes);
-            let more = (plan.warnings.len() + done.notes.len()).saturating_sub(MAX_WARNINGS);
-            warnings.take(MAX_WARNINGS).for_each(|warning| log::warn!("{warning}"));
-            if more > 0 {
+            let mut said = 0;
+            for warning in plan.warnings.iter().chain(&done.notes) {
+                // At every boot, only what is news.
+                if !plan.known.contains(warning) {
+                    said += 1;
+                    if said <= MAX_WARNINGS {
+                        log::warn!("{warning}");
+                    }
+                }
+            }
+            if said > MAX_WARNINGS {
+                let more = said - MAX_WARNINGS;
                 log::warn!("{more} more are in the record, .lustrate/record");
             }
             log::info!("{}", report::end(plan, done, root));
+            if plan.intent.direction == Direction::Revert {
+                let root = if in_initrd() { String::new() } else { format!(" --root {root}") };
+                log::info!(
+                    "The boot loader is still NixOS's, boot sector included. To put the old \
+                     one back:\n  nixos-lustrate cancel{root}"
+                );
+            }
         }
     }
 }

@@ -32,3 +32,9 @@ pub fn print(text: &str) -> Result<(), Error> {
     written
         .map_err(|errno| Error::Read(OpError::new("write to", "standard output".to_owned(), errno)))
 }
+
+/// Says what is wrong on stderr. That it is full or closed is no reason to end
+/// otherwise.
+pub fn complain(text: &str) {
+    let _ = sys::write_all(std::io::stderr(), text.as_bytes());
+}

@@ -1,8 +1,10 @@
 //! Where the configurations of boot loaders are, below `/boot` or an ESP.
 
 /// Single files.
-pub(crate) const FILES: [&str; 6] = [
+pub(crate) const FILES: [&str; 8] = [
     "grub/grub.cfg",
+    "EFI/refind/refind.conf",
+    "EFI/BOOT/refind.conf",
     "extlinux/extlinux.conf",
     "limine/limine.conf",
     "EFI/limine/limine.conf",

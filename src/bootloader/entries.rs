@@ -1,8 +1,8 @@
 //! The entries of boot-loader configurations. Pure.
 //!
-//! GRUB's `grub.cfg`, the Boot Loader Specification's `loader/entries/*.conf`
-//! (systemd-boot), `extlinux.conf`, and limine's `limine.conf`, as the NixOS
-//! modules write them.
+//! GRUB's `grub.cfg`, with Xen too, the Boot Loader Specification's
+//! `loader/entries/*.conf` (systemd-boot), `extlinux.conf`, limine's `limine.conf` and
+//! rEFInd's `refind.conf`, as the NixOS modules write them.
 
 use crate::fs::name::Name;
 
@@ -11,6 +11,8 @@ use crate::fs::name::Name;
 pub(crate) struct MenuEntry {
     /// The kernel's path, as the configuration has it.
     pub kernel: String,
+    /// The path of what starts before it, as Xen does.
+    pub hypervisor: Option<String>,
     /// The initrds' paths.
     pub initrds: Vec<String>,
     /// The kernel command line.
@@ -41,23 +43,37 @@ pub(crate) fn entries(text: &str) -> Vec<MenuEntry> {
         }
         let Some(entry) = found.last_mut() else { continue };
         match word.as_str() {
-            "linux" | "linuxefi" | "linux16" | "kernel" | "kernel_path" => {
+            "multiboot" | "multiboot2" => {
+                entry.hypervisor = rest.split_whitespace().next().map(str::to_owned);
+            }
+            // Multiboot's modules are told apart by their order.
+            "module" | "module2" if entry.hypervisor.is_some() && !entry.kernel.is_empty() => {
+                let paths = rest.split_whitespace().filter(|word| !word.starts_with("--"));
+                entry.initrds.extend(paths.take(1).map(str::to_owned));
+            }
+            "linux" | "linuxefi" | "linux16" | "kernel" | "kernel_path" | "loader" | "module"
+            | "module2" => {
+                let rest = rest.strip_prefix("--nounzip ").unwrap_or(rest).trim_start();
                 let (path, arguments) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-                path.clone_into(&mut entry.kernel);
+                unquoted(path).clone_into(&mut entry.kernel);
                 if !arguments.is_empty() {
                     arguments.trim().clone_into(&mut entry.arguments);
                 }
             }
             "initrd" | "initrdefi" | "initrd16" | "module_path" => {
                 let paths = rest.split([' ', '\t', ',']).filter(|path| !path.is_empty());
-                entry.initrds.extend(paths.map(str::to_owned));
+                entry.initrds.extend(paths.map(|path| unquoted(path).to_owned()));
             }
-            "options" | "append" | "cmdline" => rest.clone_into(&mut entry.arguments),
+            "options" | "append" | "cmdline" => unquoted(rest).clone_into(&mut entry.arguments),
             _ => {}
         }
     }
     found.retain(|entry| !entry.kernel.is_empty());
     found
+}
+
+fn unquoted(text: &str) -> &str {
+    text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
 }
 
 /// Whether a unified kernel image boots the system at `/SYSTEM`: its command line is
@@ -138,6 +154,23 @@ mod tests {
                 ),
                 "limine/kernels/a",
                 "limine/kernels/b",
+            ),
+            (
+                format!(
+                    "timeout 5\nmenuentry \"NixOS\" {{\n    loader /EFI/nixos/a\n    initrd \
+                     /EFI/nixos/b\n    options \"{args}\"\n}}\n"
+                ),
+                "EFI/nixos/a",
+                "EFI/nixos/b",
+            ),
+            (
+                format!(
+                    "menuentry \"NixOS\" {{\n  multiboot2 ($drive1)//xen.gz dom0_mem=1G\n  \
+                     module2 ($drive1)//kernels/a {args}\n  module2 --nounzip \
+                     ($drive1)//kernels/b\n}}\n"
+                ),
+                "kernels/a",
+                "kernels/b",
             ),
         ] {
             let entries = entries(&text);

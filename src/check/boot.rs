@@ -125,8 +125,8 @@ fn esp(boot: &Boot, loader: &Loader, mounts: impl Fn(&Path) -> bool) -> Option<F
     }
     let Some(expected) = &loader.esp else {
         let why = "where the configuration expects the ESP could not be found out";
-        let mend = "See that boot.loader.efi.efiSysMountPoint is where it is mounted";
-        return Some(Finding::unchecked(id, why, mend));
+        let fix = "See that boot.loader.efi.efiSysMountPoint is where it is mounted";
+        return Some(Finding::unchecked(id, why, fix));
     };
     if boot.esps.contains(expected) && !mounts(expected) {
         let expected = show(expected);

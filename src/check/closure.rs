@@ -34,8 +34,8 @@ pub(super) fn find(files: &Files, system: &Path, findings: &mut Vec<Finding>) ->
                 }
                 Absent::Outside(real) => {
                     let found = format!("{shown} is {}, which is no store path", show(&real));
-                    let mend = "Give the system's store path or profile with --system";
-                    Finding::blocker(id, found, "A boot looks for it in /nix/store", mend)
+                    let fix = "Give the system's store path or profile with --system";
+                    Finding::blocker(id, found, "A boot looks for it in /nix/store", fix)
                 }
             });
             let rest = "Nothing that depends on the built system was examined: \
@@ -66,15 +66,15 @@ fn parts(closure: &Closure) -> Finding {
         return Finding::ok(id, found);
     }
     let found = format!("{} has no {}", show(&closure.top), missing.join(", no "));
-    let (consequence, mend) = if missing == ["etc/fstab"] {
+    let (consequence, fix) = if missing == ["etc/fstab"] {
         ("NixOS would mount nothing but what stage 1 mounts", "fileSystems.\"/\" = { … };")
     } else {
-        let mend = "Build a whole system, not a container or a part: \
+        let fix = "Build a whole system, not a container or a part: \
              config.system.build.toplevel, with boot.isContainer = false and \
              system.switch.enable = true";
-        ("It cannot be booted, or its boot loader not be installed", mend)
+        ("It cannot be booted, or its boot loader not be installed", fix)
     };
-    Finding::blocker(id, found, consequence, mend)
+    Finding::blocker(id, found, consequence, fix)
 }
 
 fn bootspec(closure: &Closure) -> Finding {
@@ -135,7 +135,7 @@ fn store(machine: &Machine<'_>, closure: &Closure) -> Finding {
             id,
             format!("{} of its {} paths are missing, such as {first}", missing.len(), paths.len()),
             "NixOS would not boot, or not work",
-            format!("Mend it: nix-store --repair-path {first}; and look: {look}"),
+            format!("Repair it: nix-store --repair-path {first}; and look: {look}"),
         ),
     }
 }

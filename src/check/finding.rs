@@ -2,7 +2,10 @@
 
 use nix::errno::Errno;
 
-use crate::error::{OpError, Refusal};
+use crate::error::{OpError, Reason, Refusal};
+
+/// Where only root may look.
+pub(super) const AS_ROOT: &str = "Run it as root: sudo nixos-lustrate check";
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +21,7 @@ pub enum Level {
 impl Level {
     /// The word in reports and JSON.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Warning => "warning",
@@ -27,7 +30,7 @@ impl Level {
     }
 }
 
-/// What was found, what would happen, and the mend.
+/// What was found, what would happen, and the fix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// Which check; stable.
@@ -40,64 +43,73 @@ pub struct Finding {
     pub found: String,
     /// What would happen.
     pub consequence: Option<String>,
-    /// The command or the lines of configuration that mend it.
-    pub mend: Option<String>,
+    /// The command or the lines of configuration that fix it.
+    pub fix: Option<String>,
 }
 
 impl Finding {
     /// As it should be.
     #[must_use]
-    pub fn ok(id: &'static str, found: impl Into<String>) -> Self {
+    pub(crate) fn ok(id: &'static str, found: impl Into<String>) -> Self {
         debug_assert!(super::ids::is_known(id), "{id}");
-        let (level, checked, consequence, mend) = (Level::Ok, true, None, None);
-        Self { id, level, checked, found: found.into(), consequence, mend }
+        let (level, checked, consequence, fix) = (Level::Ok, true, None, None);
+        Self { id, level, checked, found: found.into(), consequence, fix }
     }
 
     /// Worth knowing.
     #[must_use]
-    pub fn warning(
+    pub(crate) fn warning(
         id: &'static str,
         found: impl Into<String>,
         consequence: impl Into<String>,
-        mend: impl Into<String>,
+        fix: impl Into<String>,
     ) -> Self {
-        Self::bad(id, Level::Warning, Refusal::new(found, consequence, mend))
+        Self::bad(id, Level::Warning, refusal(found.into(), consequence.into(), fix.into()))
     }
 
-    /// To be mended first.
+    /// To be fixed first.
     #[must_use]
-    pub fn blocker(
+    pub(crate) fn blocker(
         id: &'static str,
         found: impl Into<String>,
         consequence: impl Into<String>,
-        mend: impl Into<String>,
+        fix: impl Into<String>,
     ) -> Self {
-        Self::bad(id, Level::Blocker, Refusal::new(found, consequence, mend))
+        Self::bad(id, Level::Blocker, refusal(found.into(), consequence.into(), fix.into()))
     }
 
     /// A warning or a blocker, in the words of a refusal.
     #[must_use]
-    pub fn bad(id: &'static str, level: Level, refusal: Refusal) -> Self {
+    pub(crate) fn bad(id: &'static str, level: Level, refusal: Refusal) -> Self {
         debug_assert!(super::ids::is_known(id), "{id}");
-        let Refusal { found, consequence, mend, .. } = refusal;
-        Self { id, level, checked: true, found, consequence: Some(consequence), mend: Some(mend) }
+        let Reason { found, consequence, fix, .. } = refusal.into_reason();
+        let (consequence, fix) = (Some(consequence.into_owned()), Some(fix.into_owned()));
+        Self { id, level, checked: true, found: found.into_owned(), consequence, fix }
     }
 
     /// Not examined, and why.
     #[must_use]
-    pub fn unchecked(id: &'static str, why: impl Into<String>, mend: impl Into<String>) -> Self {
+    pub(crate) fn unchecked(
+        id: &'static str,
+        why: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
         debug_assert!(super::ids::is_known(id), "{id}");
         let (level, checked, consequence) = (Level::Warning, false, None);
-        Self { id, level, checked, found: why.into(), consequence, mend: Some(mend.into()) }
+        Self { id, level, checked, found: why.into(), consequence, fix: Some(fix.into()) }
     }
 
     /// Not examined, since something could not be read.
     #[must_use]
     pub(crate) fn unread(id: &'static str, error: &OpError) -> Self {
-        let mend = match error.errno() {
-            Errno::EACCES | Errno::EPERM => "Run it as root: sudo nixos-lustrate check",
+        let fix = match error.errno() {
+            Errno::EACCES | Errno::EPERM => AS_ROOT,
             _ => "See the kernel's messages: dmesg",
         };
-        Self::unchecked(id, error.to_string(), mend)
+        Self::unchecked(id, error.to_string(), fix)
     }
+}
+
+fn refusal(found: String, consequence: String, fix: String) -> Refusal {
+    Refusal::new(found, consequence, fix)
 }

@@ -137,8 +137,8 @@ fn judge(
             "the configuration mounts {point} as {}, and it is {}",
             entry.fs_type, live.fs_type
         );
-        let mend = format!("fileSystems.\"{point}\".fsType = \"{}\";", live.fs_type);
-        return Some(Finding::blocker(id, found, "It could not be mounted", mend));
+        let fix = format!("fileSystems.\"{point}\".fsType = \"{}\";", live.fs_type);
+        return Some(Finding::blocker(id, found, "It could not be mounted", fix));
     }
     if let Some(now) = &live.subvolume {
         return Some(subvolume(id, point, entry, now));
@@ -205,7 +205,7 @@ fn not_mounted(id: &'static str, point: &str, live: &LiveMount) -> Finding {
     );
     let options = live.subvolume.as_deref().filter(|s| !s.is_empty());
     let options = options.map_or_else(String::new, |s| format!(" options = [ \"subvol={s}\" ];"));
-    let mend = format!(
+    let fix = format!(
         "fileSystems.\"{point}\" = {{ device = \"{}\"; fsType = \"{}\";{options} }};",
         live.name(),
         live.fs_type
@@ -218,9 +218,9 @@ fn not_mounted(id: &'static str, point: &str, live: &LiveMount) -> Finding {
         }
     };
     if point == "/boot" {
-        return Finding::warning(id, found, consequence, mend);
+        return Finding::warning(id, found, consequence, fix);
     }
-    Finding::blocker(id, found, consequence, mend)
+    Finding::blocker(id, found, consequence, fix)
 }
 
 fn not_live(id: &'static str, point: &str, entry: &FstabEntry, target: &Target) -> Finding {

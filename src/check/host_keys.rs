@@ -42,7 +42,7 @@ fn judge(machine: &Machine<'_>) -> Result<Vec<Finding>> {
         findings.push(Finding::warning(
             ID,
             format!("others than root may read {}", open.join(", ")),
-            "NixOS's sshd would refuse these keys (nixos-infect#120); prepare mends it",
+            "NixOS's sshd would refuse these keys (nixos-infect#120); prepare fixes it",
             format!("chmod 600 {}", open.join(" ")),
         ));
     }

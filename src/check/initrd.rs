@@ -67,8 +67,8 @@ fn with_module(ours: &Lustrate) -> Finding {
     let Lustrate { version, stage1, guard, every_boot, keep } = ours;
     if !["systemd", "scripted"].contains(&stage1.as_str()) {
         let found = format!("boot.json says that stage 1 is '{stage1}', which is not known here");
-        let mend = "Use a newer nixos-lustrate, of the version in the configuration";
-        return Finding::unchecked(ID, format!("{found} (version {version})"), mend);
+        let fix = "Use a newer nixos-lustrate, of the version in the configuration";
+        return Finding::unchecked(ID, format!("{found} (version {version})"), fix);
     }
     if *every_boot {
         let kept = if keep.is_empty() { "nothing".to_owned() } else { keep.join(", ") };
@@ -137,9 +137,9 @@ mod tests {
         assert_eq!(stage1(true, true), Stage1::Systemd);
         let blocker = without_module(stage1(false, true));
         assert_eq!(blocker.level, Level::Blocker);
-        let mend = blocker.mend.expect("a mend");
-        assert_eq!(mend.lines().count(), 4);
-        assert!(mend.contains("boot.initrd.lustrate.enable = true;"));
+        let fix = blocker.fix.expect("a fix");
+        assert_eq!(fix.lines().count(), 4);
+        assert!(fix.contains("boot.initrd.lustrate.enable = true;"));
     }
 
     #[test]

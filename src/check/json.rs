@@ -28,7 +28,7 @@ struct Item<'a> {
     checked: bool,
     found: &'a str,
     consequence: Option<&'a str>,
-    mend: Option<&'a str>,
+    fix: Option<&'a str>,
 }
 
 pub(super) fn text(report: &Report) -> String {
@@ -39,7 +39,7 @@ pub(super) fn text(report: &Report) -> String {
         checked: f.checked,
         found: &f.found,
         consequence: f.consequence.as_deref(),
-        mend: f.mend.as_deref(),
+        fix: f.fix.as_deref(),
     });
     crate::engine::json::text(&CheckDocument {
         schema: 1,

@@ -7,7 +7,7 @@ use crate::machine::files::{Files, Result};
 use crate::system::closure::Closure;
 use crate::system::users::{self, Password, Users};
 
-const MEND: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];\n\
+const FIX: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];\n\
      users.users.root.hashedPassword = \"…\"; # mkpasswd";
 
 /// The ways in.
@@ -149,7 +149,7 @@ fn judge(ways: &Ways) -> Vec<Finding> {
             "login",
             "no user has a password, and nobody can log in over SSH",
             "Everybody would be locked out (nixos-infect#138)",
-            MEND,
+            FIX,
         ),
         (true, true) => Finding::warning(
             "login",

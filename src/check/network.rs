@@ -141,7 +141,7 @@ fn addresses(live: Option<&LiveNetwork>, fixed: &[Static], configured: &Configur
         missing.join(", "),
         files.join(", ")
     );
-    let mend = format!(
+    let fix = format!(
         "networking.interfaces.NAME.ipv4.addresses = [ {{ address = \"{}\"; prefixLength = …; }} ];\n\
          networking.defaultGateway = \"…\"; networking.nameservers = [ \"…\" ];",
         missing[0]
@@ -152,7 +152,7 @@ fn addresses(live: Option<&LiveNetwork>, fixed: &[Static], configured: &Configur
         }
         None => "The machine would not be reached at its address (nixos-infect#25, #27)".to_owned(),
     };
-    Finding::warning(id, found, consequence, mend)
+    Finding::warning(id, found, consequence, fix)
 }
 
 /// Not a part of a longer address.

@@ -35,7 +35,7 @@ fn owner(machine: &Machine<'_>) -> Result<Option<Finding>> {
             format!(
                 "{path} belongs to the user with the id {uid}: Nix is a single-user installation"
             ),
-            "NixOS's Nix refuses a store that is not root's; prepare mends it",
+            "NixOS's Nix refuses a store that is not root's; prepare fixes it",
             "chown -R 0:0 /nix",
         )));
     }

@@ -2,12 +2,13 @@
 
 use std::ffi::OsStr;
 
+use super::finding::AS_ROOT;
 use super::{Finding, Level, Machine};
 use crate::engine::environment::{View, environment};
 use crate::engine::facts::Wishes;
 use crate::engine::intent::Direction;
 use crate::engine::plan::Plan;
-use crate::engine::root::is_running;
+use crate::engine::root::bare;
 use crate::engine::run;
 use crate::error::{Error, OpError, Refusal};
 use crate::fs::disk::{Dir, Disk};
@@ -20,12 +21,12 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     let (dir, view) = match open(root.as_os_str()) {
         Ok(opened) => opened,
         Err(error) => {
-            let mend = match error.errno() {
-                nix::errno::Errno::EPERM => "Run it as root: sudo nixos-lustrate check",
+            let fix = match error.errno() {
+                nix::errno::Errno::EPERM => AS_ROOT,
                 _ => "From a rescue system: nixos-lustrate check --root DIR",
             };
             let why = format!("what is below the mounts cannot be seen ({error})");
-            findings.push(Finding::unchecked(ID, why, mend));
+            findings.push(Finding::unchecked(ID, why, fix));
             return;
         }
     };
@@ -34,8 +35,7 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
         Err(Error::Refused(refusals)) => {
             let finding = |refusal: Refusal| {
                 if refusal.errno == Some(nix::errno::Errno::EACCES) {
-                    let mend = "Run it as root: sudo nixos-lustrate check";
-                    return Finding::unchecked(ID, refusal.found, mend);
+                    return Finding::unchecked(ID, refusal.found.clone(), AS_ROOT);
                 }
                 Finding::bad(ID, Level::Blocker, refusal)
             };
@@ -47,17 +47,16 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// A running `/` is looked at as an initrd will see it, without its mounts.
 fn open(root: &OsStr) -> Result<(Dir, View), OpError> {
     let dir = Disk::open_root(root)?;
-    Ok(if is_running(&dir)? { (Disk::clone_root()?, View::Bare) } else { (dir, View::Mounted) })
+    Ok(bare(&dir)?.map_or((dir, View::Mounted), |bare| (bare, View::Bare)))
 }
 
 fn judge(machine: &Machine<'_>, dir: &Dir, view: View) -> Result<Plan, Error> {
     let shown = show(&machine.sources.root);
     let environment = environment(dir, &shown, view, None)?;
     // Without a marker, and with the keep-list that prepare would write.
-    let wishes = Wishes { keep: machine.keep.clone(), always: true };
+    let wishes = Wishes { keep: machine.keep.clone(), always: true, complete: false };
     run::judge(&Disk::default(), dir, environment, &wishes, Direction::Lustrate)
 }
 
@@ -86,12 +85,12 @@ fn summary(plan: &Plan) -> Vec<Finding> {
         findings.push(Finding::ok("immutable", found));
     }
     for warning in &plan.warnings {
-        let mend = "See the whole plan: nixos-lustrate plan";
+        let fix = "See the whole plan: nixos-lustrate plan";
         findings.push(Finding::warning(
             ID,
             warning.clone(),
             "The lustration goes on with that",
-            mend,
+            fix,
         ));
     }
     findings

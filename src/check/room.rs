@@ -59,7 +59,7 @@ fn judge_room(place: &str, need: u64, free: u64) -> Finding {
     // Each file is written beside the one that it replaces; another generation
     // comes with the first rebuild.
     if free < need + (1 << 20) {
-        let mend = format!(
+        let fix = format!(
             "Make room: remove old kernels with the old system's package manager; \
              du -a {place} | sort -n | tail"
         );
@@ -67,7 +67,7 @@ fn judge_room(place: &str, need: u64, free: u64) -> Finding {
             ID,
             found,
             "The boot loader's installation would fail half-way",
-            mend,
+            fix,
         );
     }
     if free < 2 * need + (1 << 20) {

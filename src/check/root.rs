@@ -96,15 +96,15 @@ fn judge_space(bytes: u64, inodes: Option<u64>) -> Finding {
     if let Some(inodes) = inodes {
         found = format!("{found}, and {inodes} inodes");
     }
-    let mend = "Make room: du -xh --max-depth=2 / | sort -h | tail";
+    let fix = "Make room: du -xh --max-depth=2 / | sort -h | tail";
     let few = |n: u64| inodes.is_some_and(|inodes| inodes < n);
     if mib < 64 || few(1_000) {
         let consequence = "NixOS could not write what it needs at its first boot";
-        return Finding::blocker(id, found, consequence, mend);
+        return Finding::blocker(id, found, consequence, fix);
     }
     if mib < 1024 || few(20_000) {
         let consequence = "The lustration needs none, but logs and the first rebuild do";
-        return Finding::warning(id, found, consequence, mend);
+        return Finding::warning(id, found, consequence, fix);
     }
     Finding::ok(id, found)
 }

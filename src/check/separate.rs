@@ -88,9 +88,9 @@ fn judge(mount: &Mounted, device: &str, mounted: bool) -> Finding {
         }
         _ => "It stays as it is, and NixOS would come up without it",
     };
-    let mend = format!(
+    let fix = format!(
         "fileSystems.\"{point}\" = {{ device = \"{device}\"; fsType = \"{}\";{options} }};",
         mount.fs_type
     );
-    Finding::warning(ID, found, consequence, mend)
+    Finding::warning(ID, found, consequence, fix)
 }

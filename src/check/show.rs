@@ -49,7 +49,7 @@ fn one(text: &mut String, finding: &Finding, colour: Colour) {
     if let Some(consequence) = &finding.consequence {
         said(text, "", INDENT, &sentence(consequence));
     }
-    for line in finding.mend.iter().flat_map(|mend| mend.lines()) {
+    for line in finding.fix.iter().flat_map(|fix| fix.lines()) {
         said(text, "", INDENT, line);
     }
 }
@@ -72,7 +72,7 @@ fn last(report: &Report) -> Vec<String> {
     );
     let next = match (report.blocks(), warnings) {
         (true, _) => {
-            "Mend what blocks, rebuild the system if its configuration changed, and check again."
+            "Fix what blocks, rebuild the system if its configuration changed, and check again."
         }
         (false, 0) => "Next: nixos-lustrate prepare",
         (false, _) => "Read the warnings; when none of them matters: nixos-lustrate prepare",
@@ -101,12 +101,12 @@ mod tests {
     #[test]
     fn no_line_is_wider_than_a_terminal() {
         let long = "a word or two ".repeat(30);
-        let bad = Finding::blocker("profile", long.trim(), long.trim(), "mend\n  { x = 1; }");
+        let bad = Finding::blocker("profile", long.trim(), long.trim(), "fix\n  { x = 1; }");
         let shown = report(vec![bad, Finding::ok("space", "fine")]).to_text(Colour::None);
         assert!(shown.lines().all(|line| line.chars().count() <= WIDTH), "{shown}");
         assert!(shown.contains("\nblocker  profile: a word") && shown.contains("\n           { x"));
         assert!(shown.contains("\nok       space: fine.\n"), "{shown}");
-        assert!(shown.contains("1 ok, 0 warnings, 1 blocker. Mend what blocks"), "{shown}");
+        assert!(shown.contains("1 ok, 0 warnings, 1 blocker. Fix what blocks"), "{shown}");
     }
 
     #[test]

@@ -130,14 +130,14 @@ fn judge(
     }
     let mut findings = Vec::new();
     for &below in &stack.layers {
-        let (name, programs, modules, mend) = layer(below);
+        let (name, programs, modules, fix) = layer(below);
         let listing = match initrd {
             Some(Ok(listing)) => listing,
             None => continue, // that it is missing has been said
             Some(Err(why)) => {
                 let why =
                     format!("{point} is on {name}, and what the initrd has is not known: {why}");
-                findings.push(Finding::unchecked(ID, why, format!("See that there is: {mend}")));
+                findings.push(Finding::unchecked(ID, why, format!("See that there is: {fix}")));
                 continue;
             }
         };
@@ -150,7 +150,7 @@ fn judge(
                 ID,
                 format!("{point} is on {name}, and the initrd has nothing for it"),
                 "Stage 1 would wait for the device in vain (nixpkgs#343566, #236213)",
-                mend,
+                fix,
             )
         });
     }
@@ -215,12 +215,12 @@ fn drivers(
     let found =
         format!("{point} needs {} here, and the initrd has no such module", missing.join(", "));
     let consequence = "Stage 1 might not find the disk, or not be able to mount it";
-    let mend = format!("boot.initrd.availableKernelModules = [ {} ];", quoted.join(" "));
+    let fix = format!("boot.initrd.availableKernelModules = [ {} ];", quoted.join(" "));
     let sure = missing.iter().any(|module| DISKS.contains(module) || *module == fs_type);
     vec![if sure {
-        Finding::blocker(id, found, consequence, mend)
+        Finding::blocker(id, found, consequence, fix)
     } else {
-        Finding::warning(id, found, consequence, mend)
+        Finding::warning(id, found, consequence, fix)
     }]
 }
 

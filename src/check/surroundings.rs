@@ -1,8 +1,13 @@
 //! Is this a machine with a boot of its own, and an ordinary system?
 
+use std::os::unix::fs::MetadataExt;
+
+use nix::errno::Errno;
+
+use super::finding::AS_ROOT;
 use super::root::or_unread;
 use super::{Finding, Machine};
-use crate::machine::files::{Files, Result};
+use crate::machine::files::{Files, Result, failed};
 
 pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     if machine.sources.running {
@@ -38,28 +43,31 @@ fn surroundings(machine: &Machine<'_>) -> Result<Finding> {
     if proc.exists("/vz")? && !proc.exists("/bc")? {
         return block("a container (OpenVZ)");
     }
-    let ours = std::fs::metadata(&machine.sources.root);
+    let root = &machine.sources.root;
+    let ours = std::fs::metadata(root).map_err(|error| failed("look at", root, &error))?;
+    let first = machine.sources.proc.join("1/root/");
     // Only root may look at the root of process 1.
-    match (std::fs::metadata(machine.sources.proc.join("1/root/")), ours) {
-        (Ok(first), Ok(ours)) => {
-            use std::os::unix::fs::MetadataExt;
+    match std::fs::metadata(&first).map_err(|error| failed("look at", &first, &error)) {
+        Ok(first) => {
             if (first.dev(), first.ino()) != (ours.dev(), ours.ino()) {
                 return block("a chroot, or another namespace than that of the running system");
             }
         }
-        (Err(error), _) if error.raw_os_error() == Some(libc::EACCES) => {
+        Err(error) if error.errno() == Errno::EACCES => {
             let why = "whether this is a chroot cannot be seen";
-            let mend = if nix::unistd::geteuid().is_root() {
+            let fix = if nix::unistd::geteuid().is_root() {
                 "Check it outside of the sandbox that hides process 1"
             } else {
-                "Run it as root: sudo nixos-lustrate check"
+                AS_ROOT
             };
-            return Ok(Finding::unchecked(id, why, mend));
+            return Ok(Finding::unchecked(id, why, fix));
         }
-        _ => {}
+        // A /proc of others' processes, or none; what else is missing there is said.
+        Err(error) if error.errno() == Errno::ENOENT => {}
+        Err(error) => return Err(error),
     }
     let environment = match proc.read("/1/environ") {
-        Err(error) if error.errno() == nix::errno::Errno::EACCES => None,
+        Err(error) if error.errno() == Errno::EACCES => None,
         read => read?,
     };
     let container = environment.unwrap_or_default();

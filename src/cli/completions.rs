@@ -16,7 +16,7 @@ use crate::check::ids::IDS;
 /// A shell that completes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs)] // clap would show it behind each name
-pub enum Shell {
+pub(crate) enum Shell {
     Bash,
     Zsh,
     Fish,

@@ -72,6 +72,9 @@ pub(super) enum Sub {
         root: RootArg,
         #[command(flatten)]
         keep: KeepArgs,
+        /// Take up a stock lustration that stopped while it copied keepers; not in a boot
+        #[arg(long)]
+        complete: bool,
         /// The ID= in os-release that the guard accepts
         #[arg(long, value_name = "ID", value_hint = ValueHint::Other, default_value = "nixos")]
         system_id: String,
@@ -194,9 +197,9 @@ impl Sub {
             ..Options::default()
         };
         let options = match self {
-            Self::Run { root, keep, system_id, no_guard } => {
+            Self::Run { root, keep, complete, system_id, no_guard } => {
                 let guard = (!no_guard).then_some(system_id);
-                keep.add_to(Options { guard, ..engine(Command::Run, root) })?
+                keep.add_to(Options { complete, guard, ..engine(Command::Run, root) })?
             }
             Self::Plan { root, keep, json } => {
                 keep.add_to(Options { form: form(json), ..engine(Command::Plan, root) })?

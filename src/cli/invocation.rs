@@ -19,7 +19,7 @@ pub struct Invocation {
     /// How much is logged, from -2 to 2.
     pub verbosity: i8,
     /// The command.
-    pub request: Request,
+    pub(crate) request: Request,
 }
 
 impl Invocation {
@@ -91,6 +91,8 @@ mod tests {
             "run --root /mnt --keep etc/nixos --keep=/home/ --always -v",
             "run --root=/mnt --no-guard --system-id=mine -q",
             "run --system-id",
+            "run --complete",
+            "plan --complete",
             "plan --keep a/../b",
             "plan --root /x -v",
             "status --root /x",
@@ -123,7 +125,7 @@ mod tests {
                 crate::cli::options::HELP.contains(&format!("nixos-lustrate {}", sub.get_name()))
             );
             for option in sub.get_arguments().filter_map(clap::Arg::get_long) {
-                let known = ["help", "json"].contains(&option);
+                let known = ["help", "json", "complete"].contains(&option);
                 assert!(
                     known || crate::cli::options::HELP.contains(&format!("--{option}")),
                     "{option}"

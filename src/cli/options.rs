@@ -2,7 +2,7 @@
 //!
 //! The full build parses with clap (`cli.rs`); a test holds the two together.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::engine::exchange::Boot;
@@ -39,6 +39,8 @@ pub struct Options {
     pub keep: Vec<RelPath>,
     /// `--always`.
     pub always: bool,
+    /// `--complete`.
+    pub complete: bool,
     /// `--keep-boot`.
     pub boot: Boot,
     /// `--system-id`: the `ID=` of the system that this initrd boots, for the
@@ -57,6 +59,7 @@ impl Default for Options {
             root: None,
             keep: Vec::new(),
             always: false,
+            complete: false,
             boot: Boot::Exchange,
             guard: Some(SYSTEM_ID.to_owned()),
             form: Form::Text,
@@ -96,30 +99,58 @@ Exit status: 0 done, or nothing to do; 1 stopped part-way; 2 wrong usage;
 /// # Errors
 /// [`Error::Usage`].
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, Error> {
-    use lexopt::prelude::{Long, Short, Value};
     let mut options = Options::default();
     let mut command = None;
-    let mut parser = lexopt::Parser::from_args(arguments);
-    while let Some(argument) = parser.next().map_err(|e| usage(&e))? {
-        match argument {
-            Short('h') | Long("help") => return Ok(Options { command: Command::Help, ..options }),
-            Short('V') | Long("version") => {
-                return Ok(Options { command: Command::Version, ..options });
+    let mut words = arguments.into_iter();
+    while let Some(word) = words.next() {
+        let (name, given) = halves(word.as_bytes());
+        let option = Shown(name);
+        let mut value = || {
+            let given = given.map(|bytes| OsStr::from_bytes(bytes).to_owned());
+            let value = given.or_else(|| words.next());
+            value.ok_or_else(|| Error::Usage(format!("'{option}' needs a value")))
+        };
+        match name {
+            b"--root" => options.root = Some(value()?),
+            b"--keep" => options.keep.push(keep(&value()?)?),
+            b"--system-id" => {
+                let id = value()?.to_string_lossy().into_owned();
+                options.guard = options.guard.map(|_| id);
             }
-            Short('v') | Long("verbose") => options.verbosity = options.verbosity.saturating_add(1),
-            Short('q') | Long("quiet") => options.verbosity = options.verbosity.saturating_sub(1),
-            Long("root") => options.root = Some(parser.value().map_err(|e| usage(&e))?),
-            Long("keep") => options.keep.push(keep(&parser.value().map_err(|e| usage(&e))?)?),
-            Long("always") => options.always = true,
-            Long("keep-boot") => options.boot = Boot::Keep,
-            Long("no-guard") => options.guard = None,
-            Long("system-id") => {
-                let id = parser.value().map_err(|e| usage(&e))?;
-                options.guard = options.guard.map(|_| id.to_string_lossy().into_owned());
+            b"--json" => return lacks("--json"),
+            #[cfg(not(feature = "full"))]
+            b"--complete" => return lacks("--complete"),
+            _ if given.is_some() => {
+                return Err(Error::Usage(format!("'{option}' takes no value")));
             }
-            Long("json") => return Err(Error::Usage("this build has no --json".to_owned())),
-            Value(word) if command.is_none() => command = Some(named(&word)?),
-            other => return Err(usage(&other.unexpected())),
+            #[cfg(feature = "full")] // held to the other parser by a test
+            b"--complete" => options.complete = true,
+            b"--always" => options.always = true,
+            b"--keep-boot" => options.boot = Boot::Keep,
+            b"--no-guard" => options.guard = None,
+            [b'-', letters @ ..] if !letters.is_empty() => {
+                let letters = match letters {
+                    b"-help" => b"h",
+                    b"-version" => b"V",
+                    b"-verbose" => b"v",
+                    b"-quiet" => b"q",
+                    letters => letters,
+                };
+                for letter in letters {
+                    options.verbosity = match letter {
+                        b'h' => return Ok(Options { command: Command::Help, ..options }),
+                        b'V' => return Ok(Options { command: Command::Version, ..options }),
+                        b'v' => options.verbosity.saturating_add(1),
+                        b'q' => options.verbosity.saturating_sub(1),
+                        _ => return Err(Error::Usage(format!("there is no option '{option}'"))),
+                    };
+                }
+            }
+            _ if command.is_none() => command = Some(named(&word)?),
+            _ => {
+                let word = Shown(word.as_bytes());
+                return Err(Error::Usage(format!("there is one word too many, '{word}'")));
+            }
         }
     }
     let command = command.ok_or_else(|| Error::Usage("no command given".to_owned()))?;
@@ -138,6 +169,7 @@ impl Options {
         let given = [
             ("--keep", !self.keep.is_empty(), takes_keep),
             ("--always", self.always, takes_keep),
+            ("--complete", self.complete, self.command == Command::Run),
             ("--keep-boot", self.boot == Boot::Keep, self.command == Command::Revert),
             ("--no-guard", self.guard.is_none(), self.command == Command::Run),
             ("--system-id", self.guard.as_deref() != Some(SYSTEM_ID), self.command == Command::Run),
@@ -180,25 +212,16 @@ pub fn keep(value: &OsString) -> Result<RelPath, Error> {
         .map_err(|why| Error::Usage(format!("the path '{}' of --keep {why}", Shown(bytes))))
 }
 
-/// In words of our own: those of lexopt quote by `Debug`, which the build for
-/// the initrd leaves out.
-fn usage(error: &lexopt::Error) -> Error {
-    let text = match error {
-        lexopt::Error::UnexpectedArgument(word) => {
-            format!("there is one word too many, '{}'", Shown(word.as_bytes()))
-        }
-        lexopt::Error::UnexpectedOption(option) => {
-            format!("there is no option '{}'", Shown(option.as_bytes()))
-        }
-        lexopt::Error::UnexpectedValue { option, .. } => {
-            format!("'{}' takes no value", Shown(option.as_bytes()))
-        }
-        lexopt::Error::MissingValue { option: Some(option) } => {
-            format!("'{}' needs a value", Shown(option.as_bytes()))
-        }
-        error => Shown(error.to_string().as_bytes()).to_string(),
-    };
-    Error::Usage(text)
+fn lacks<T>(option: &str) -> Result<T, Error> {
+    Err(Error::Usage(format!("this build has no {option}")))
+}
+
+/// The name and the value of `--name=value`.
+fn halves(word: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match word.iter().position(|&b| b == b'=') {
+        Some(at) if word.starts_with(b"--") => (&word[..at], Some(&word[at + 1..])),
+        _ => (word, None),
+    }
 }
 
 #[cfg(test)]
@@ -227,6 +250,8 @@ mod tests {
             ("run more", "more"),
             ("run --keep ../x", "'../x' of --keep has a '..'"),
             ("run --keep", "--keep"),
+            ("run --always=x", "'--always' takes no value"),
+            ("run -vx", "there is no option '-vx'"),
         ] {
             let error = parsed(line).expect_err(line);
             assert_eq!(error.status(), 2);

@@ -8,7 +8,7 @@ use crate::{check, prepare};
 
 /// A command with its options.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
+pub(crate) enum Request {
     /// One that the small build has too.
     Engine(Options),
     /// `purge`.

@@ -1,15 +1,13 @@
 //! What the system around the root says: `/proc`, and the mount of the root.
 
 use std::os::fd::AsRawFd;
-use std::path::Path;
 use std::sync::OnceLock;
 
-use nix::sys::statvfs::{FsFlags, fstatvfs};
-
 use crate::engine::facts::Environment;
+use crate::engine::names::{BOOT, NIX};
 use crate::error::{OpError, Refusal};
 use crate::fs::disk::Dir;
-use crate::fs::mounts;
+use crate::fs::mounts::{self, Table};
 use crate::fs::name::{RelPath, Shown};
 use crate::fs::swaps::{self, Swap};
 use crate::fs::sys;
@@ -18,7 +16,7 @@ use crate::fs::sys;
 #[must_use]
 pub fn in_initrd() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| Path::new("/etc/initrd-release").exists())
+    *ANSWER.get_or_init(|| sys::exists("/etc/initrd-release"))
 }
 
 pub(crate) fn no_proc(path: &str, why: &str) -> Refusal {
@@ -49,23 +47,32 @@ pub fn environment(
     init: Option<Vec<u8>>,
 ) -> Result<Environment, Refusal> {
     let failed = |op, errno| Refusal::from(OpError::new(op, shown, errno));
-    let flags = fstatvfs(dir).map_err(|e| failed("look at", e))?.flags();
+    let (space, read_only) = sys::space::space(dir).map_err(|e| failed("look at", e))?;
     let mountinfo = "/proc/self/mountinfo";
     let mountinfo = sys::read_proc(mountinfo).map_err(|e| no_proc(mountinfo, e.desc()))?;
     let link = format!("/proc/self/fd/{}", std::os::fd::AsFd::as_fd(dir).as_raw_fd());
     let path = sys::read_proc_link(&link).map_err(|e| no_proc(&link, e.desc()))?;
     let path = path.as_slice();
     let mount = sys::stat(dir, None).map_err(|e| failed("look at", e))?.mount;
-    let (mounts, swaps) = match view {
-        View::Mounted => (mounts::below(&mountinfo, path), swaps_below(path)),
-        View::Bare => (Vec::new(), swaps_below(path)),
+    let mount = mount.map(std::num::NonZero::get);
+    let table = Table::new(&mountinfo, path, mount);
+    let mut binds = table.binds();
+    let mounts = match view {
+        View::Mounted => table.mounts(),
+        View::Bare => {
+            // Of what is mounted now, an initrd will only need these.
+            binds.retain(|bind| [NIX, BOOT].contains(bind.point.entry()));
+            Vec::new()
+        }
     };
     Ok(Environment {
         root: shown.to_owned(),
         mounts,
-        read_only: view == View::Mounted && flags.contains(FsFlags::ST_RDONLY),
-        overlay_redirects: mount.and_then(|id| mounts::overlay_redirects(&mountinfo, id.get())),
-        swaps,
+        binds,
+        read_only: view == View::Mounted && read_only,
+        space: Some(space),
+        overlay_redirects: mount.and_then(|id| mounts::overlay_redirects(&mountinfo, id)),
+        swaps: swaps_below(path),
         init,
         uid: nix::unistd::geteuid().as_raw(),
         boot_id: boot_id(),
@@ -81,7 +88,8 @@ fn swaps_below(root: &[u8]) -> Vec<RelPath> {
     swaps::parse(&table).filter_map(inside).collect()
 }
 
-fn boot_id() -> String {
+/// Which boot this is; empty without `/proc`.
+pub(crate) fn boot_id() -> String {
     let id = sys::read_proc("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     Shown(id.trim_ascii()).to_string()
 }

@@ -10,8 +10,10 @@
 //! so an exchange can be stopped anywhere and go on, or turn round (I3, I4).
 //! Nothing is ever copied or replaced (I1).
 
+use nix::errno::Errno;
+
 use crate::engine::intent::{Direction, Intent};
-use crate::engine::names::{ETC, LUSTRATE, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP};
+use crate::engine::names::{ETC, LUSTRATE, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP, is_reserved};
 use crate::error::{Stop, Trouble};
 use crate::fs::name::Name;
 use crate::fs::tree::{Moved, Tree};
@@ -23,13 +25,22 @@ mod etc;
 mod flags;
 mod keepers;
 mod marker;
+mod space;
+mod spares;
 
-pub use begin::begin;
-pub use close::{MAX_INTENT, ended, finish, free_dated, identity, noted_flags, undo_note};
+use begin::write_intent;
+use flags::Change;
+
+pub use begin::{From, begin};
+pub(crate) use close::read_intent;
+pub use close::{MAX_INTENT, ended, finish, free_dated, identity, lustrated, record, withdraw};
 pub use flags::HINDERING;
+pub use flags::{note, write_note};
 pub use marker::{LONGEST_MARKER, MAX_MARKER, direction_of};
+pub(crate) use space::is_taken;
+pub use space::{Take, reserve};
 
-type Result<T> = std::result::Result<T, Stop>;
+type Result<T, E = Stop> = std::result::Result<T, E>;
 
 /// Which population an entry belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +76,17 @@ pub struct Done {
     pub notes: Vec<String>,
 }
 
+/// How far the new population's own directories and links are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coming {
+    /// They are being made; nothing has moved, and none of it is in the root.
+    Making,
+    /// This process has made them all.
+    Made,
+    /// Some may be missing: another process has begun.
+    Unknown,
+}
+
 /// An exchange in progress. [`begin()`] makes one.
 pub struct Exchange<'a, T: Tree> {
     tree: &'a T,
@@ -79,6 +101,7 @@ pub struct Exchange<'a, T: Tree> {
     incoming: T::Dir,
     /// The entries of the old population that were at home when we began.
     staged: Vec<Name>,
+    coming: Coming,
     done: Done,
 }
 
@@ -86,28 +109,30 @@ impl<T: Tree> Exchange<'_, T> {
     /// Carries the exchange out, to its commit and the last clean-up.
     ///
     /// # Errors
-    /// [`Stop`]: the exchange can go on, or turn round, once the cause is mended.
+    /// [`Stop`]: the exchange can go on, or turn round, once the cause is fixed.
     pub fn carry_out(mut self) -> Result<Done> {
         let (out, coming) = match self.intent.direction {
             Direction::Lustrate => (Population::Old, Population::New),
             Direction::Revert => (Population::New, Population::Old),
         };
-        self.clear_flags()?;
+        self.change_flags(Change::Clear)?;
         self.arm_root()?;
         if coming == Population::New {
             // Undoes what a revert does last, so that paths mean what they did.
             self.exchange_boot(coming)?;
             self.set_copies_aside()?;
+            self.bring_draft()?;
         }
         self.collect(out, coming)?;
         self.arm_coming(coming)?;
         self.displace(out)?;
         self.exchange_etc(out, coming)?;
         self.install(coming)?;
-        if coming == Population::Old {
-            self.exchange_boot(coming)?;
+        match coming {
+            Population::Old => self.exchange_boot(coming)?,
+            Population::New => self.take_places_again()?,
         }
-        self.restore_flags()?;
+        self.change_flags(Change::Restore)?;
         self.close(coming)?;
         Ok(self.done)
     }
@@ -138,40 +163,149 @@ impl<T: Tree> Exchange<'_, T> {
             Population::New => self.tree.list(self.root)?,
         };
         let names = if out == Population::Old { &self.intent.old } else { &listed };
-        let mut displaced = 0;
+        let (mut displaced, mut stuck) = (0, Vec::new());
         for name in names {
             let goes = match out {
                 Population::Old => !self.is_staged(name),
                 Population::New => !self.stays(name) && !self.is_old_in_root(name),
             };
             if goes && *name != ETC {
-                let moved = self.rename((self.root, name), (self.home(out), name))?;
-                displaced += usize::from(moved == Moved::Done);
+                match self.rename((self.root, name), (self.home(out), name)) {
+                    Ok(moved) => displaced += usize::from(moved == Moved::Done),
+                    Err(stop) => stuck.push((name.clone(), self.tolerated(stop)?)),
+                }
             }
         }
         self.done.displaced += displaced;
+        for (name, why) in stuck {
+            if self.intent.moves(&name) {
+                self.give_way(&name)?;
+            } else {
+                self.note(format!("'{name}' of NixOS could not leave the root: {why}"));
+            }
+        }
+        // Also what the plan knew of: a file system that is mounted there.
+        let aside: Vec<Name> = self.intent.aside.iter().map(|(name, _)| name.clone()).collect();
+        for name in aside {
+            if out == Population::New && name != ETC && !self.is_old_in_root(&name) {
+                self.give_way(&name)?;
+            }
+        }
         Ok(())
+    }
+
+    /// Whether a failure is one that the way back goes on without: this file cannot
+    /// go there. A disk that fails or is full is none.
+    fn tolerated(&self, stop: Stop) -> Result<String> {
+        match self.intent.direction {
+            Direction::Revert => self.hindered(stop),
+            Direction::Lustrate => Err(stop),
+        }
+    }
+
+    /// Why this file cannot go there; any other failure again.
+    fn hindered(&self, stop: Stop) -> Result<String> {
+        let why = match &stop {
+            Stop::Op(error) => match error.errno() {
+                Errno::EIO
+                | Errno::ENOSPC
+                | Errno::ENOMEM
+                | Errno::EINTR
+                | Errno::EUCLEAN
+                | Errno::EBADMSG
+                | Errno::ENXIO
+                | Errno::EMFILE
+                | Errno::ENFILE => None,
+                // Of a subvolume, or of the whole file system after an error.
+                Errno::EROFS if self.tree.is_read_only(self.root, &OLD_ROOT_TMP)? => None,
+                errno => Some(errno.desc().to_owned()),
+            },
+            Stop::Root(_) => Some("there is another".to_owned()),
+        };
+        why.ok_or(stop)
+    }
+
+    /// What has the name of an entry that comes back, and cannot leave the root,
+    /// gets another name in it.
+    fn give_way(&mut self, name: &Name) -> Result<()> {
+        let (tree, root) = (self.tree, self.root);
+        if tree.stat(root, name)?.is_none() {
+            return Ok(()); // it has, before the power went
+        }
+        let known = self.intent.aside.iter().find(|(aside, _)| aside == name);
+        let dated = match known {
+            Some((_, dated)) if tree.stat(root, dated)?.is_none() => dated.clone(),
+            _ => note_aside(tree, root, &self.meta, &mut self.intent, name)?,
+        };
+        match self.rename((root, name), (root, &dated)) {
+            Ok(Moved::Done) => self.note(gave_way(name, &dated)),
+            Ok(_) => {}
+            Err(stop) => drop(self.tolerated(stop)?), // the old one then stays with NixOS's
+        }
+        Ok(())
+    }
+
+    /// What gave way to the old population has its name again.
+    fn take_places_again(&mut self) -> Result<()> {
+        // `etc` does after the commit: till then there is a marker in the other.
+        let (etc, others) =
+            std::mem::take(&mut self.intent.aside).into_iter().partition(|(name, _)| *name == ETC);
+        self.intent.aside = etc;
+        for (name, dated) in others {
+            if let Err(stop) = self.rename((self.root, &dated), (self.root, &name)) {
+                // It is a mount point, perhaps.
+                let why = self.hindered(stop)?;
+                self.keeps_its_name(&dated, &why);
+            }
+        }
+        Ok(())
+    }
+
+    fn keeps_its_name(&mut self, dated: &Name, why: &str) {
+        self.note(format!("'{dated}' keeps its name: {why}"));
     }
 
     /// Moves the entries of a population from their home to the root.
     fn install(&mut self, coming: Population) -> Result<()> {
         for name in self.tree.list(self.home(coming))? {
-            if name != ETC && name != LUSTRATE {
-                let moved = self.rename((self.home(coming), &name), (self.root, &name))?;
-                self.done.installed += usize::from(moved == Moved::Done);
+            if name == ETC || name == LUSTRATE {
+                continue;
+            }
+            // By hand somebody may have put there what is never moved.
+            let (from, to) = ((self.home(coming), &name), (self.root, &name));
+            let may = coming == Population::New || !is_reserved(&name);
+            match if may { self.rename(from, to) } else { Err(conflict(self.tree, from, to)) } {
+                Ok(moved) => self.done.installed += usize::from(moved == Moved::Done),
+                Err(stop) => {
+                    let why = self.tolerated(stop)?;
+                    self.not_back(&name, &why);
+                }
             }
         }
         Ok(())
     }
 
+    /// Something of the old system that could not go to its place.
+    fn not_back(&mut self, what: &dyn std::fmt::Display, why: &str) {
+        self.note(format!("'{what}' could not go back ({why}); it stays with what NixOS wrote"));
+    }
+
     /// Whether an entry of the root belongs to neither population.
     fn stays(&self, name: &Name) -> bool {
-        let ours = [OLD_ROOT, OLD_ROOT_TMP, NIXOS_ROOT_TMP];
-        ours.contains(name) || self.intent.pin(name).is_some()
+        let ours = [OLD_ROOT, OLD_ROOT_TMP, NIXOS_ROOT_TMP, LUSTRATE];
+        let home = self.intent.incoming.as_ref() == Some(name);
+        home || ours.contains(name)
+            || self.intent.pin(name).is_some()
+            || self.intent.aside.iter().any(|(aside, dated)| aside == name || dated == name)
     }
 
     /// The directory that holds the entry `name` of a population now.
     fn holder(&self, population: Population, name: &Name) -> Result<Option<&T::Dir>> {
+        if self.coming == Coming::Making {
+            let old = if self.is_staged(name) { &self.staging } else { self.root };
+            let holder = if population == Population::Old { old } else { &self.incoming };
+            return Ok(self.tree.stat(holder, name)?.map(|_| holder));
+        }
         if *name == ETC && self.intent.pin(&ETC).is_none() {
             return Ok(self.etc_holder(population)?.map(|place| self.place(place)));
         }
@@ -197,13 +331,56 @@ impl<T: Tree> Exchange<'_, T> {
     }
 }
 
+/// Gives a file of NixOS another name in the root; a run that turns the revert round
+/// has to know it.
+fn note_aside<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    meta: &T::Dir,
+    intent: &mut Intent,
+    name: &Name,
+) -> Result<Name> {
+    let dated = intent.started.dated(name);
+    // Also of the old population something may have that name, where a clock stands still.
+    let mut at = 0;
+    while intent.moves(&dated.numbered(at)) || tree.stat(root, &dated.numbered(at))?.is_some() {
+        at += 1;
+    }
+    let dated = dated.numbered(at);
+    // In its place: who goes through the list meets each name once.
+    match intent.aside.iter_mut().find(|(aside, _)| aside == name) {
+        Some((_, known)) => known.clone_from(&dated),
+        None => intent.aside.push((name.clone(), dated.clone())),
+    }
+    write_intent(tree, meta, &intent.to_text())?;
+    tree.sync(root)?;
+    Ok(dated)
+}
+
+fn gave_way(name: &Name, dated: &Name) -> String {
+    format!("'{name}' of NixOS could not leave the root: it is '{dated}' now")
+}
+
+fn open<T: Tree>(tree: &T, dir: &T::Dir, name: &Name) -> Result<T::Dir> {
+    let opened = tree.open(dir, std::slice::from_ref(name))?;
+    opened.ok_or_else(|| Stop::changed(format!("'{}' is no directory", tree.show(dir, Some(name)))))
+}
+
 /// Renames; what has the new name already is a conflict.
-fn rename<T: Tree>(tree: &T, from: (&T::Dir, &Name), to: (&T::Dir, &Name)) -> Result<Moved> {
+pub(crate) fn rename<T: Tree>(
+    tree: &T,
+    from: (&T::Dir, &Name),
+    to: (&T::Dir, &Name),
+) -> Result<Moved> {
     match tree.rename(from, to)? {
-        Moved::Taken => Err(Stop::Root(Box::new(Trouble::Conflict {
-            from: tree.show(from.0, Some(from.1)),
-            to: tree.show(to.0, Some(to.1)),
-        }))),
+        Moved::Taken => Err(conflict(tree, from, to)),
         moved => Ok(moved),
     }
+}
+
+fn conflict<T: Tree>(tree: &T, from: (&T::Dir, &Name), to: (&T::Dir, &Name)) -> Stop {
+    Stop::Root(Box::new(Trouble::Conflict {
+        from: tree.show(from.0, Some(from.1)),
+        to: tree.show(to.0, Some(to.1)),
+    }))
 }

@@ -4,11 +4,12 @@
 
 use crate::engine::intent::{Direction, Flagged, Intent};
 use crate::engine::keeplist::BadKeep;
+use crate::engine::names::{OLD_ROOT, OLD_ROOT_TMP};
 use crate::engine::time::Timestamp;
-use crate::error::OpError;
-use crate::fs::mounts::Mount;
-use crate::fs::name::{Name, RelPath};
-use crate::fs::sys::Stat;
+use crate::error::{OpError, Refusal};
+use crate::fs::mounts::{Bind, Mount};
+use crate::fs::name::{Name, RelPath, word};
+use crate::fs::sys::{Space, Stat};
 use crate::fs::walk::Found;
 
 /// What the system around the root says.
@@ -18,8 +19,12 @@ pub struct Environment {
     pub root: String,
     /// What is mounted below the root.
     pub mounts: Vec<Mount>,
+    /// Those of them whose content lies in the root.
+    pub binds: Vec<Bind>,
     /// The root cannot be written to.
     pub read_only: bool,
+    /// What is free there; `None` when it does not matter.
+    pub space: Option<Space>,
     /// The root is an overlay; whether a rename copies directories up.
     pub overlay_redirects: Option<bool>,
     /// Active swap files below the root.
@@ -32,6 +37,20 @@ pub struct Environment {
     pub boot_id: String,
 }
 
+impl Environment {
+    /// Nothing can be changed in a root that is mounted read-only.
+    pub(crate) fn unwritable(&self, consequence: &'static str) -> Option<Refusal> {
+        let root = &self.root;
+        self.read_only.then(|| {
+            Refusal::new(
+                format!("{root} is mounted read-only"),
+                consequence,
+                format!("Remount it: mount -o remount,rw {}", word(root)),
+            )
+        })
+    }
+}
+
 /// What a command adds to the keep-list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wishes {
@@ -39,6 +58,8 @@ pub struct Wishes {
     pub keep: Vec<RelPath>,
     /// `--always`: lustrate without a marker.
     pub always: bool,
+    /// `--complete`: take up a stock lustration that was cut after its commit.
+    pub complete: bool,
 }
 
 /// The marker of a root.
@@ -90,14 +111,53 @@ pub struct Keep {
 }
 
 /// What is known of an older `/old-root`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Older {
     /// When its lustration was.
     pub time: Timestamp,
+    /// What that one warned of; read with `--always` only.
+    pub warnings: Vec<String>,
+}
+
+/// Something that stays in the root, and what it leads to in the root (I8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// What stays: `nix`, `boot`, or a mount point.
+    pub point: RelPath,
+    /// It is a link; else something is mounted there.
+    pub link: bool,
+    /// What it leads to; `None` for the root itself.
+    pub source: Option<Keep>,
+}
+
+/// How long inode numbers last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inodes {
+    /// As long as the file.
+    Lasting,
+    /// Files have other devices than their directories: an overlay of several file
+    /// systems without `xino`, whose directories have other numbers after each mount.
+    Fleeting,
+}
+
+/// Whether a directory called `old-root.tmp` is of an exchange (I5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Staging {
+    /// There is none.
+    None,
+    /// Nothing is in it but what a run leaves that has not got to its intent.
+    Empty,
+    /// Somebody's: nothing proves that an exchange is in progress.
+    Foreign,
+    /// A stock lustration was interrupted, and NixOS has used the root since.
+    Used,
+    /// An exchange is in progress, or a stock lustration was interrupted.
+    Proved,
 }
 
 /// Everything that a plan is made from.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact by itself
 pub struct Facts {
     /// The system around the root.
     pub environment: Environment,
@@ -107,6 +167,8 @@ pub struct Facts {
     pub root: Stat,
     /// Its inode flags, with those noted by an interrupted run.
     pub root_flags: u32,
+    /// Names in it that differ in case only are the same.
+    pub folds_case: bool,
     /// Its entries, sorted.
     pub entries: Vec<Entry>,
     /// The entries of the staging directory, sorted; `None` when there is none.
@@ -115,20 +177,28 @@ pub struct Facts {
     pub incoming: Vec<Entry>,
     /// The marker.
     pub marker: Marker,
+    /// How long inode numbers last.
+    pub inodes: Inodes,
     /// The marker's own inode flags hinder.
     pub marker_flagged: bool,
+    /// What the staging directory is.
+    pub staging: Staging,
+    /// What stays, and rests on something in the root.
+    pub rests: Vec<Rest>,
     /// The keep-list, from the marker and the command line.
     pub keeps: Result<Vec<Keep>, BadKeep>,
     /// The intent in progress, or else the record of `/old-root`.
     pub journal: Journal,
     /// What is to be reverted is finished: the old population is in `/old-root`.
     pub finished: bool,
+    /// What is to be reverted holds a system.
+    pub system: bool,
     /// An older `/old-root`, when there is one to make room.
     pub older: Option<Older>,
     /// `init=` is there below the root; `None` when it does not matter.
     pub init_found: Option<bool>,
     /// Flags of nested keepers and their directories, from an earlier intent's
-    /// keepers.
+    /// keepers, of `etc`, and of the old population's home.
     pub keeper_flags: Vec<Flagged>,
     /// `boot.bak` of the old population.
     pub boot_bak: Option<u64>,
@@ -141,6 +211,12 @@ impl Facts {
     #[must_use]
     pub fn entry(&self, name: &Name) -> Option<&Entry> {
         find(&self.entries, name)
+    }
+
+    /// The name of the old population's home now.
+    #[must_use]
+    pub fn home(&self) -> Name {
+        if self.finished { OLD_ROOT } else { OLD_ROOT_TMP }
     }
 
     /// The entry of that name in the staging directory.

@@ -4,25 +4,34 @@
 //! Pure. Resume and revert read it back, so it is checked in every part and
 //! can name nothing outside the root (I2): a path is made of [`Name`]s.
 //!
-//! The format, version 1: lines of `KEY VALUE...`, separated by single spaces,
-//! the first `nixos-lustrate-intent 1`, the last `end N` with the number of
+//! The format, version 2: lines of `KEY VALUE...`, separated by single spaces,
+//! the first `nixos-lustrate-intent 2`, the last `end N` with the number of
 //! lines before it. In a value every byte but `!` to `~`, and the backslash,
-//! stands as `\xHH`. An unknown key is an error: a newer version that adds
-//! one also raises the version.
+//! stands as `\xHH`. A key with `?` in front is a note, which a program that
+//! does not know it passes over; any other that is unknown is an error, since
+//! what it asks for would be left undone. One that changes what others mean
+//! raises the version. Version 1 is the same without notes, and is read for
+//! ever: `tests/format` has texts of each version.
 
+use crate::engine::names::NIXOS_ROOT_TMP;
 use crate::engine::time::Timestamp;
 use crate::fs::name::{Name, RelPath};
+use crate::fs::sys::Stat;
 
+mod field;
 mod parse;
 pub use parse::{BadIntent, parse};
 
-/// The newest version of the format that this program writes and reads.
-pub const VERSION: u32 = 1;
+use field::{Field, Text, Words};
+
+/// The version of the format that this program writes; it reads all up to it.
+pub const VERSION: u32 = 2;
 
 /// Which way an exchange goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Direction {
     /// The old population leaves the root.
+    #[default]
     Lustrate,
     /// It comes back.
     Revert,
@@ -67,45 +76,114 @@ pub struct Flagged {
     pub flags: u32,
 }
 
-/// What an exchange is going to do, or has done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Intent {
+/// What the root directory itself is like, apart from its entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootLook {
+    /// Permission bits.
+    pub mode: u32,
+    /// The owner's user id.
+    pub uid: u32,
+    /// The owner's group id.
+    pub gid: u32,
+    /// Last access, in seconds and nanoseconds.
+    pub accessed: (i64, u32),
+    /// Last modification, in seconds and nanoseconds.
+    pub modified: (i64, u32),
+}
+
+impl From<&Stat> for RootLook {
+    fn from(stat: &Stat) -> Self {
+        let Stat { mode, uid, gid, accessed, modified, .. } = *stat;
+        Self { mode, uid, gid, accessed, modified }
+    }
+}
+
+/// The table of the fields, in the order of their lines: the structure, what is
+/// written, what is read, and what has to be there, are made of it. An `Option`
+/// may be missing, a `Vec` has a line for each, all else is there exactly once.
+macro_rules! fields {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $key:literal,)*) => {
+        /// What an exchange is going to do, or has done.
+        #[derive(Debug, Clone, PartialEq, Eq, Default)]
+        pub struct Intent {
+            $($(#[$doc])* pub $name: $type,)*
+        }
+
+        impl Intent {
+            fn write(&self, text: &mut Text) {
+                $(self.$name.lines($key, text);)*
+            }
+
+            /// Takes the line of a key; `None` when the key is not in the table.
+            fn take(&mut self, key: &[u8], mut words: Words<'_>, seen: &mut u32) -> Option<Option<()>> {
+                let mut bit = 1;
+                $(
+                    if key == $key.as_bytes() {
+                        let taken = self.$name.accept(&mut words, *seen & bit != 0);
+                        *seen |= bit;
+                        return Some(taken.and_then(|()| words.end()));
+                    }
+                    bit <<= 1;
+                )*
+                let _ = bit;
+                None
+            }
+
+            /// The key of a line that has to be there and was not.
+            fn missing(seen: u32) -> Option<&'static str> {
+                let must = [$((<$type as Field>::MUST, $key),)*];
+                let mut must = must.into_iter().enumerate();
+                must.find(|(at, (must, _))| *must && seen >> at & 1 == 0).map(|(_, (_, key))| key)
+            }
+        }
+    };
+}
+
+fields! {
     /// The version of the program that wrote it.
-    pub tool: String,
+    tool: String = "tool",
     /// Which way.
-    pub direction: Direction,
+    direction: Direction = "direction",
     /// When it was written.
-    pub started: Timestamp,
+    started: Timestamp = "started",
     /// The boot in which it was written, from `/proc/sys/kernel/random/boot_id`.
-    pub boot_id: String,
+    boot_id: String = "boot-id",
     /// The inode number of the directory that holds the intent: a copy of a
     /// half-lustrated root is not it.
-    pub anchor: u64,
+    anchor: u64 = "anchor",
     /// The inode number of the old population's `etc`, when it moves.
-    pub etc: Option<u64>,
+    etc: Option<u64> = "etc",
     /// The inode number of the old population's `boot.bak`.
-    pub boot_bak: Option<u64>,
+    boot_bak: Option<u64> = "boot-bak",
     /// The name that an older `/old-root` gets.
-    pub rotated: Option<Name>,
+    rotated: Option<Name> = "rotated",
     /// The entries that stay, in order, and why.
-    pub pinned: Vec<(Name, Pin)>,
+    pinned: Vec<(Name, Pin)> = "pinned",
     /// The keepers that move, in order.
-    pub keepers: Vec<RelPath>,
+    keepers: Vec<RelPath> = "keeper",
     /// The symbolic links on the way to keepers, recreated in the new population.
-    pub links: Vec<RelPath>,
+    links: Vec<RelPath> = "link",
     /// Inode flags to set again.
-    pub flags: Vec<Flagged>,
+    flags: Vec<Flagged> = "flags",
     /// What an interrupted stock lustration had already copied back.
-    pub copies: Vec<Name>,
+    copies: Vec<Name> = "copy",
     /// The entries of the old population that move, in order.
-    pub old: Vec<Name>,
+    old: Vec<Name> = "old",
+    /// What gave way to an entry of the old population that came back, and the
+    /// name that it has in the root meanwhile.
+    aside: Vec<(Name, Name)> = "aside",
+    /// The home of the new population while a revert is in progress, when
+    /// somebody else has `nixos-root.tmp`.
+    incoming: Option<Name> = "incoming",
     /// In the record of a revert: the `/old-root` that is in the root again,
     /// by its inode number and the time of its lustration.
-    pub older: Option<(u64, Timestamp)>,
+    older: Option<(u64, Timestamp)> = "older",
+    /// What the root directory was like before the lustration.
+    look: Option<RootLook> = "?root",
     /// In a record: what was noticed on the way.
-    pub warnings: Vec<String>,
+    warnings: Vec<String> = "warning",
     /// In a record: when the exchange was complete.
-    pub finished: Option<Timestamp>,
+    finished: Option<Timestamp> = "finished",
 }
 
 impl Intent {
@@ -115,11 +193,27 @@ impl Intent {
         self.old.binary_search(name).is_ok()
     }
 
+    /// What is kept: entries that stay, and keepers that move.
+    #[must_use]
+    pub fn kept(&self) -> Vec<RelPath> {
+        let entries = self.pinned.iter().filter(|(_, pin)| *pin == Pin::Kept);
+        let mut kept: Vec<_> = entries.map(|(name, _)| RelPath::from(name.clone())).collect();
+        kept.extend(self.keepers.iter().cloned());
+        kept.sort_unstable();
+        kept
+    }
+
     /// Why `name` stays in the root, if it does.
     #[must_use]
     pub fn pin(&self, name: &Name) -> Option<Pin> {
         let at = self.pinned.binary_search_by(|(pinned, _)| pinned.cmp(name)).ok()?;
         self.pinned.get(at).map(|(_, pin)| *pin)
+    }
+
+    /// The name of the new population's home while a revert is in progress.
+    #[must_use]
+    pub fn incoming(&self) -> Name {
+        self.incoming.clone().unwrap_or(NIXOS_ROOT_TMP)
     }
 
     /// The flags of the root itself, if it has any that hinder.
@@ -132,76 +226,21 @@ impl Intent {
     #[must_use]
     pub fn to_text(&self) -> Vec<u8> {
         let mut text = Text::default();
-        text.line(MAGIC, &[VERSION.to_string().as_bytes()]);
-        text.line("tool", &[self.tool.as_bytes()]);
-        text.line("direction", &[direction_word(self.direction).as_bytes()]);
-        text.line("started", &[self.started.0.to_string().as_bytes()]);
-        text.line("boot-id", &[self.boot_id.as_bytes()]);
-        text.number("anchor", Some(self.anchor));
-        text.number("etc", self.etc);
-        text.number("boot-bak", self.boot_bak);
-        self.rotated.iter().for_each(|n| text.line("rotated", &[n.as_bytes()]));
-        for (name, pin) in &self.pinned {
-            text.line("pinned", &[pin.word().as_bytes(), name.as_bytes()]);
-        }
-        self.keepers.iter().for_each(|p| text.line("keeper", &[&p.to_bytes()]));
-        self.links.iter().for_each(|p| text.line("link", &[&p.to_bytes()]));
-        for Flagged { path, inode, flags } in &self.flags {
-            let path = path.as_ref().map_or(b"/".to_vec(), RelPath::to_bytes);
-            let (inode, flags) = (inode.to_string(), flags.to_string());
-            text.line("flags", &[inode.as_bytes(), flags.as_bytes(), &path]);
-        }
-        self.copies.iter().for_each(|n| text.line("copy", &[n.as_bytes()]));
-        self.old.iter().for_each(|n| text.line("old", &[n.as_bytes()]));
-        if let Some((inode, time)) = self.older {
-            text.line("older", &[inode.to_string().as_bytes(), time.0.to_string().as_bytes()]);
-        }
-        self.warnings.iter().for_each(|w| text.line("warning", &[w.as_bytes()]));
-        text.number("finished", self.finished.map(|t| t.0));
-        text.number("end", Some(text.lines));
+        text.line(MAGIC, &VERSION);
+        self.write(&mut text);
+        let lines = text.lines;
+        text.line("end", &lines);
         text.bytes
     }
 }
 
 const MAGIC: &str = "nixos-lustrate-intent";
 
-fn direction_word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Lustrate => "lustrate",
-        Direction::Revert => "revert",
-    }
-}
-
-#[derive(Default)]
-struct Text {
-    bytes: Vec<u8>,
-    lines: u64,
-}
-
-impl Text {
-    fn line(&mut self, key: &str, values: &[&[u8]]) {
-        self.bytes.extend(key.bytes());
-        for value in values {
-            self.bytes.push(b' ');
-            for &b in *value {
-                match b {
-                    b'\\' => self.bytes.extend(b"\\x5c"),
-                    b'!'..=b'~' => self.bytes.push(b),
-                    _ => {
-                        let hex = b"0123456789abcdef";
-                        let (high, low) = (usize::from(b >> 4), usize::from(b & 15));
-                        self.bytes.extend([b'\\', b'x', hex[high], hex[low]]);
-                    }
-                }
-            }
-        }
-        self.bytes.push(b'\n');
-        self.lines += 1;
-    }
-
-    fn number(&mut self, key: &str, value: Option<u64>) {
-        if let Some(value) = value {
-            self.line(key, &[value.to_string().as_bytes()]);
+impl Direction {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Lustrate => "lustrate",
+            Self::Revert => "revert",
         }
     }
 }

@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::engine::intent::{Direction, Intent};
 use crate::engine::plan::Plan;
 use crate::engine::state::{State, Status};
-use crate::error::Refusal;
+use crate::error::{Reason, Refusal};
+use crate::fs::name::RelPath;
 
 #[derive(Serialize)]
 struct PlanDocument<'a> {
@@ -26,7 +27,7 @@ struct PlanDocument<'a> {
 pub(crate) struct RefusalDocument<'a> {
     found: &'a str,
     consequence: &'a str,
-    mend: &'a str,
+    fix: &'a str,
 }
 
 #[derive(Serialize)]
@@ -80,8 +81,8 @@ pub(crate) fn plan(
 }
 
 pub(crate) fn refusal(refusal: &Refusal) -> RefusalDocument<'_> {
-    let Refusal { found, consequence, mend, .. } = refusal;
-    RefusalDocument { found, consequence, mend }
+    let Reason { found, consequence, fix, .. } = &**refusal;
+    RefusalDocument { found, consequence, fix }
 }
 
 fn kept(plan: &Plan) -> Vec<KeptDocument> {
@@ -109,6 +110,7 @@ struct StatusDocument<'a> {
     moving: Option<usize>,
     roots: Vec<RootDocument<'a>>,
     keepers: Vec<String>,
+    missing: Vec<String>,
     warnings: &'a [String],
     trouble: Option<&'a str>,
 }
@@ -130,7 +132,8 @@ pub(crate) fn status(status: &Status) -> String {
         State::InProgress(Direction::Revert) => Some("revert"),
         _ => None,
     };
-    let keepers = intent.map(|i| i.keepers.as_slice()).unwrap_or_default();
+    let shown = |paths: &[RelPath]| paths.iter().map(ToString::to_string).collect();
+    let missing = status.missing.as_ref().map(|missing| missing.paths.as_slice());
     text(&StatusDocument {
         root: &status.root,
         state: status.state.word(),
@@ -148,7 +151,8 @@ pub(crate) fn status(status: &Status) -> String {
                 finished: holder.finished.map(|t| t.0),
             })
             .collect(),
-        keepers: keepers.iter().map(ToString::to_string).collect(),
+        keepers: shown(&intent.map(Intent::kept).unwrap_or_default()),
+        missing: shown(missing.unwrap_or_default()),
         warnings: intent.map(|i| i.warnings.as_slice()).unwrap_or_default(),
         trouble: status.trouble.as_deref(),
     })

@@ -29,8 +29,8 @@ pub enum BadKeep {
 
 /// Reads a keep-list: one path a line, in bytes.
 ///
-/// White space and `/` around a path do not matter, `.` components drop out,
-/// empty lines and lines that begin with `#` are skipped, and the last line
+/// White space and `/` around a path, and a byte order mark, do not matter, `.`
+/// components drop out, empty lines and lines that begin with `#` are skipped, and the last line
 /// needs no newline.
 ///
 /// # Errors
@@ -41,6 +41,8 @@ pub fn parse(list: &[u8]) -> Result<Vec<RelPath>, BadKeep> {
         return Err(BadKeep::TooLong);
     }
     let mut paths = Vec::new();
+    // A byte order mark, as some editors write it.
+    let list = list.strip_prefix(b"\xef\xbb\xbf").unwrap_or(list);
     for (at, line) in list.split(|&b| b == b'\n').enumerate() {
         let line = line.trim_ascii();
         if line.is_empty() || line.starts_with(b"#") {
@@ -84,6 +86,14 @@ mod tests {
     fn white_space_slashes_and_dots_do_not_matter() {
         let list = b"\n/etc/nixos/\r\n  # a comment\n\t./home//alice/. \n#x\n\nroot/.ssh";
         assert_eq!(shown(list), ["etc/nixos", "home/alice", "root/.ssh"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_does_not_matter() {
+        assert_eq!(shown(b"\xef\xbb\xbfetc/nixos\nhome"), ["etc/nixos", "home"]);
+        assert_eq!(shown(b"\xef\xbb\xbf# kept:\nhome"), ["home"]);
+        let inside = parse(b"x\xef\xbb\xbf").expect("a good list");
+        assert_eq!(inside[0].to_bytes(), b"x\xef\xbb\xbf");
     }
 
     #[test]

@@ -1,57 +1,84 @@
 //! The names on the disk. Others rely on them: change none.
 
-use crate::fs::name::Name;
+use crate::fs::name::{Name, literal};
 
 /// Where the running distribution, and then NixOS, has its configuration.
-pub const ETC: Name = Name::literal("etc");
+pub const ETC: Name = literal!("etc");
 /// The Nix store; never touched.
-pub const NIX: Name = Name::literal("nix");
+pub const NIX: Name = literal!("nix");
 /// Boot files; never touched, but for the exchange with [`BOOT_BAK`] on revert.
-pub const BOOT: Name = Name::literal("boot");
+pub const BOOT: Name = literal!("boot");
 /// Where `prepare` saves the boot files of the old distribution.
-pub const BOOT_BAK: Name = Name::literal("boot.bak");
+pub const BOOT_BAK: Name = literal!("boot.bak");
 
 /// The marker, in `etc` or in the upper directory of NixOS's etc overlay.
-pub const MARKER: Name = Name::literal("NIXOS_LUSTRATE");
+pub const MARKER: Name = literal!("NIXOS_LUSTRATE");
+/// The same, not complete yet.
+pub const MARKER_PART: Name = literal!("NIXOS_LUSTRATE.part");
+/// The one that asked for a lustration, in an old `etc` that nothing can leave.
+pub const MARKER_SAVED: Name = literal!("NIXOS_LUSTRATE.saved");
 /// What tells `nixos-enter` and `nixos-rebuild` that a root holds NixOS.
-pub const NIXOS: Name = Name::literal("NIXOS");
+pub const NIXOS: Name = literal!("NIXOS");
 /// In `etc`: the flags of an immutable root, until the intent holds them.
-pub const FLAGS_NOTE: Name = Name::literal("NIXOS_LUSTRATE.flags");
+pub const FLAGS_NOTE: Name = literal!("NIXOS_LUSTRATE.flags");
+/// The same, not complete yet.
+pub const FLAGS_PART: Name = literal!("NIXOS_LUSTRATE.flags.part");
 /// The directory of NixOS's etc overlay (nixpkgs, nixos/modules/system/etc).
-pub const RW_ETC: Name = Name::literal(".rw-etc");
+pub const RW_ETC: Name = literal!(".rw-etc");
 /// The writable layer in it.
-pub const UPPER: Name = Name::literal("upper");
+pub const UPPER: Name = literal!("upper");
 
 /// The old population, once its lustration is done.
-pub const OLD_ROOT: Name = Name::literal("old-root");
+pub const OLD_ROOT: Name = literal!("old-root");
 /// The staging directory: the same while an exchange is in progress.
-pub const OLD_ROOT_TMP: Name = Name::literal("old-root.tmp");
+pub const OLD_ROOT_TMP: Name = literal!("old-root.tmp");
 /// What NixOS had written, once the revert is done.
-pub const NIXOS_ROOT: Name = Name::literal("nixos-root");
+pub const NIXOS_ROOT: Name = literal!("nixos-root");
 /// The same while a revert is in progress.
-pub const NIXOS_ROOT_TMP: Name = Name::literal("nixos-root.tmp");
+pub const NIXOS_ROOT_TMP: Name = literal!("nixos-root.tmp");
 
 /// With a time behind it: an old root that is being removed. No entry of a
 /// population, but an exchange takes it for one: it then is in the next old root.
 #[cfg(feature = "full")]
-pub const PURGED: Name = Name::literal("old-root.purge");
+pub const PURGED: Name = literal!("old-root.purge");
 
 /// Our own directory in the staging directory, later in the old root.
-pub const LUSTRATE: Name = Name::literal(".lustrate");
+pub const LUSTRATE: Name = literal!(".lustrate");
 /// In [`LUSTRATE`]: the intent.
-pub const INTENT: Name = Name::literal("intent");
+pub const INTENT: Name = literal!("intent");
 /// In [`LUSTRATE`]: the record.
-pub const RECORD: Name = Name::literal("record");
+pub const RECORD: Name = literal!("record");
 /// In [`LUSTRATE`]: an intent or record that is not complete yet.
-pub const PART: Name = Name::literal("part");
+pub const PART: Name = literal!("part");
 /// In [`LUSTRATE`]: the new population while a lustration is in progress.
-pub const NEW: Name = Name::literal("new");
+pub const NEW: Name = literal!("new");
+/// In [`LUSTRATE`]: the new population until the intent is on the disk; and after
+/// a lustration the empty directory that a revert needs.
+pub const DRAFT: Name = literal!("draft");
+/// In [`LUSTRATE`]: a directory or link that is being made.
+pub const MAKING: Name = literal!("making");
+/// In [`LUSTRATE`]: space that is given back when there is none.
+pub const RESERVE: Name = literal!("reserve");
+/// In [`LUSTRATE`], with a number behind it: an empty file that waits.
+pub const SPARE: Name = literal!("spare");
 /// In [`LUSTRATE`]: what an interrupted stock lustration had copied back.
-pub const COPIES: Name = Name::literal("copies");
+pub const COPIES: Name = literal!("copies");
+/// In [`LUSTRATE`]: what of the old population could not go back to the root.
+pub const LEFT: Name = literal!("left");
 /// In [`LUSTRATE`]: the marker that asked for the lustration, put aside.
-pub const SAVED_MARKER: Name = Name::literal("marker");
+pub const SAVED_MARKER: Name = literal!("marker");
 /// In [`LUSTRATE`]: the one from the etc overlay.
-pub const UPPER_MARKER: Name = Name::literal("marker-upper");
+pub const UPPER_MARKER: Name = literal!("marker-upper");
+
+/// Whether `name` is `base`, or one of those that [`Name::numbered`] makes of it.
+#[must_use]
+pub fn is_numbered(name: &Name, base: &Name) -> bool {
+    match name.as_bytes().strip_prefix(base.as_bytes()) {
+        Some([]) => true,
+        Some([b'-', digits @ ..]) => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
 
 /// Whether `name` may be moved at all, whatever an intent says (I2).
 #[must_use]

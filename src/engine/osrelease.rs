@@ -1,13 +1,14 @@
-//! `etc/os-release`: which distribution a root holds; os-release(5).
+//! `etc/os-release`, or `usr/lib/os-release`: which distribution a root holds; os-release(5).
 
 use super::facts::Result;
-use super::names::ETC;
-use crate::fs::name::{Name, RelPath, Shown};
-use crate::fs::tree::Tree;
+use super::names::{ETC, NIX};
+use crate::fs::name::{Name, RelPath, Shown, literal};
+use crate::fs::sys::Kind;
+use crate::fs::tree::{Stat, Tree};
 use crate::fs::walk::{Found, Last, resolve};
 
 /// Its name in `etc`.
-pub const OS_RELEASE: Name = Name::literal("os-release");
+pub const OS_RELEASE: Name = literal!("os-release");
 /// os-release files are a few hundred bytes long.
 pub const MAX_LEN: usize = 1 << 16;
 
@@ -47,24 +48,123 @@ fn unquote(value: &[u8]) -> Vec<u8> {
     inner.iter().copied().filter(keep).collect()
 }
 
-/// The name of the system that a root, or an old root, holds.
+/// The name of the system that `home` holds: the root, or a directory of it. NixOS's
+/// links lead into the store of the root.
 ///
 /// # Errors
 /// What the file system answers.
-pub fn system_name<T: Tree>(tree: &T, root: &T::Dir) -> Result<Option<String>> {
-    let Some(path) = RelPath::new(vec![ETC, OS_RELEASE]) else { return Ok(None) };
-    let Found::Here { real, .. } = resolve(tree, root, &path, Last::Follow)? else {
-        return Ok(None);
-    };
-    let content = match real.parents() {
-        [] => None,
-        parents => match tree.open(root, parents)? {
-            Some(dir) => tree.read(&dir, real.last(), MAX_LEN)?,
-            None => None,
-        },
-    };
-    Ok(content.map(|content| parse(&content).name))
+pub fn system_name<T: Tree>(tree: &T, root: &T::Dir, home: &T::Dir) -> Result<Option<String>> {
+    let mut found = release(tree, home, ETC_PATH, Last::Through)?;
+    if let Release::Unread = found {
+        // The small build does without.
+        if !cfg!(feature = "full") {
+            return Ok(None);
+        }
+        let Some(path) = in_store(tree, home)? else { return Ok(None) };
+        found = release(tree, root, &path.to_bytes(), Last::Through)?;
+        if !matches!(found, Release::Read(_)) {
+            return Ok(Some("NixOS".to_owned()));
+        }
+    }
+    if let Release::None = found {
+        found = release(tree, home, USR, Last::Through)?;
+    }
+    Ok(match found {
+        Release::Read(content) => Some(parse(&content).name),
+        _ => None,
+    })
 }
+
+/// Where systems without one in `etc` have it.
+pub const USR: &[u8] = b"usr/lib/os-release";
+/// Where most have it.
+pub const ETC_PATH: &[u8] = b"etc/os-release";
+
+/// An os-release file, as the root would find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Release {
+    /// There is no such name.
+    None,
+    /// There is, and it leads nowhere, or into the store.
+    Unread,
+    /// Its content.
+    Read(Vec<u8>),
+}
+
+/// Reads an os-release file through its links; with [`Last::Follow`] what is in the
+/// store, or where NixOS's own link leads, is not read.
+///
+/// # Errors
+/// What the file system answers.
+pub fn release<T: Tree>(tree: &T, root: &T::Dir, path: &[u8], last: Last) -> Result<Release> {
+    let Ok(path) = RelPath::parse(path) else { return Ok(Release::None) };
+    let found = resolve(tree, root, &path, last)?;
+    let Found::Here { real, links, .. } = found else {
+        // Is the name itself there?
+        let there = resolve(tree, root, &path, Last::Keep)?;
+        return Ok(if there == Found::Missing { Release::None } else { Release::Unread });
+    };
+    if last == Last::Follow {
+        let mut nixos = *real.entry() == NIX;
+        for link in &links {
+            let dir = if link.is_entry() { None } else { tree.open(root, link.parents())? };
+            let target = tree.read_link(dir.as_ref().unwrap_or(root), link.last())?;
+            nixos |= leads_into_nixos(&target);
+        }
+        if nixos {
+            return Ok(Release::Unread);
+        }
+    }
+    let content = match tree.open(root, real.parents())? {
+        Some(dir) => tree.read(&dir, real.last(), MAX_LEN)?,
+        None => None,
+    };
+    Ok(content.map_or(Release::Unread, Release::Read))
+}
+
+/// NixOS's own link leads to `/etc/static/os-release`, and that into the store.
+#[must_use]
+pub fn leads_into_nixos(target: &[u8]) -> bool {
+    let path = target.strip_prefix(b"/").unwrap_or(target);
+    match RelPath::parse(path) {
+        Ok(path) => match path.names() {
+            [first, ..] if *first == NIX || *first == STATIC => true,
+            [first, second, ..] => *first == ETC && *second == STATIC,
+            _ => false,
+        },
+        Err(_) => false,
+    }
+}
+
+/// Where an os-release that is NixOS's leads in the store; `None` when that cannot
+/// be told.
+fn in_store<T: Tree>(tree: &T, home: &T::Dir) -> Result<Option<RelPath>> {
+    let Some(etc) = tree.open(home, &[ETC])? else { return Ok(None) };
+    let is_link = |s: Stat| s.kind == Kind::Link;
+    let mut names = Vec::new();
+    for name in [OS_RELEASE, STATIC] {
+        if !tree.stat(&etc, &name)?.is_some_and(is_link) {
+            return Ok(None);
+        }
+        let Ok(target) = RelPath::parse(&tree.read_link(&etc, &name)?) else { return Ok(None) };
+        let store = *target.entry() == NIX;
+        let last = [target.last().clone()];
+        if store {
+            names = target.names().to_vec();
+            if name == STATIC {
+                names.push(OS_RELEASE);
+            }
+            break;
+        }
+        if last[0] != OS_RELEASE || target.parents().last() != Some(&STATIC) {
+            return Ok(None);
+        }
+    }
+    Ok(RelPath::new(names))
+}
+
+/// NixOS's links in `etc` lead to it, and it into the store.
+pub const STATIC: Name = literal!("static");
 
 #[cfg(test)]
 mod tests {

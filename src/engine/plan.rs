@@ -1,19 +1,21 @@
 //! The judgement: from the facts about a root to what is going to happen, or
 //! to the reasons to refuse. Pure; `plan` shows it and `run` carries it out.
 
-use crate::engine::facts::{Entry, Facts, Journal};
-use crate::engine::intent::{Direction, Flagged, Intent, Pin};
+use crate::engine::exchange::Take;
+use crate::engine::facts::{Entry, Facts, Journal, Marker, Older};
+use crate::engine::intent::{Direction, Flagged, Intent, Pin, RootLook};
 use crate::engine::names::is_reserved;
 use crate::engine::names::{
-    BOOT, BOOT_BAK, ETC, LUSTRATE, NIX, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP,
+    BOOT, BOOT_BAK, ETC, LUSTRATE, NIX, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP, RW_ETC,
 };
-use crate::engine::time::is_dated;
+use crate::engine::time::{Timestamp, is_dated};
 use crate::error::Refusal;
 use crate::fs::name::{Name, RelPath};
 use crate::fs::sys::Kind;
 
 mod keep;
 mod refuse;
+mod renames;
 
 pub use keep::{How, Kept};
 
@@ -28,8 +30,16 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// An exchange in progress is taken up.
     pub resumes: bool,
+    /// A finished lustration is reverted.
+    pub finished: bool,
     /// What was left by an interrupted stock lustration is taken over.
     pub takes_over: bool,
+    /// What is kept because something that stays rests on it (I8).
+    pub rests: Vec<RelPath>,
+    /// What the lustration before this one warned of, too.
+    pub known: Vec<String>,
+    /// What has to be there before anything moves.
+    pub take: Take,
 }
 
 /// Judges the facts.
@@ -43,14 +53,20 @@ pub fn plan(facts: &Facts, direction: Direction) -> Result<Plan, Vec<Refusal>> {
     match &facts.journal {
         Journal::Good(journal) => draft.resume(journal),
         _ => match &facts.keeps {
-            Ok(keeps) => refusals.extend(draft.keep(keeps)),
+            Ok(keeps) => refusals.extend(draft.keep(keeps, &facts.rests)),
             Err(bad) => refusals.push(refuse::keep_list(facts, bad)),
         },
     }
+    draft.choose_homes();
     draft.pin_what_cannot_move();
+    draft.pin_dotfiles();
     draft.choose_old();
     draft.note_flags();
+    draft.count();
     refusals.extend(refuse::after(facts, &draft.plan.intent));
+    if !draft.plan.resumes {
+        refusals.extend(refuse::space(facts, &draft.plan.intent));
+    }
     if !draft.plan.resumes {
         draft.plan.intent.warnings.clone_from(&draft.plan.warnings);
     }
@@ -71,26 +87,20 @@ impl<'a> Draft<'a> {
             direction,
             started: facts.now,
             boot_id: facts.environment.boot_id.clone(),
-            anchor: 0,
-            etc: None,
             boot_bak: facts.boot_bak,
-            rotated: None,
-            pinned: Vec::new(),
-            keepers: Vec::new(),
-            links: Vec::new(),
-            flags: Vec::new(),
-            copies: Vec::new(),
-            old: Vec::new(),
-            older: None,
-            warnings: Vec::new(),
-            finished: None,
+            look: (direction == Direction::Lustrate).then(|| RootLook::from(&facts.root)),
+            ..Intent::default()
         };
         let plan = Plan {
             intent,
             kept: Vec::new(),
             warnings: Vec::new(),
             resumes: matches!(facts.journal, Journal::Good(_)) && !facts.finished,
+            finished: facts.finished,
             takes_over: facts.journal == Journal::None && in_progress && facts.any_staged(),
+            rests: Vec::new(),
+            known: facts.older.as_ref().map(|older| older.warnings.clone()).unwrap_or_default(),
+            take: Take::default(),
         };
         Self { facts, plan }
     }
@@ -106,16 +116,28 @@ impl<'a> Draft<'a> {
         self.plan.warnings.push(warning);
     }
 
+    /// Names for what is going to be made: nobody has them, and none comes twice.
+    fn choose_homes(&mut self) {
+        let facts = self.facts;
+        let intent = &mut self.plan.intent;
+        if self.plan.resumes {
+            return;
+        }
+        let taken = |name: &Name| facts.entry(name).is_some() || facts.staged(name).is_some();
+        let home = NIXOS_ROOT_TMP.free(taken);
+        intent.incoming = Some(home).filter(|name| *name != NIXOS_ROOT_TMP);
+        // Old roots are told apart by their times, also where a clock stands still.
+        if let Some(Older { time, .. }) = &facts.older {
+            intent.started = intent.started.max(Timestamp(time.0.saturating_add(1)));
+        }
+    }
+
     /// `nix`, `boot`, and older roots of ours.
     fn pin_protected(&mut self) {
-        if let Some(older) = self.facts.older {
+        if let Some(older) = &self.facts.older {
             let taken = |name: &Name| self.facts.entry(name).is_some();
             let dated = older.time.dated(&OLD_ROOT);
-            let mut names = (0..).map(|at| match at {
-                0 => dated.clone(),
-                at => dated.with_suffix(&format!("-{at}")),
-            });
-            self.plan.intent.rotated = names.find(|name| !taken(name));
+            self.plan.intent.rotated = Some(dated.free(taken));
         }
         let facts = self.facts;
         // One that the stock function had buried is an entry like any other.
@@ -123,7 +145,10 @@ impl<'a> Draft<'a> {
             Journal::Good(journal) => journal.moves(&OLD_ROOT),
             _ => false,
         };
-        let protected = |e: &&Entry| is_protected(e) && !(buried && e.name == OLD_ROOT);
+        // Somebody else's stays: no name of ours is worth a move.
+        let foreign = |e: &Entry| e.name == NIXOS_ROOT_TMP && facts.journal == Journal::None;
+        let protected =
+            |e: &&Entry| (is_protected(e) && !(buried && e.name == OLD_ROOT)) || foreign(e);
         for entry in facts.entries.iter().filter(protected) {
             let older = entry.name == OLD_ROOT;
             match self.plan.intent.rotated.clone().filter(|_| older) {
@@ -141,6 +166,8 @@ impl<'a> Draft<'a> {
             intent.started = journal.started;
             intent.boot_id.clone_from(&journal.boot_id);
             intent.warnings.clone_from(&journal.warnings);
+            intent.incoming.clone_from(&journal.incoming);
+            intent.aside.clone_from(&journal.aside);
         }
         intent.etc = journal.etc;
         intent.boot_bak = journal.boot_bak;
@@ -150,6 +177,7 @@ impl<'a> Draft<'a> {
         intent.copies.clone_from(&journal.copies);
         intent.old.clone_from(&journal.old);
         intent.flags.clone_from(&journal.flags);
+        intent.look = journal.look;
         for (name, pin) in journal.pinned.iter().filter(|(name, _)| !journal.moves(name)) {
             self.pin(name, *pin);
         }
@@ -167,27 +195,26 @@ impl<'a> Draft<'a> {
         intent.etc = facts.staged(&ETC).map(|e| e.stat.inode);
         intent.boot_bak = facts.boot_bak;
         let all = std::mem::take(&mut intent.old);
-        let (old, gone): (Vec<Name>, Vec<Name>) =
-            all.into_iter().partition(|name| facts.staged(name).is_some());
-        intent.old = old;
+        let gone: Vec<Name> = all.into_iter().filter(|n| facts.staged(n).is_none()).collect();
+        // By hand somebody may have put there another of what was kept.
+        let staged = facts.staged.iter().flatten().map(|entry| &entry.name);
+        intent.old = staged.filter(|name| intent.pin(name).is_none()).cloned().collect();
         for name in gone {
             self.warn(format!("'{name}' is no longer in /old-root, and does not come back"));
         }
     }
 
-    /// Entries that are other file systems, or subvolumes that cannot move.
-    fn pin_what_cannot_move(&mut self) {
+    /// The stock function moves what `/*` names: dotfiles of the old system are
+    /// still in the root. The one that NixOS makes itself is not.
+    fn pin_dotfiles(&mut self) {
         let facts = self.facts;
-        for Entry { name, stat, read_only, .. } in &facts.entries {
-            let mount = stat.mount != facts.root.mount || facts.is_mount_point(name);
-            let (pin, what) = match (mount, read_only) {
-                (true, _) => (Pin::Mount, "mount point"),
-                (_, true) => (Pin::ReadOnly, "read-only subvolume"),
-                _ => continue,
-            };
-            if self.plan.intent.pin(name).is_none() {
-                self.pin(name, pin);
-                self.warn(format!("{} is a {what} and is left in place", facts.show(name)));
+        if !facts.finished || facts.journal != Journal::None {
+            return;
+        }
+        for Entry { name, .. } in &facts.entries {
+            let dot = name.as_bytes().starts_with(b".") && *name != RW_ETC;
+            if dot && facts.staged(name).is_none() {
+                self.pin(name, Pin::Kept);
             }
         }
     }
@@ -233,31 +260,20 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The flags that are cleared for the exchange.
-    fn note_flags(&mut self) {
+    /// What has to be there before anything moves (I9).
+    fn count(&mut self) {
         let facts = self.facts;
-        let intent = &mut self.plan.intent;
-        let places = facts.entries.iter().chain(facts.staged.iter().flatten());
-        for entry in places.chain(&facts.incoming) {
-            // Flags are rare, and come first: the rest is a search for each entry.
-            let moves = || intent.moves(&entry.name) || intent.pin(&entry.name).is_none();
-            if entry.stat.flags != 0 && !is_reserved(&entry.name) && moves() {
-                add_flags(&mut intent.flags, entry_flags(entry));
+        let intent = &self.plan.intent;
+        let markers = match intent.direction {
+            Direction::Revert => 2,
+            // The one that asked for it serves, unless its `etc` stays.
+            Direction::Lustrate => {
+                u32::from(facts.marker == Marker::None || intent.pin(&ETC).is_some())
             }
-        }
-        for flagged in &facts.keeper_flags {
-            add_flags(&mut intent.flags, flagged.clone());
-        }
-        if facts.root_flags != 0 {
-            let (inode, flags) = (facts.root.inode, facts.root_flags);
-            add_flags(&mut intent.flags, Flagged { path: None, inode, flags });
-        }
+        };
+        let base = facts.environment.space.map_or(0, |space| space.base);
+        self.plan.take = Take { base, markers };
     }
-}
-
-fn entry_flags(entry: &Entry) -> Flagged {
-    let (path, stat) = (RelPath::from(entry.name.clone()), entry.stat);
-    Flagged { path: Some(path), inode: stat.inode, flags: stat.flags }
 }
 
 /// Adds flags; those that an earlier run has cleared meanwhile stay noted.

@@ -65,11 +65,15 @@ fn kept_line(kept: &Kept, links: &[RelPath]) -> String {
         How::Nested => "moved by one rename".to_owned(),
         How::Subvolume => "a subvolume, kept whole".to_owned(),
         How::Link => {
-            let mut on_the_way = links.iter().map(ToString::to_string).collect::<Vec<_>>();
-            on_the_way.retain(|link| kept.asked.to_string().starts_with(&format!("{link}/")));
-            match on_the_way.join(", ") {
-                links if links.is_empty() => format!("through a link: {real} is kept"),
-                links => format!("through a link: {real} is kept, {links} made anew"),
+            let mut on_the_way = String::new();
+            for link in links.iter().filter(|link| link.covers(&kept.asked) && **link != kept.asked)
+            {
+                on_the_way.push_str(", ");
+                on_the_way.push_str(&link.to_string());
+            }
+            match on_the_way.get(2..) {
+                None => format!("through a link: {real} is kept"),
+                Some(links) => format!("through a link: {real} is kept, {links} made anew"),
             }
         }
     };
@@ -109,12 +113,13 @@ pub(crate) fn status(status: &Status) -> String {
     }
     section(&mut text, "Trouble", status.trouble.as_slice());
     if let Some(intent) = status.intent.as_ref().filter(|_| status.state == State::Done) {
-        section(
-            &mut text,
-            "Kept",
-            &intent.keepers.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        );
+        let kept: Vec<_> = intent.kept().iter().map(ToString::to_string).collect();
+        section(&mut text, "Kept", &kept);
         section(&mut text, "Warnings of that lustration", &intent.warnings);
+    }
+    if let Some(missing) = &status.missing {
+        let paths: Vec<_> = missing.paths.iter().map(ToString::to_string).collect();
+        section(&mut text, "Not kept, though listed", &paths);
     }
     let root = if root == "/" { String::new() } else { format!(" --root {root}") };
     let next = match status.state {
@@ -125,10 +130,18 @@ pub(crate) fn status(status: &Status) -> String {
         State::InProgress(Direction::Revert) => format!(
             "Go on: nixos-lustrate revert{root}. Go back, to NixOS: nixos-lustrate run{root}"
         ),
+        State::Stock if status.missing.is_some() => format!(
+            "NixOS has used this root since, so a boot does not go on with it. Go back, from a \
+             rescue system: nixos-lustrate revert{root}"
+        ),
         State::InProgress(Direction::Lustrate) | State::Stock => {
             format!("Go on: nixos-lustrate run{root}. Go back: nixos-lustrate revert{root}")
         }
         State::Unfinished => format!("The last step: nixos-lustrate run{root}"),
+        State::Done if status.missing.as_ref().is_some_and(|missing| !missing.used) => format!(
+            "That lustration was cut short. Complete it, from a rescue system: \
+             nixos-lustrate run --complete{root}. Go back: nixos-lustrate revert{root}"
+        ),
         State::Done => format!("The way back, from a rescue system: nixos-lustrate revert{root}"),
         State::Reverted => {
             "What NixOS had written is in /nixos-root; it can be removed.".to_owned()

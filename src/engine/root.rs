@@ -18,6 +18,9 @@ use crate::fs::lock::{self, Lock, TWO_AT_ONCE, WAIT};
 use crate::fs::name::Shown;
 use crate::fs::sys;
 
+/// What a process may have open already, and what an exchange opens.
+const DESCRIPTORS: u64 = 64;
+
 /// An opened root.
 pub(crate) struct Root {
     pub(crate) disk: Disk,
@@ -31,7 +34,7 @@ impl Root {
         let path = path.map_or_else(default, OsStr::to_owned);
         let shown = Shown(path.as_bytes()).to_string();
         let dir = Disk::open_root(&path).map_err(|error| {
-            let (found, mend) = match error.errno() {
+            let (found, fix) = match error.errno() {
                 Errno::ENOENT => {
                     (format!("{shown} is missing"), "Mount the root there, or give another --root")
                 }
@@ -42,7 +45,7 @@ impl Root {
                 Errno::EACCES => (error.to_string(), "Run it as root"),
                 _ => (error.to_string(), "Mount the root there, or give another --root"),
             };
-            Refusal::new(found, "There is no root to work on", mend)
+            Refusal::new(found, "There is no root to work on", fix)
         })?;
         Ok(Self { disk: Disk::default(), dir, shown })
     }
@@ -60,8 +63,22 @@ impl Root {
         Ok(environment(&self.dir, &self.shown, view, init)?)
     }
 
+    /// What an exchange needs of its process: files that others can read, and more
+    /// descriptors than a service may have been given.
+    fn prepare(&self) -> Result<(), Error> {
+        sys::use_umask(0o022);
+        sys::allow_descriptors(DESCRIPTORS).map_err(|errno| {
+            Error::from(Refusal::new(
+                format!("fewer than {DESCRIPTORS} files can be open at a time: {}", errno.desc()),
+                format!("The move of {} would have stopped part-way", self.shown),
+                format!("Allow more: ulimit -n {DESCRIPTORS}"),
+            ))
+        })
+    }
+
     /// One exchange at a time.
     pub(crate) fn lock(&self) -> Result<Lock<OwnedFd>, Error> {
+        self.prepare()?;
         let fd = self.dir.as_fd().try_clone_to_owned().map_err(|error| {
             let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
             Refusal::from(OpError::new("lock", self.shown.clone(), errno))
@@ -76,7 +93,7 @@ impl Root {
     /// What may change a root: as root, and not the running system's.
     pub(crate) fn may_change(&self, verb: &str) -> Result<(), Error> {
         if self.is_running()? {
-            let mend = match verb {
+            let fix = match verb {
                 "run" => {
                     "In NixOS's initrd it runs by itself at the next boot: touch /etc/NIXOS_LUSTRATE"
                 }
@@ -88,7 +105,7 @@ impl Root {
             return Err(Refusal::new(
                 format!("{} is the root of the running system", self.shown),
                 "Its programs would have been moved from under it",
-                mend,
+                fix,
             )
             .into());
         }
@@ -102,13 +119,25 @@ impl Root {
             return Ok(View::Mounted);
         }
         self.dir = Disk::clone_root().map_err(|error| {
-            let mend = match error.errno() {
+            let fix = match error.errno() {
                 Errno::EPERM => "Run it as root: sudo nixos-lustrate plan",
                 _ => "Judge it from a rescue system: nixos-lustrate plan --root DIR",
             };
-            Refusal::new(error.to_string(), "What is below the mounts cannot be seen", mend)
+            Refusal::new(error.to_string(), "What is below the mounts cannot be seen", fix)
         })?;
         Ok(View::Bare)
+    }
+
+    /// What is mounted below a root must not keep its old system from coming back:
+    /// this process sees the bare file system from here on. What is mounted stays,
+    /// for all others, on its directory, wherever that goes.
+    pub(crate) fn leave_mounts(&mut self, environment: &mut Environment) -> Result<(), Error> {
+        if !environment.mounts.is_empty() {
+            let points = environment.mounts.iter().map(|mount| &mount.point);
+            self.dir = Disk::leave_mounts(&self.dir, points).map_err(Refusal::from)?;
+            environment.mounts.retain(|mount| mount.point.is_entry());
+        }
+        Ok(())
     }
 
     /// An error of an exchange: a refusal while nothing has been changed, and
@@ -136,8 +165,15 @@ pub(crate) fn is_running(dir: &Dir) -> Result<bool, OpError> {
     Ok(stat(dir)? == stat(&Disk::open_root("/".as_ref())?)?)
 }
 
+/// A running `/` as an initrd will see it, without its mounts; `None` for another
+/// root, which is looked at as it is.
+#[cfg(feature = "full")]
+pub(crate) fn bare(dir: &Dir) -> Result<Option<Dir>, OpError> {
+    is_running(dir)?.then(Disk::clone_root).transpose()
+}
+
 /// Refuses who is not root.
-pub(crate) fn needs_root(verb: &str, consequence: &str) -> Result<(), Refusal> {
+pub(crate) fn needs_root(verb: &str, consequence: &'static str) -> Result<(), Refusal> {
     if nix::unistd::geteuid().is_root() {
         return Ok(());
     }

@@ -1,12 +1,13 @@
 //! `run` and `revert`, on any [`Tree`]: look, survey, plan, exchange.
 
-use crate::engine::exchange::{self, Boot, Done};
-use crate::engine::facts::{Environment, Marker, Wishes};
+use crate::engine::exchange::{self, Boot, Done, From};
+use crate::engine::facts::{Environment, Marker, Staging, Wishes};
 use crate::engine::intent::Direction;
-use crate::engine::names::{MARKER, OLD_ROOT_TMP};
+use crate::engine::names::{LUSTRATE, MARKER, OLD_ROOT, OLD_ROOT_TMP};
 use crate::engine::plan::{Plan, plan};
-use crate::engine::survey::{Look, look, older_came_back, survey};
+use crate::engine::survey::{Look, asked_here, look, older_came_back, survey};
 use crate::error::{Error, OpError, Refusal, Stop};
+use crate::fs::sys::release;
 use crate::fs::tree::Tree;
 
 /// What a command did.
@@ -16,6 +17,8 @@ pub enum Outcome {
     Nothing,
     /// The exchange was done already; only its last clean-up was missing.
     Finished(Direction),
+    /// Nothing had moved; what had been begun is taken back.
+    Withdrawn,
     /// The exchange is done.
     Exchanged(Box<(Plan, Done)>),
 }
@@ -34,6 +37,9 @@ pub fn run<T: Tree>(
     let look = look(tree, root).map_err(unread)?;
     match (look.in_progress(), &look.marker) {
         (false, Marker::InProgress(direction)) => finish(tree, root, &environment, *direction),
+        (false, Marker::None) if cfg!(feature = "full") && wishes.complete => {
+            complete(tree, root, look, environment, wishes, announce)
+        }
         (false, Marker::None) if !wishes.always => Ok(Outcome::Nothing),
         _ => {
             let plan = judge_looked(tree, root, look, environment, wishes, Direction::Lustrate)?;
@@ -41,6 +47,33 @@ pub fn run<T: Tree>(
             exchange(tree, root, plan, Boot::Exchange)
         }
     }
+}
+
+/// Takes up a stock lustration that was cut after its commit, while it copied
+/// keepers: with its old root half-done again, the originals come.
+fn complete<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    looked: Look,
+    environment: Environment,
+    wishes: &Wishes,
+    announce: impl FnOnce(&Plan),
+) -> Result<Outcome, Error> {
+    let Some(home) = tree.open(root, &[OLD_ROOT]).map_err(unread)? else {
+        return Ok(Outcome::Nothing);
+    };
+    let ours = tree.stat(&home, &LUSTRATE).map_err(unread)?.is_some();
+    if ours || !asked_here(tree, &home).map_err(unread)? {
+        return Ok(Outcome::Nothing);
+    }
+    let direction = Direction::Lustrate;
+    judge_looked(tree, root, looked, environment.clone(), wishes, direction)?;
+    exchange::rename(tree, (root, &OLD_ROOT), (root, &OLD_ROOT_TMP))?;
+    tree.sync(root).map_err(Stop::from)?;
+    let looked = look(tree, root).map_err(unread)?;
+    let plan = judge_looked(tree, root, looked, environment, wishes, direction)?;
+    announce(&plan);
+    exchange(tree, root, plan, Boot::Exchange)
 }
 
 /// Brings the old population back, from wherever a lustration is.
@@ -55,16 +88,20 @@ pub fn revert<T: Tree>(
     announce: impl FnOnce(&Plan),
 ) -> Result<Outcome, Error> {
     let look = look(tree, root).map_err(unread)?;
-    match (may_revert(tree, root, &look)?, look.in_progress(), &look.marker) {
+    let may = may_revert(tree, root, &look)?;
+    // Beside a finished one, it is that which is meant; it makes room for it.
+    let finished = may && look.marker == Marker::None;
+    let left = if finished { Staging::None } else { look.staging };
+    match (may, look.in_progress(), &look.marker) {
         (false, _, Marker::InProgress(direction)) => {
             return finish(tree, root, &environment, *direction);
         }
         // A run that was interrupted before it could write an intent.
-        (_, false, _) if exchange::undo_note(tree, root)? => {
-            return Ok(Outcome::Finished(Direction::Revert));
+        (_, false, _) if exchange::withdraw(tree, root, left)? => {
+            return Ok(Outcome::Withdrawn);
         }
         (false, ..) => return Ok(Outcome::Nothing),
-        (true, false, Marker::Asks | Marker::NoFile) => return Err(scheduled(&environment).into()),
+        (true, false, Marker::Asks) => return Err(scheduled(&environment).into()),
         (true, ..) => {}
     }
     let (wishes, direction) = (Wishes::default(), Direction::Revert);
@@ -90,8 +127,7 @@ fn scheduled(environment: &Environment) -> Refusal {
 
 /// Whether there is something that a revert would bring back.
 fn may_revert<T: Tree>(tree: &T, root: &T::Dir, look: &Look) -> Result<bool, Error> {
-    let old_root = [crate::engine::names::OLD_ROOT];
-    let done = tree.open(root, &old_root).map_err(unread)?.is_some();
+    let done = tree.open(root, &[OLD_ROOT]).map_err(unread)?.is_some();
     Ok(look.in_progress() || (done && !older_came_back(tree, root).map_err(unread)?))
 }
 
@@ -120,11 +156,16 @@ fn judge_looked<T: Tree>(
     direction: Direction,
 ) -> Result<Plan, Error> {
     let facts = survey(tree, root, look, environment, wishes, direction).map_err(unread)?;
-    plan(&facts, direction).map_err(Error::Refused)
+    let plan = plan(&facts, direction).map_err(Error::Refused);
+    release(facts.entries);
+    release(facts.staged.unwrap_or_default());
+    plan
 }
 
 fn exchange<T: Tree>(tree: &T, root: &T::Dir, plan: Plan, boot: Boot) -> Result<Outcome, Error> {
-    let done = exchange::begin(tree, root, plan.intent.clone(), boot)?.carry_out()?;
+    let from = if plan.finished { From::Finished } else { From::Anywhere };
+    let done =
+        exchange::begin(tree, root, plan.intent.clone(), boot, from, plan.take)?.carry_out()?;
     Ok(Outcome::Exchanged(Box::new((plan, done))))
 }
 
@@ -153,7 +194,7 @@ fn staging_gone(environment: &Environment) -> Refusal {
 }
 
 fn unread(error: OpError) -> Error {
-    Error::from(Refusal::from(error))
+    Refusal::from(error).into()
 }
 
 /// What remains of a stop before anything was changed: a refusal.

@@ -1,32 +1,38 @@
 //! Reads a root: everything that a plan needs, and nothing is written (I6).
 
 use crate::engine::exchange::{self, HINDERING, direction_of};
-use crate::engine::facts::{Entry, Environment, Facts, Journal, Marker, Older, Result, Wishes};
-use crate::engine::intent::Direction;
+use crate::engine::facts::{
+    Entry, Environment, Facts, Inodes, Journal, Marker, Older, Result, Staging, Wishes,
+};
+use crate::engine::intent::{Direction, Flagged};
+use crate::engine::keeplist;
 use crate::engine::names::{
-    BOOT_BAK, ETC, LUSTRATE, MARKER, NEW, NIX, NIXOS_ROOT, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP,
-    RW_ETC, UPPER,
+    BOOT_BAK, ETC, LUSTRATE, MARKER, NEW, NIX, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP, RW_ETC,
+    UPPER, is_numbered,
 };
 use crate::engine::time::Timestamp;
-use crate::error::{OpError, Stop};
-use crate::fs::name::{Name, RelPath};
-use crate::fs::sys::{Kind, Stat};
+use crate::fs::name::{Name, RelPath, literal};
+use crate::fs::sys::{CASEFOLD, Kind, PROJECT, Stat};
 use crate::fs::tree::Tree;
 use crate::fs::walk::{Found, Last, resolve};
 
+mod evidence;
 mod journal;
 mod keeps;
+mod rests;
 
+pub(crate) use evidence::{asked_here, kind_at};
+pub(crate) use journal::is_nixos_root;
 pub(crate) use journal::older_came_back;
 
-use journal::journal;
+use journal::{Age, journal};
 use keeps::{keeper_flags, keeps};
 
 /// What a few system calls tell: whether there is anything to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Look {
-    /// The staging directory is there.
-    pub staging: bool,
+    /// The staging directory.
+    pub staging: Staging,
     /// A revert is in its last steps.
     pub closing: bool,
     /// The marker.
@@ -37,7 +43,7 @@ impl Look {
     /// Whether an exchange is in progress.
     #[must_use]
     pub(crate) fn in_progress(&self) -> bool {
-        self.staging || self.closing
+        matches!(self.staging, Staging::Proved | Staging::Used) || self.closing
     }
 }
 
@@ -54,10 +60,6 @@ pub(crate) fn look<T: Tree>(tree: &T, root: &T::Dir) -> Result<Look> {
 /// # Errors
 /// What the file system answers.
 pub(crate) fn look_in<T: Tree>(tree: &T, root: &T::Dir, etc: Option<&T::Dir>) -> Result<Look> {
-    let staging = tree.stat(root, &OLD_ROOT_TMP)?.is_some_and(|s| s.kind == Kind::Dir);
-    let closing = !staging
-        && tree.stat(root, &NIXOS_ROOT_TMP)?.is_some_and(|s| s.kind == Kind::Dir)
-        && tree.open(root, &[NIXOS_ROOT_TMP, LUSTRATE])?.is_some();
     let marker = match etc {
         Some(etc) => marker_in(tree, etc)?,
         None => marker_through_link(tree, root)?,
@@ -66,7 +68,27 @@ pub(crate) fn look_in<T: Tree>(tree: &T, root: &T::Dir, etc: Option<&T::Dir>) ->
         (Marker::None, Some(upper)) => marker_in(tree, &upper)?,
         (marker, _) => marker,
     };
+    let staging = evidence::staging(tree, root, &marker)?;
+    let closing = !matches!(staging, Staging::Proved | Staging::Used)
+        && closing(tree, root, &marker)?.is_some();
     Ok(Look { staging, closing, marker })
+}
+
+/// The home of the new population, by the `.lustrate` that a revert in its last
+/// steps has put there. Somebody else may have the first of the names, or have had it.
+fn closing<T: Tree>(tree: &T, root: &T::Dir, marker: &Marker) -> Result<Option<Name>> {
+    let begun = matches!(marker, Marker::InProgress(_));
+    if !begun && tree.stat(root, &NIXOS_ROOT_TMP)?.is_none() {
+        return Ok(None); // a boot pays for each call
+    }
+    for name in tree.list(root)? {
+        if is_numbered(&name, &NIXOS_ROOT_TMP)
+            && tree.open(root, &[name.clone(), LUSTRATE])?.is_some()
+        {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }
 
 fn marker_in<T: Tree>(tree: &T, etc: &T::Dir) -> Result<Marker> {
@@ -106,69 +128,95 @@ pub(crate) fn survey<T: Tree>(
     wishes: &Wishes,
     direction: Direction,
 ) -> Result<Facts> {
-    let staging = tree.open(root, &[OLD_ROOT_TMP])?;
-    let incoming = match &staging {
-        Some(staging) => match tree.open(root, &[NIXOS_ROOT_TMP])? {
-            None => tree.open(staging, &[LUSTRATE, NEW])?,
-            incoming => incoming,
-        },
-        None if look.closing => tree.open(root, &[NIXOS_ROOT_TMP])?,
-        None => None,
-    };
     let finished = !look.in_progress() && direction == Direction::Revert;
+    // One that is finished is taken for one that was cut before its commit.
+    let complete = cfg!(feature = "full")
+        && wishes.complete
+        && !look.in_progress()
+        && look.marker == Marker::None;
+    let staging = match look.staging {
+        _ if complete => tree.open(root, &[OLD_ROOT])?,
+        Staging::Foreign => None,
+        Staging::Empty if finished => None,
+        _ => tree.open(root, &[OLD_ROOT_TMP])?,
+    };
     let old_home = if finished { tree.open(root, &[OLD_ROOT])? } else { staging };
-    let journal_home = match (&old_home, &incoming) {
-        (Some(home), _) if tree.stat(home, &LUSTRATE)?.is_some() => Some(home),
-        (_, incoming) => incoming.as_ref(),
+    let begun = stat_in(tree, old_home.as_ref(), &LUSTRATE)?.is_some();
+    // In its last steps a revert has moved `.lustrate`.
+    let closing = if begun || finished { None } else { closing(tree, root, &look.marker)? };
+    let mut incoming = closing.map_or(Ok(None), |name| tree.open(root, &[name]))?;
+    let age = match look.marker {
+        _ if !finished => Age::InProgress,
+        Marker::InProgress(Direction::Lustrate) => Age::Fresh,
+        _ => Age::Old,
     };
-    let journal = match journal_home {
-        Some(home) => journal(tree, home, environment.uid, finished)?,
-        None => Journal::None,
+    let journal = match (&old_home, &incoming) {
+        (Some(home), _) if begun => journal(tree, home, environment.uid, age)?,
+        (_, Some(home)) => journal(tree, home, environment.uid, age)?,
+        _ => Journal::None,
     };
+    if let (Journal::Good(intent), Some(home), false) = (&journal, &old_home, finished) {
+        let home = match tree.open(root, &[intent.incoming()])? {
+            None => tree.open(home, &[LUSTRATE, NEW])?,
+            home => home,
+        };
+        incoming = home.or(incoming);
+    }
     let here = tree.stat_dir(root)?;
-    let entries = entries(tree, root, &here)?;
+    let mut entries = entries(tree, root, &here)?;
+    entries.retain(|entry| !complete || entry.name != OLD_ROOT);
     let etc = tree.open(root, &[ETC])?;
-    let noted = etc.as_ref().map(|etc| exchange::noted_flags(tree, etc)).transpose();
-    let noted = noted.map_err(reading)?.flatten().unwrap_or(0);
+    let noted = etc.as_ref().map_or(Ok(None), |etc| Ok(exchange::note(tree, etc)?.1))?.unwrap_or(0);
     let keeps = match &journal {
         Journal::None if !finished => keeps(tree, root, old_home.as_ref(), wishes)?,
         _ => Ok(Vec::new()),
     };
-    let keeper_flags = match &journal {
+    let mut keeper_flags = match &journal {
         Journal::Good(intent) if finished => {
             keeper_flags(tree, [Some(root), old_home.as_ref()], intent)?
         }
         _ => Vec::new(),
     };
-    let boot_bak = match &old_home {
-        Some(home) => tree.stat(home, &BOOT_BAK)?,
-        None => None,
-    };
+    let fresh = finished || journal == Journal::None;
+    let holder = old_home.as_ref().filter(|_| fresh);
+    keeper_flags.extend(entered(tree, etc.as_ref(), holder, finished.then_some(OLD_ROOT))?);
+    let boot_bak = stat_in(tree, old_home.as_ref(), &BOOT_BAK)?;
     let boot_bak = boot_bak.or(entry_stat(&entries, &BOOT_BAK)).filter(|s| s.kind == Kind::Dir);
-    let staged = match &old_home {
-        Some(home) => Some(self::entries(tree, home, &here)?),
-        None => None,
-    };
-    let marker_flagged = match &etc {
-        Some(etc) => tree.stat(etc, &MARKER)?.is_some_and(|s| s.flags != 0),
-        None => false,
-    };
+    let staged = old_home.as_ref().map(|home| self::entries(tree, home, &here)).transpose()?;
+    let marker_stat = stat_in(tree, etc.as_ref(), &MARKER)?;
     let older = match &journal {
-        Journal::None if !finished => exchange::identity(tree, root, &OLD_ROOT)?,
+        Journal::None if !finished && !complete => older(tree, root, wishes)?,
         _ => None,
     };
-    let older = older.map(|(_, time)| Older { time });
+    let root_flags = tree.flags(root, None)?;
+    let system = match &old_home {
+        Some(home) if finished => holds_system(tree, home)?,
+        _ => true,
+    };
+    let rests = match (&journal, direction) {
+        (Journal::None, Direction::Lustrate) => {
+            rests::rests(tree, (root, old_home.as_ref()), &entries, &environment)?
+        }
+        _ => Vec::new(),
+    };
+    let staging = match &old_home {
+        Some(home) if complete && is_used(tree, root, home)? => Staging::Used,
+        _ if complete => Staging::Proved,
+        _ => look.staging,
+    };
     Ok(Facts {
         always: wishes.always,
-        root_flags: (tree.flags(root, None)? | noted) & HINDERING,
+        root_flags: (root_flags | noted) & HINDERING,
+        folds_case: root_flags & CASEFOLD != 0,
+        system,
         root: here,
         staged,
-        incoming: match &incoming {
-            Some(home) => self::entries(tree, home, &here)?,
-            None => Vec::new(),
-        },
+        incoming: incoming.map_or(Ok(Vec::new()), |home| self::entries(tree, &home, &here))?,
         marker: look.marker,
-        marker_flagged,
+        staging,
+        rests,
+        inodes: inodes(&here, entries.iter().map(|e| &e.stat).chain(&marker_stat)),
+        marker_flagged: marker_stat.is_some_and(|s| s.flags != 0),
         keeps,
         finished,
         older,
@@ -182,11 +230,82 @@ pub(crate) fn survey<T: Tree>(
     })
 }
 
-fn reading(stop: Stop) -> OpError {
-    match stop {
-        Stop::Op(error) => error,
-        Stop::Root(trouble) => OpError::new("read", trouble.to_string(), nix::errno::Errno::EIO),
+/// The flags of directories that something enters, or that get another name: `etc`,
+/// and the old population's home with its own, by its name when it is `finished`.
+fn entered<T: Tree>(
+    tree: &T,
+    etc: Option<&T::Dir>,
+    holder: Option<&T::Dir>,
+    finished: Option<Name>,
+) -> Result<Vec<Flagged>> {
+    let old_etc = match holder {
+        Some(home) if finished.is_some() => tree.open(home, &[ETC])?,
+        _ => None,
+    };
+    // An immutable one is no reason to stop on the way back.
+    let mask = if finished.is_some() { HINDERING } else { PROJECT };
+    let etcs = [etc, old_etc.as_ref()].map(|etc| (ETC, etc, mask));
+    let mut found = Vec::new();
+    let holder = (finished.unwrap_or(OLD_ROOT_TMP), holder, HINDERING);
+    for (name, dir, mask) in etcs.into_iter().chain([holder]) {
+        let Some(dir) = dir else { continue };
+        let flags = tree.flags(dir, None)? & mask;
+        if flags != 0 {
+            let (path, inode) = (Some(RelPath::from(name)), tree.stat_dir(dir)?.inode);
+            found.push(Flagged { path, inode, flags });
+        }
     }
+    Ok(found)
+}
+
+/// Whether a directory is an old root: what any system has, or can be started by.
+fn holds_system<T: Tree>(tree: &T, home: &T::Dir) -> Result<bool> {
+    if tree.open(home, &[ETC])?.is_some() {
+        return Ok(true);
+    }
+    for init in ["sbin/init", "init", "usr/lib/systemd/systemd", "bin/sh"] {
+        let path = RelPath::parse(init.as_bytes()).ok();
+        let found = path.map(|path| resolve(tree, home, &path, Last::Keep)).transpose()?;
+        if !matches!(found, None | Some(Found::Missing | Found::Loop)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether NixOS has used a root since the stock function had finished with it.
+pub(crate) fn is_used<T: Tree>(tree: &T, root: &T::Dir, home: &T::Dir) -> Result<bool> {
+    evidence::is_used(tree, root, home, &stock_keeps(tree, home)?)
+}
+
+/// What the stock function was to keep: the list went with `etc`.
+pub(crate) fn stock_keeps<T: Tree>(tree: &T, home: &T::Dir) -> Result<Vec<RelPath>> {
+    let Some(etc) = tree.open(home, &[ETC])? else { return Ok(Vec::new()) };
+    let list = tree.read(&etc, &MARKER, exchange::MAX_MARKER)?.unwrap_or_default();
+    Ok(keeplist::parse(&list).unwrap_or_default())
+}
+
+fn inodes<'a>(here: &Stat, mut found: impl Iterator<Item = &'a Stat>) -> Inodes {
+    let fleeting =
+        |s: &Stat| s.kind != Kind::Dir && s.mount == here.mount && s.device != here.device;
+    if found.any(fleeting) { Inodes::Fleeting } else { Inodes::Lasting }
+}
+
+fn older<T: Tree>(tree: &T, root: &T::Dir, wishes: &Wishes) -> Result<Option<Older>> {
+    let Some((_, time)) = exchange::identity(tree, root, &OLD_ROOT)? else { return Ok(None) };
+    let warnings = if wishes.always { warnings(tree, root)? } else { Vec::new() };
+    Ok(Some(Older { time, warnings }))
+}
+
+/// What the last lustration warned of.
+fn warnings<T: Tree>(tree: &T, root: &T::Dir) -> Result<Vec<String>> {
+    let record = exchange::record(tree, root, &OLD_ROOT)?;
+    Ok(record.map(|record| record.warnings).unwrap_or_default())
+}
+
+/// What has a name in a directory, if that is there.
+fn stat_in<T: Tree>(tree: &T, dir: Option<&T::Dir>, name: &Name) -> Result<Option<Stat>> {
+    dir.map_or(Ok(None), |dir| tree.stat(dir, name))
 }
 
 fn entry_stat(entries: &[Entry], name: &Name) -> Option<Stat> {
@@ -203,9 +322,7 @@ fn entries<T: Tree>(tree: &T, dir: &T::Dir, here: &Stat) -> Result<Vec<Entry>> {
             && stat.device != here.device
             && stat.mount == here.mount
             && tree.is_read_only(dir, &name)?;
-        let may_be_ours = [NIXOS_ROOT, NIXOS_ROOT_TMP].contains(&name)
-            || crate::engine::time::is_dated(&name, &NIXOS_ROOT);
-        let ours = may_be_ours && tree.open(dir, &[name.clone(), LUSTRATE])?.is_some();
+        let ours = is_nixos_root(&name) && tree.open(dir, &[name.clone(), LUSTRATE])?.is_some();
         entries.push(Entry { name, stat, read_only, ours });
     }
     Ok(entries)
@@ -214,7 +331,7 @@ fn entries<T: Tree>(tree: &T, dir: &T::Dir, here: &Stat) -> Result<Vec<Entry>> {
 /// Whether the stage-2 program that this boot is going to start is there; when
 /// the store is a file system of its own, that cannot be known yet.
 fn init_found<T: Tree>(tree: &T, root: &T::Dir, init: Option<&[u8]>) -> Result<Option<bool>> {
-    let store = [NIX, Name::literal("store")];
+    let store = [NIX, literal!("store")];
     let Some(init) = init else { return Ok(None) };
     let Some(store) = tree.open(root, &store)? else { return Ok(None) };
     if let Ok(path) = RelPath::parse(init)

@@ -3,7 +3,7 @@
 //! Every operation is (open directory, single name) (I2). It also notes whether
 //! anything was changed, which decides between "refused" and "stopped".
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -15,7 +15,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::UnlinkatFlags;
 
 use crate::error::OpError;
-use crate::fs::name::{Name, RelPath, Shown};
+use crate::fs::name::{Name, RelPath, Shown, joined};
 use crate::fs::sys::{self, Kind, Links, Onto, Stat};
 use crate::fs::tree::{Moved, Result, Tree};
 
@@ -40,6 +40,8 @@ pub struct Disk {
     /// `RENAME_NOREPLACE` is unsupported: look first, then rename. Nobody else
     /// runs in an initrd.
     looks: Cell<bool>,
+    /// The file that gives its space back when there is none, and what it keeps.
+    held: RefCell<Option<(OwnedFd, u64)>>,
 }
 
 impl Disk {
@@ -54,7 +56,7 @@ impl Disk {
     /// # Errors
     /// Any failure of openat(2).
     pub fn open_root(path: &OsStr) -> Result<Dir> {
-        let fd = sys::open_root(path).map_err(failed("open", path.as_bytes()))?;
+        let fd = sys::open_root(path).map_err(|errno| failed("open", path.as_bytes(), errno))?;
         Ok(Dir { fd, path: path.as_bytes().to_vec() })
     }
 
@@ -63,8 +65,22 @@ impl Disk {
     /// # Errors
     /// Any failure of `open_tree`; `ENOSYS` before Linux 5.2.
     pub(crate) fn clone_root() -> Result<Dir> {
-        let fd = sys::clone_root().map_err(failed("look below the mounts of", b"/"))?;
+        let fd =
+            sys::clone_root().map_err(|errno| failed("look below the mounts of", b"/", errno))?;
         Ok(Dir { fd, path: b"/".to_vec() })
+    }
+
+    /// Opens a root anew, without what is mounted at these paths below it.
+    ///
+    /// # Errors
+    /// Any failure of unshare(2), mount(2) or openat(2).
+    pub(crate) fn leave_mounts<'a>(
+        root: &Dir,
+        paths: impl Iterator<Item = &'a RelPath>,
+    ) -> Result<Dir> {
+        let left = sys::leave_mounts(OsStr::from_bytes(&root.path), paths);
+        let fd = left.map_err(root.failed("leave the mounts of", None))?;
+        Ok(Dir { fd, path: root.path.clone() })
     }
 
     fn change<T>(&self, done: sys::Result<T>) -> sys::Result<T> {
@@ -72,6 +88,21 @@ impl Disk {
             self.touched.set(true);
         }
         done
+    }
+
+    /// Does what may need space; when there is none, once more with what was
+    /// taken for that. What is given back can be had again only once the journal
+    /// has been written.
+    fn with_room(&self, dir: &Dir, act: &dyn Fn() -> sys::Result<()>) -> sys::Result<()> {
+        match act() {
+            Err(Errno::ENOSPC | Errno::EDQUOT) => {}
+            done => return self.change(done),
+        }
+        if let Some((file, floor)) = self.held.take() {
+            sys::space::shrink(&file, floor)?;
+        }
+        nix::unistd::syncfs(dir)?;
+        self.change(act())
     }
 }
 
@@ -87,19 +118,15 @@ impl Dir {
         path
     }
 
+    /// Only in an error there is a text.
     fn failed(&self, op: &'static str, name: Option<&Name>) -> impl FnOnce(Errno) -> OpError {
-        failed(op, &self.join(name.map(Name::as_bytes)))
+        move |errno| failed(op, &self.join(name.map(Name::as_bytes)), errno)
     }
 }
 
 /// An error with the path that it is about.
-fn failed(op: &'static str, path: &[u8]) -> impl FnOnce(Errno) -> OpError + use<> {
-    let path = Shown(path).to_string();
-    move |errno| OpError::new(op, path, errno)
-}
-
-fn joined(path: &[Name]) -> Vec<u8> {
-    RelPath::new(path.to_vec()).map_or(b".".to_vec(), |p| p.to_bytes())
+fn failed(op: &'static str, path: &[u8], errno: Errno) -> OpError {
+    OpError::new(op, Shown(path).to_string(), errno)
 }
 
 fn time(stat: (i64, u32)) -> TimeSpec {
@@ -118,12 +145,13 @@ impl Tree for Disk {
                 None => Ok(None),
             };
         }
-        let below = (!path.is_empty()).then(|| joined(path));
-        let path = joined(path);
-        match sys::open_beneath(dir, &path, OFlag::O_DIRECTORY, Links::Refuse) {
-            Ok(fd) => Ok(Some(Dir { fd, path: dir.join(below.as_deref()) })),
+        let below = joined(path);
+        let path = dir.join(Some(&below).filter(|below| !below.is_empty()).map(Vec::as_slice));
+        let below = if below.is_empty() { b"." } else { below.as_slice() };
+        match sys::open_beneath(dir, below, OFlag::O_DIRECTORY, Links::Refuse) {
+            Ok(fd) => Ok(Some(Dir { fd, path })),
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
-            Err(errno) => Err(failed("open", &dir.join(Some(&path)))(errno)),
+            Err(errno) => Err(failed("open", &path, errno)),
         }
     }
 
@@ -140,7 +168,7 @@ impl Tree for Disk {
     }
 
     fn list(&self, dir: &Dir) -> Result<Vec<Name>> {
-        let mut names = sys::list(dir).map_err(dir.failed("list", None))?;
+        let mut names = sys::list(dir.as_fd()).map_err(dir.failed("list", None))?;
         names.sort_unstable();
         Ok(names)
     }
@@ -171,9 +199,9 @@ impl Tree for Disk {
 
     fn make_dir(&self, dir: &Dir, name: &Name, mode: u32) -> Result<()> {
         let bits = Mode::from_bits_truncate(mode);
-        let result = nix::sys::stat::mkdirat(dir, name.as_os_str(), bits);
+        let make = || nix::sys::stat::mkdirat(dir, name.as_os_str(), bits);
         let is_dir = || sys::stat(dir, Some(name)).map(|s| s.kind == Kind::Dir);
-        match self.change(result) {
+        match self.with_room(dir, &make) {
             Err(Errno::EEXIST) if is_dir() == Ok(true) => Ok(()),
             result => result.map_err(dir.failed("make the directory", Some(name))),
         }
@@ -183,6 +211,38 @@ impl Tree for Disk {
         self.change(sys::make_file(dir, name))
             .and_then(|file| sys::fill_file(&file, content))
             .map_err(dir.failed("write", Some(name)))
+    }
+
+    fn make_empty(&self, dir: &Dir, name: &Name) -> Result<()> {
+        match self.with_room(dir, &|| sys::space::make_empty(dir, name)) {
+            Ok(()) | Err(Errno::EEXIST) => Ok(()),
+            Err(errno) => Err(dir.failed("write", Some(name))(errno)),
+        }
+    }
+
+    fn fill(&self, dir: &Dir, name: &Name, content: &[u8]) -> Result<bool> {
+        let filled = self.with_room(dir, &|| {
+            let file = sys::space::open_own(dir, name, OFlag::O_TRUNC)?;
+            sys::write_all(&file, content)
+        });
+        match filled {
+            Ok(()) => Ok(true),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(errno) => Err(dir.failed("write", Some(name))(errno)),
+        }
+    }
+
+    fn reserve(&self, dir: &Dir, name: &Name, size: u64, floor: u64) -> Result<()> {
+        let flags = if size == 0 { OFlag::empty() } else { OFlag::O_CREAT };
+        let file = match self.change(sys::space::open_own(dir, name, flags)) {
+            Err(Errno::ENOENT) if size == 0 => return Ok(()),
+            opened => opened.map_err(dir.failed("write", Some(name)))?,
+        };
+        if size > 0 {
+            sys::space::allocate(&file, size).map_err(dir.failed("write", Some(name)))?;
+        }
+        self.held.replace(Some((file, floor)));
+        Ok(())
     }
 
     fn make_link(&self, dir: &Dir, name: &Name, target: &[u8], like: &Stat) -> Result<()> {
@@ -203,13 +263,22 @@ impl Tree for Disk {
 
     fn copy_metadata(&self, from: &Dir, to: &Dir) -> Result<Vec<String>> {
         let like = self.stat_dir(from)?;
-        nix::unistd::fchown(to, Some(like.uid.into()), Some(like.gid.into()))
-            .and_then(|()| nix::sys::stat::fchmod(to, Mode::from_bits_truncate(like.mode)))
-            .map_err(to.failed("set owner and mode of", None))?;
-        let missing =
-            sys::copy_xattrs(from, to).map_err(to.failed("copy the attributes to", None))?;
+        self.set_owner(to, (like.uid, like.gid))?;
+        self.set_mode(to, like.mode)?;
+        let all = |errno: Errno| vec![format!("* ({})", errno.desc())];
+        let missing = sys::copy_xattrs(from, to).unwrap_or_else(all);
         self.set_times(to, &like)?;
         Ok(missing)
+    }
+
+    fn set_mode(&self, dir: &Dir, mode: u32) -> Result<()> {
+        let set = nix::sys::stat::fchmod(dir, Mode::from_bits_truncate(mode));
+        self.change(set).map_err(dir.failed("set owner and mode of", None))
+    }
+
+    fn set_owner(&self, dir: &Dir, (user, group): (u32, u32)) -> Result<()> {
+        let set = nix::unistd::fchown(dir, Some(user.into()), Some(group.into()));
+        self.change(set).map_err(dir.failed("set owner and mode of", None))
     }
 
     fn set_times(&self, dir: &Dir, like: &Stat) -> Result<()> {
@@ -228,9 +297,10 @@ impl Tree for Disk {
                 Err(errno) => Err(errno),
             }
         };
-        let done = if self.looks.get() {
-            looked(Onto::Replace)
-        } else {
+        let rename = || {
+            if self.looks.get() {
+                return looked(Onto::Replace);
+            }
             match sys::rename(from.0, from.1, to.0, to.1, Onto::Nothing) {
                 Err(Errno::EINVAL | Errno::ENOSYS) => {
                     let done = looked(Onto::Replace);
@@ -240,7 +310,7 @@ impl Tree for Disk {
                 done => done,
             }
         };
-        match self.change(done) {
+        match self.with_room(to.0, &rename) {
             Ok(()) => Ok(Moved::Done),
             Err(Errno::EEXIST) => Ok(Moved::Taken),
             // ENOENT may also mean that a directory was removed under us.
@@ -250,12 +320,12 @@ impl Tree for Disk {
     }
 
     fn replace(&self, from: (&Dir, &Name), to: (&Dir, &Name)) -> Result<()> {
-        self.change(sys::rename(from.0, from.1, to.0, to.1, Onto::Replace))
+        self.with_room(to.0, &|| sys::rename(from.0, from.1, to.0, to.1, Onto::Replace))
             .map_err(|errno| between("rename", from, to, errno))
     }
 
     fn exchange(&self, a: (&Dir, &Name), b: (&Dir, &Name)) -> Result<bool> {
-        match self.change(sys::rename(a.0, a.1, b.0, b.1, Onto::Exchange)) {
+        match self.with_room(b.0, &|| sys::rename(a.0, a.1, b.0, b.1, Onto::Exchange)) {
             Ok(()) => Ok(true),
             Err(Errno::EINVAL | Errno::ENOSYS) => Ok(false),
             Err(errno) => Err(between("exchange", a, b, errno)),
@@ -271,8 +341,11 @@ impl Tree for Disk {
     }
 
     fn flags(&self, dir: &Dir, name: Option<&Name>) -> Result<u32> {
-        let opened = open_for_flags(dir, name).and_then(|fd| sys::inode_flags(&fd));
-        match opened {
+        let read = match name {
+            Some(name) => open_for_flags(dir, name).and_then(|fd| sys::inode_flags(&fd)),
+            None => sys::inode_flags(dir),
+        };
+        match read {
             // No such flags here: not a regular file or directory, or vfat.
             Err(Errno::ENOTTY | Errno::EOPNOTSUPP | Errno::ENXIO) => Ok(0),
             flags => flags.map_err(dir.failed("read the flags of", name)),
@@ -280,7 +353,10 @@ impl Tree for Disk {
     }
 
     fn set_flags(&self, dir: &Dir, name: Option<&Name>, flags: u32) -> Result<()> {
-        let set = open_for_flags(dir, name).and_then(|fd| sys::set_flags(&fd, flags));
+        let set = match name {
+            Some(name) => open_for_flags(dir, name).and_then(|fd| sys::set_flags(&fd, flags)),
+            None => sys::set_flags(dir, flags),
+        };
         self.change(set).map_err(dir.failed("set the flags of", name))
     }
 
@@ -305,7 +381,6 @@ fn between(op: &'static str, a: (&Dir, &Name), b: (&Dir, &Name), errno: Errno) -
     OpError::new(op, format!("{}' to '{}", Shown(&a), Shown(&b)), errno)
 }
 
-fn open_for_flags(dir: &Dir, name: Option<&Name>) -> sys::Result<OwnedFd> {
-    let path = name.map_or(&b"."[..], Name::as_bytes);
-    sys::open_beneath(dir, path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Links::Refuse)
+fn open_for_flags(dir: &Dir, name: &Name) -> sys::Result<OwnedFd> {
+    sys::open_beneath(dir, name.as_bytes(), OFlag::O_RDONLY | OFlag::O_NONBLOCK, Links::Refuse)
 }

@@ -3,7 +3,6 @@
 //! File names are bytes. A [`Name`] can never be empty, `.`, `..`, or hold a
 //! `/` or NUL, so (directory, name) never leads out of the directory (I2).
 
-use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -11,9 +10,47 @@ use std::os::unix::ffi::OsStrExt;
 /// The longest name that Linux file systems store, in bytes (`NAME_MAX`).
 pub(crate) const NAME_MAX: usize = 255;
 
+/// The small build ends soon, and gives no memory back (`fs/sys/memory.rs`): there the
+/// bytes of a name stay, so that neither cloning nor dropping one is code.
+#[cfg(not(any(feature = "full", fuzzing)))]
+mod bytes {
+    pub(super) type Bytes = &'static [u8];
+
+    pub(super) const fn of(bytes: &'static [u8]) -> Bytes {
+        bytes
+    }
+
+    pub(super) fn kept(bytes: Vec<u8>) -> Bytes {
+        bytes.leak()
+    }
+}
+
+#[cfg(any(feature = "full", fuzzing))]
+mod bytes {
+    use std::borrow::Cow;
+
+    pub(super) type Bytes = Cow<'static, [u8]>;
+
+    pub(super) const fn of(bytes: &'static [u8]) -> Bytes {
+        Cow::Borrowed(bytes)
+    }
+
+    pub(super) fn kept(bytes: Vec<u8>) -> Bytes {
+        Cow::Owned(bytes)
+    }
+}
+
 /// One path component.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Cow<'static, [u8]>);
+pub struct Name(bytes::Bytes);
+
+/// A constant name, checked when it is compiled.
+macro_rules! literal {
+    ($name:literal) => {
+        const { $crate::fs::name::Name::literal($name) }
+    };
+}
+pub(crate) use literal;
 
 /// Why bytes are not a [`Name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,12 +75,17 @@ impl Name {
     /// # Errors
     /// [`BadName`] says what they are instead.
     pub fn new(bytes: &[u8]) -> Result<Self, BadName> {
-        match bytes {
+        Self::take(bytes.to_vec())
+    }
+
+    /// The same without a copy.
+    pub(crate) fn take(bytes: Vec<u8>) -> Result<Self, BadName> {
+        match bytes.as_slice() {
             [] => Err(BadName::Empty),
             b"." | b".." => Err(BadName::Dots),
             _ if bytes.iter().any(|b| matches!(b, b'/' | 0)) => Err(BadName::Byte),
             _ if bytes.len() > NAME_MAX => Err(BadName::Long),
-            _ => Ok(Self(Cow::Owned(bytes.to_vec()))),
+            _ => Ok(Self(bytes::kept(bytes))),
         }
     }
 
@@ -61,20 +103,49 @@ impl Name {
             at += 1;
         }
         assert!(!(bytes[0] == b'.' && (bytes.len() == 1 || bytes.len() == 2 && bytes[1] == b'.')));
-        Self(Cow::Borrowed(bytes))
+        Self(bytes::of(bytes))
     }
 
     /// The name with something behind it, shortened to fit in [`NAME_MAX`].
     #[must_use]
     pub(crate) fn with_suffix(&self, suffix: &str) -> Self {
         let room = NAME_MAX.saturating_sub(suffix.len()).min(self.0.len());
-        Self(Cow::Owned([&self.0[..room], suffix.as_bytes()].concat()))
+        let mut name = self.0[..room].to_vec();
+        name.extend(suffix.bytes());
+        Self(bytes::kept(name))
+    }
+
+    /// The name itself, then with `-1` behind it, and so on.
+    #[must_use]
+    pub fn numbered(&self, at: u32) -> Self {
+        match at {
+            0 => self.clone(),
+            at => self.with_suffix(&format!("-{at}")),
+        }
+    }
+
+    /// The first of these that is free.
+    #[must_use]
+    pub(crate) fn free(&self, taken: impl Fn(&Self) -> bool) -> Self {
+        let mut at = 0;
+        while taken(&self.numbered(at)) {
+            at += 1;
+        }
+        self.numbered(at)
     }
 
     /// The bytes of the name.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The name as C has it.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub(crate) fn to_c_string(&self) -> std::ffi::CString {
+        // No name has a NUL.
+        std::ffi::CString::new(self.as_bytes()).unwrap_or_default()
     }
 
     /// The name as system calls take it.
@@ -181,7 +252,7 @@ impl RelPath {
     /// The bytes, with `/` between the components.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.iter().map(Name::as_bytes).collect::<Vec<_>>().join(&b'/')
+        joined(&self.0)
     }
 }
 
@@ -206,11 +277,23 @@ impl fmt::Debug for RelPath {
     }
 }
 
+/// Components with `/` between them.
+pub(crate) fn joined(names: &[Name]) -> Vec<u8> {
+    let mut path = Vec::new();
+    for name in names {
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend(name.as_bytes());
+    }
+    path
+}
+
 /// A path as a word of a shell command; mostly it is one as it is.
 #[must_use]
 pub fn word(path: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
-    if path.chars().all(plain) {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+@:,".contains(&b);
+    if path.bytes().all(plain) {
         return path.to_owned();
     }
     format!("'{}'", path.replace('\'', "'\\''"))

@@ -10,7 +10,7 @@
 use std::ffi::{CStr, CString, OsStr};
 use std::mem::MaybeUninit;
 use std::num::NonZeroU64;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::NixPath;
@@ -18,17 +18,32 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::Mode;
 
-use crate::fs::name::Name;
+use crate::fs::name::{Name, RelPath};
 
+#[cfg(feature = "full")]
+pub(crate) mod loops;
+mod memory;
 #[cfg(feature = "full")]
 mod older;
 #[cfg(feature = "full")]
 pub(crate) mod removal;
+pub(crate) mod space;
 #[cfg(feature = "full")]
 pub(crate) mod supervisor;
 
+pub use memory::Allocator;
+pub(crate) use memory::release;
+pub use space::Space;
+
 /// A `Result` with the bare error number.
 pub type Result<T> = nix::Result<T>;
+
+/// The error number of what the standard library says; it has none of its own
+/// errors here but those of a system call.
+#[cfg(feature = "full")]
+pub(crate) fn errno(error: &std::io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
 
 /// What kind of file an inode is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +89,8 @@ pub const IMMUTABLE: u32 = 0x10;
 pub const APPEND: u32 = 0x20;
 /// `FS_PROJINHERIT_FL`: a file of another project cannot be moved in (`EXDEV`).
 pub const PROJECT: u32 = 0x2000_0000;
+/// `FS_CASEFOLD_FL`: names that differ in case only are the same.
+pub const CASEFOLD: u32 = 0x4000_0000;
 
 /// Opens the directory that a user named; links in the path count.
 pub(crate) fn open_root(path: &OsStr) -> Result<OwnedFd> {
@@ -96,7 +113,7 @@ pub(crate) fn clone_root() -> Result<OwnedFd> {
     // SAFETY: a descriptor that was just opened and is owned by nobody else.
     let tree = unsafe { OwnedFd::from_raw_fd(fd) };
     // What open_tree gives is an O_PATH descriptor, which cannot be listed.
-    openat(tree, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+    openat(tree.as_fd(), OsStr::new("."), OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 /// How [`open_beneath`] treats symbolic links.
@@ -115,6 +132,10 @@ pub(crate) fn open_beneath(
     flags: OFlag,
     links: Links,
 ) -> Result<OwnedFd> {
+    open_below(dir.as_fd(), path, flags, links)
+}
+
+fn open_below(dir: BorrowedFd<'_>, path: &[u8], flags: OFlag, links: Links) -> Result<OwnedFd> {
     let resolve = match links {
         Links::Refuse => ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS,
         Links::InRoot => ResolveFlag::RESOLVE_IN_ROOT,
@@ -122,19 +143,19 @@ pub(crate) fn open_beneath(
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
     let how = OpenHow::new().flags(flags).resolve(resolve | ResolveFlag::RESOLVE_NO_MAGICLINKS);
     let path = OsStr::from_bytes(path);
-    match openat2(&dir, path, how) {
+    match openat2(dir, path, how) {
         Err(Errno::ENOSYS) if links == Links::Refuse => walk_beneath(dir, path, flags),
         opened => opened,
     }
 }
 
 /// The same on kernels before 5.6, one component after the other.
-fn walk_beneath(dir: impl AsFd, path: &OsStr, flags: OFlag) -> Result<OwnedFd> {
+fn walk_beneath(dir: BorrowedFd<'_>, path: &OsStr, flags: OFlag) -> Result<OwnedFd> {
     if path == "." {
         return openat(dir, path, flags, Mode::empty());
     }
     let mut names = path.as_bytes().split(|&b| b == b'/').filter(|n| !n.is_empty()).peekable();
-    let mut at = openat(dir, ".", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+    let mut at = openat(dir, OsStr::new("."), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
     while let Some(name) = names.next() {
         if matches!(name, b"." | b"..") {
             return Err(Errno::EXDEV); // as RESOLVE_BENEATH says
@@ -143,13 +164,17 @@ fn walk_beneath(dir: impl AsFd, path: &OsStr, flags: OFlag) -> Result<OwnedFd> {
             Some(_) => OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
             None => flags,
         };
-        at = openat(&at, OsStr::from_bytes(name), how | OFlag::O_NOFOLLOW, Mode::empty())?;
+        at = openat(at.as_fd(), OsStr::from_bytes(name), how | OFlag::O_NOFOLLOW, Mode::empty())?;
     }
     Ok(at)
 }
 
 /// What `name` in `dir` is, or `dir` itself without a name. Links are not followed.
 pub(crate) fn stat(dir: impl AsFd, name: Option<&Name>) -> Result<Stat> {
+    stat_at(dir.as_fd(), name)
+}
+
+fn stat_at(dir: BorrowedFd<'_>, name: Option<&Name>) -> Result<Stat> {
     let flags = libc::AT_SYMLINK_NOFOLLOW
         | libc::AT_NO_AUTOMOUNT
         | if name.is_none() { libc::AT_EMPTY_PATH } else { 0 };
@@ -161,7 +186,7 @@ pub(crate) fn stat(dir: impl AsFd, name: Option<&Name>) -> Result<Stat> {
         Errno::result(unsafe {
             libc::syscall(
                 libc::SYS_statx,
-                dir.as_fd().as_raw_fd(),
+                dir.as_raw_fd(),
                 path.as_ptr(),
                 flags,
                 mask,
@@ -201,17 +226,34 @@ pub(crate) fn stat(dir: impl AsFd, name: Option<&Name>) -> Result<Stat> {
     })
 }
 
-/// The names in a directory, but for `.` and `..`.
-pub(crate) fn list(dir: impl AsFd) -> Result<Vec<Name>> {
-    let mut names = Vec::new();
-    let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    for entry in nix::dir::Dir::openat(dir, ".", flags, Mode::empty())?.iter() {
-        match entry?.file_name().to_bytes() {
-            b"." | b".." => {}
-            name => names.push(Name::new(name).map_err(|_| Errno::EBADMSG)?),
+/// The names in a directory, but for `.` and `..`. Not by readdir(3): musl's asks
+/// for 2 KiB at a time.
+pub(crate) fn list(dir: BorrowedFd<'_>) -> Result<Vec<Name>> {
+    /// What `struct linux_dirent64` has before the name.
+    const HEAD: usize = 19;
+    let dir = openat(dir, OsStr::new("."), OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let (mut names, mut buffer) = (Vec::new(), [0u8; 1 << 14]);
+    loop {
+        let (at, room) = (buffer.as_mut_ptr(), buffer.len());
+        // SAFETY: a live descriptor, and a buffer with its length.
+        let read = unsafe { libc::syscall(libc::SYS_getdents64, dir.as_raw_fd(), at, room) };
+        let read = usize::try_from(Errno::result(read)?).unwrap_or(0);
+        let mut entries = buffer.get(..read).unwrap_or_default();
+        while let Some(&[low, high]) = entries.get(16..18) {
+            let length = usize::from(u16::from_ne_bytes([low, high]));
+            let Some((entry, others)) = entries.split_at_checked(length) else { break };
+            let name = entry.get(HEAD..).unwrap_or_default();
+            let end = name.iter().position(|&b| b == 0).unwrap_or(name.len());
+            match &name[..end] {
+                b"." | b".." => {}
+                name => names.push(Name::new(name).map_err(|_| Errno::EBADMSG)?),
+            }
+            entries = others;
+        }
+        if read == 0 {
+            return Ok(names);
         }
     }
-    Ok(names)
 }
 
 /// At most `max` + 1 bytes of a regular file; `EINVAL` for anything else.
@@ -249,14 +291,18 @@ fn link_at(dir: i32, path: &CStr) -> Result<Vec<u8>> {
 /// Reads a file that is one line, like `/proc/cmdline`, with no more calls than
 /// it takes: this is on the way of every boot.
 pub(crate) fn read_line(path: &str) -> Result<Vec<u8>> {
-    let file = openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let file = open_path(path, OFlag::O_RDONLY)?;
     read_until(&file, |line| line.last() == Some(&b'\n'))
 }
 
 /// Reads a whole file of `/proc`.
 pub(crate) fn read_proc(path: &str) -> Result<Vec<u8>> {
-    let file = openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let file = open_path(path, OFlag::O_RDONLY)?;
     read_until(&file, |_| false)
+}
+
+fn open_path(path: &str, flags: OFlag) -> Result<OwnedFd> {
+    openat(AT_FDCWD, OsStr::new(path), flags | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 fn read_until(file: &OwnedFd, enough: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>> {
@@ -284,9 +330,14 @@ pub(crate) fn write_all(file: impl AsFd, mut bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Opens the kernel log, to write to it.
-pub(crate) fn open_kernel_log() -> Result<OwnedFd> {
-    openat(AT_FDCWD, "/dev/kmsg", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+/// Whether something has that path.
+pub(crate) fn exists(path: &str) -> bool {
+    nix::unistd::access(path, nix::unistd::AccessFlags::F_OK).is_ok()
+}
+
+/// Opens a device, the kernel log or the console, to write to it.
+pub(crate) fn open_device(path: &str) -> Result<OwnedFd> {
+    open_path(path, OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NOCTTY)
 }
 
 /// Makes an empty regular file that was not there.
@@ -294,7 +345,32 @@ pub(crate) fn make_file(dir: impl AsFd, name: &Name) -> Result<OwnedFd> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let mode = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP | Mode::S_IROTH;
-    openat(dir, name.as_os_str(), flags, mode)
+    openat(dir.as_fd(), name.as_os_str(), flags, mode)
+}
+
+/// From here on new files and directories have these bits masked, whatever the
+/// process was started with.
+pub(crate) fn use_umask(mask: libc::mode_t) {
+    // SAFETY: always succeeds.
+    unsafe { libc::umask(mask) };
+}
+
+/// Makes room for the descriptors that an exchange needs at a time. By number:
+/// musl's setrlimit(3) first stops all threads.
+pub(crate) fn allow_descriptors(needed: u64) -> Result<()> {
+    let call = |new: *const libc::rlimit64, old: *mut libc::rlimit64| {
+        // SAFETY: each is null or a live struct; 0 is this process.
+        Errno::result(unsafe {
+            libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_NOFILE, new, old)
+        })
+    };
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    call(std::ptr::null(), &raw mut limit)?;
+    if limit.rlim_cur >= needed {
+        return Ok(());
+    }
+    limit = libc::rlimit64 { rlim_cur: needed, rlim_max: limit.rlim_max.max(needed) };
+    call(&raw const limit, std::ptr::null_mut()).map(drop)
 }
 
 /// Writes the content of a new file, to the disk. One without content has none
@@ -329,51 +405,78 @@ pub(crate) fn rename(
     new: &Name,
     onto: Onto,
 ) -> Result<()> {
+    rename_at((from.as_fd(), old), (to.as_fd(), new), onto)
+}
+
+fn rename_at(
+    (from, old): (BorrowedFd<'_>, &Name),
+    (to, new): (BorrowedFd<'_>, &Name),
+    onto: Onto,
+) -> Result<()> {
     let flags = match onto {
         Onto::Nothing => libc::RENAME_NOREPLACE,
         Onto::Exchange => libc::RENAME_EXCHANGE,
         Onto::Replace => 0,
     };
-    let (from, to) = (from.as_fd().as_raw_fd(), to.as_fd().as_raw_fd());
     let done = old.as_os_str().with_nix_path(|old| {
         new.as_os_str().with_nix_path(|new| {
             // SAFETY: two live descriptors and two NUL-terminated paths.
             let call = |old: &CStr, new: &CStr| unsafe {
-                libc::syscall(libc::SYS_renameat2, from, old.as_ptr(), to, new.as_ptr(), flags)
+                libc::syscall(
+                    libc::SYS_renameat2,
+                    from.as_raw_fd(),
+                    old.as_ptr(),
+                    to.as_raw_fd(),
+                    new.as_ptr(),
+                    flags,
+                )
             };
             Errno::result(call(old, new))
         })
     });
-    done??.map(drop)
+    match done?? {
+        // Without a flag the older call does.
+        Err(Errno::ENOSYS) if onto == Onto::Replace => {
+            nix::fcntl::renameat(from, old.as_os_str(), to, new.as_os_str())
+        }
+        done => done.map(drop),
+    }
 }
 
 /// Gives `to` the extended attributes of `from` (ACLs, labels), and no others:
-/// a new directory may have inherited an ACL. The names of those that could not
-/// be set or removed come back.
+/// a new directory may have inherited an ACL. What could not be read, set or
+/// removed comes back. `E2BIG` above 64 KiB of names, which any owner of a
+/// directory can bring about.
 pub(crate) fn copy_xattrs(from: impl AsFd, to: impl AsFd) -> Result<Vec<String>> {
     let (from, to) = (from.as_fd().as_raw_fd(), to.as_fd().as_raw_fd());
-    let (names, there) = match (xattr_names(from), xattr_names(to)) {
-        (Err(Errno::EOPNOTSUPP), _) => return Ok(Vec::new()),
-        (names, there) => (names?, there?),
+    let names = match xattr_names(from) {
+        Err(Errno::EOPNOTSUPP) => return Ok(Vec::new()),
+        names => names?,
     };
     let mut failed = Vec::new();
+    let there = xattr_names(to).unwrap_or_else(|errno| {
+        failed.push(format!("* ({})", errno.desc()));
+        Vec::new()
+    });
+    let mut note = |text: &CString, done: Result<i32>| {
+        if done.is_err() {
+            failed.push(text.to_string_lossy().into_owned());
+        }
+    };
     for text in there.iter().filter(|name| !names.contains(name)) {
         // SAFETY: a live descriptor and a NUL-terminated name.
-        let removed = unsafe { libc::fremovexattr(to, text.as_ptr()) };
-        if Errno::result(removed).is_err() {
-            failed.push(text.to_string_lossy().into_owned());
-        }
+        note(text, Errno::result(unsafe { libc::fremovexattr(to, text.as_ptr()) }));
     }
     for text in names {
-        // SAFETY: as above, and a NUL-terminated name.
+        // SAFETY: as above, and a buffer with its length, or none with 0.
         let value =
-            buffered(|at, len| unsafe { libc::fgetxattr(from, text.as_ptr(), at.cast(), len) })?;
+            buffered(|at, len| unsafe { libc::fgetxattr(from, text.as_ptr(), at.cast(), len) });
         // SAFETY: a live descriptor, a NUL-terminated name, a value and its length.
-        let set =
-            unsafe { libc::fsetxattr(to, text.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
-        if Errno::result(set).is_err() {
-            failed.push(text.to_string_lossy().into_owned());
-        }
+        let set = value.and_then(|value| unsafe {
+            let (at, length) = (value.as_ptr().cast(), value.len());
+            Errno::result(libc::fsetxattr(to, text.as_ptr(), at, length, 0))
+        });
+        note(&text, set);
     }
     Ok(failed)
 }
@@ -424,4 +527,30 @@ pub(crate) fn set_flags(file: impl AsFd, flags: u32) -> Result<()> {
     let flags = flags.cast_signed();
     // SAFETY: a live descriptor; the kernel reads an int.
     unsafe { set_inode_flags(file.as_fd().as_raw_fd(), &raw const flags) }.map(drop)
+}
+
+/// Leaves what is mounted at these paths of a root, in a mount namespace of this
+/// process alone: for all others it stays, and goes with the directory that it is
+/// on. The root is opened anew: the one of before is in the other namespace.
+pub(crate) fn leave_mounts<'a>(
+    root: &OsStr,
+    paths: impl Iterator<Item = &'a RelPath>,
+) -> Result<OwnedFd> {
+    let (from, private) = (std::ptr::null(), libc::MS_REC | libc::MS_PRIVATE);
+    // SAFETY: constant strings and null pointers.
+    unsafe {
+        Errno::result(libc::unshare(libc::CLONE_NEWNS))?;
+        Errno::result(libc::mount(from, c"/".as_ptr(), from, private, from.cast()))?;
+    }
+    let root = open_root(root)?;
+    for path in paths {
+        let base = format!("/proc/self/fd/{}/", root.as_raw_fd());
+        let path = [base.as_bytes(), &path.to_bytes()].concat();
+        let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+        let flags = libc::MNT_DETACH | libc::UMOUNT_NOFOLLOW;
+        // One may be mounted over another.
+        // SAFETY: a NUL-terminated path.
+        while Errno::result(unsafe { libc::umount2(path.as_ptr(), flags) }).is_ok() {}
+    }
+    Ok(root)
 }

@@ -83,6 +83,27 @@ pub trait Tree {
     /// Any failure of openat(2), write(2), syncfs(2) or fsync(2).
     fn make_file(&self, dir: &Self::Dir, name: &Name, content: &[u8]) -> Result<()>;
 
+    /// Makes an empty regular file of our own; one that is there will do.
+    ///
+    /// # Errors
+    /// Any failure of mknodat(2).
+    fn make_empty(&self, dir: &Self::Dir, name: &Name) -> Result<()>;
+
+    /// Writes the whole content of a file of our own, which is not on the disk
+    /// before the next [`Tree::sync`]; `false` when there is no such file.
+    ///
+    /// # Errors
+    /// Any other failure of openat(2) or write(2).
+    fn fill(&self, dir: &Self::Dir, name: &Name, content: &[u8]) -> Result<bool>;
+
+    /// Takes `size` bytes in the file `name`, made if `size` is not 0. From here on
+    /// a change that finds no space makes that file no longer than `floor`, and is
+    /// repeated (I9).
+    ///
+    /// # Errors
+    /// Any failure of openat(2) or fallocate(2): the space is not there.
+    fn reserve(&self, dir: &Self::Dir, name: &Name, size: u64, floor: u64) -> Result<()>;
+
     /// Makes a symbolic link with the owner and times of `like`.
     ///
     /// # Errors
@@ -90,11 +111,23 @@ pub trait Tree {
     fn make_link(&self, dir: &Self::Dir, name: &Name, target: &[u8], like: &Stat) -> Result<()>;
 
     /// Gives `to` the owner, mode, extended attributes and times of `from`; the
-    /// names of attributes that could not be set come back.
+    /// names of attributes that could not be read or set come back.
     ///
     /// # Errors
     /// Any failure of the system calls for the rest.
     fn copy_metadata(&self, from: &Self::Dir, to: &Self::Dir) -> Result<Vec<String>>;
+
+    /// Gives a directory the permission bits, whatever the umask.
+    ///
+    /// # Errors
+    /// Any failure of fchmod(2).
+    fn set_mode(&self, dir: &Self::Dir, mode: u32) -> Result<()>;
+
+    /// Gives a directory an owner.
+    ///
+    /// # Errors
+    /// Any failure of fchown(2).
+    fn set_owner(&self, dir: &Self::Dir, owner: (u32, u32)) -> Result<()>;
 
     /// Gives a directory the access and modification times of `like`.
     ///

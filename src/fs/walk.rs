@@ -22,6 +22,9 @@ pub enum Last {
     Follow,
     /// It is not: a keeper that is a link stays a link.
     Keep,
+    /// It is, and what is mounted on the way is entered, as the running system
+    /// does: for reading only.
+    Through,
 }
 
 /// What a path leads to.
@@ -98,7 +101,7 @@ fn straight<T: Tree>(
     };
     let dir = opened.as_ref().unwrap_or(root);
     let parent = tree.stat_dir(dir)?;
-    if !same_tree(here, &parent) {
+    if last != Last::Through && !same_tree(here, &parent) {
         return Ok(None);
     }
     let Some(stat) = tree.stat(dir, path.last())? else { return Ok(Some(Found::Missing)) };
@@ -106,7 +109,8 @@ fn straight<T: Tree>(
         Kind::Dir => !same_tree(here, &stat),
         _ => stat.mount != here.mount,
     };
-    if crosses || (stat.kind == Kind::Link && last == Last::Follow) {
+    let crosses = crosses && last != Last::Through;
+    if crosses || (stat.kind == Kind::Link && last != Last::Keep) {
         return Ok(None);
     }
     Ok(Some(Found::Here { real: path.clone(), links: Vec::new(), stat, parent }))
@@ -240,16 +244,17 @@ fn walk<T: Tree>(
         let dir = opened.as_ref().unwrap_or(root);
         let Some(stat) = tree.stat(dir, &name)? else { return Ok(Found::Missing) };
         let target = match stat.kind {
-            Kind::Link if last == Last::Follow || !way.ends() => Some(tree.read_link(dir, &name)?),
+            Kind::Link if last != Last::Keep || !way.ends() => Some(tree.read_link(dir, &name)?),
             _ => None,
         };
         way.real.push(name);
         let Some(at) = RelPath::new(way.real.clone()) else { return Ok(Found::Root) };
-        if stat.mount != here.mount {
+        let stops = last != Last::Through;
+        if stops && stat.mount != here.mount {
             return Ok(Found::Mount { at });
         }
         // Only a directory can be a subvolume; on an overlay a file may have any device.
-        if stat.device != here.device && stat.kind == Kind::Dir {
+        if stops && stat.device != here.device && stat.kind == Kind::Dir {
             let parent = tree.stat_dir(dir)?;
             let read_only = tree.is_read_only(dir, at.last())?;
             return Ok(Found::Subvolume { at, links, stat, parent, read_only });

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 
 use crate::error::OpError;
 use crate::fs::name::{Name, Shown};
+use crate::fs::sys::errno;
 use crate::fs::walk::{Turn, Way};
 
 /// Longer than any text file that is read here.
@@ -22,32 +23,26 @@ pub(crate) type Result<T> = std::result::Result<T, OpError>;
 
 /// The files below a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Files {
+pub(crate) struct Files {
     base: PathBuf,
 }
 
 impl Files {
     /// Those below `base`.
-    pub fn new(base: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(base: impl Into<PathBuf>) -> Self {
         Self { base: base.into() }
-    }
-
-    /// Where the root is.
-    #[must_use]
-    pub fn base(&self) -> &Path {
-        &self.base
     }
 
     /// The path from outside of a path below the root.
     #[must_use]
-    pub fn outside(&self, path: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn outside(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.base.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// The path from outside, for a message.
     #[must_use]
-    pub fn show(&self, path: impl AsRef<Path>) -> String {
+    pub(crate) fn show(&self, path: impl AsRef<Path>) -> String {
         show(&self.outside(path))
     }
 
@@ -56,7 +51,7 @@ impl Files {
     ///
     /// # Errors
     /// What the file system answers; `ELOOP` for too many links.
-    pub fn real(&self, path: impl AsRef<Path>) -> Result<Option<PathBuf>> {
+    pub(crate) fn real(&self, path: impl AsRef<Path>) -> Result<Option<PathBuf>> {
         let path = path.as_ref();
         let mut way = Way::new(&[]);
         let mut turn = way.add(path.as_os_str().as_bytes());
@@ -84,7 +79,7 @@ impl Files {
     }
 
     /// What a path leads to.
-    pub fn metadata(&self, path: impl AsRef<Path>) -> Result<Option<Metadata>> {
+    pub(crate) fn metadata(&self, path: impl AsRef<Path>) -> Result<Option<Metadata>> {
         let Some(real) = self.real(path)? else { return Ok(None) };
         let outside = self.outside(real);
         found(fs::symlink_metadata(&outside)).map_err(|e| failed("look at", &outside, &e))
@@ -92,18 +87,18 @@ impl Files {
 
     /// What is at a path, where only the last name may be a link, which is not
     /// followed: quicker, for the names in a directory.
-    pub fn metadata_of(&self, path: impl AsRef<Path>) -> Result<Option<Metadata>> {
+    pub(crate) fn metadata_of(&self, path: impl AsRef<Path>) -> Result<Option<Metadata>> {
         let outside = self.outside(path);
         found(fs::symlink_metadata(&outside)).map_err(|e| failed("look at", &outside, &e))
     }
 
     /// Whether there is anything at the path.
-    pub fn exists(&self, path: impl AsRef<Path>) -> Result<bool> {
+    pub(crate) fn exists(&self, path: impl AsRef<Path>) -> Result<bool> {
         Ok(self.real(path)?.is_some())
     }
 
     /// Where the link at the path leads; `None` when it is no link.
-    pub fn link(&self, path: impl AsRef<Path>) -> Result<Option<PathBuf>> {
+    pub(crate) fn link(&self, path: impl AsRef<Path>) -> Result<Option<PathBuf>> {
         let path = path.as_ref();
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Ok(None);
@@ -120,7 +115,7 @@ impl Files {
     }
 
     /// Opens a regular file; `None` when there is none.
-    pub fn open(&self, path: impl AsRef<Path>) -> Result<Option<File>> {
+    pub(crate) fn open(&self, path: impl AsRef<Path>) -> Result<Option<File>> {
         let Some(real) = self.real(path)? else { return Ok(None) };
         let outside = self.outside(real);
         let metadata = fs::symlink_metadata(&outside);
@@ -132,7 +127,7 @@ impl Files {
     }
 
     /// The content of a regular file, up to 16 MiB of it.
-    pub fn read(&self, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
         let path = path.as_ref();
         let Some(file) = self.open(path)? else { return Ok(None) };
         let mut content = Vec::new();
@@ -142,7 +137,7 @@ impl Files {
     }
 
     /// All of a regular file, however long.
-    pub fn read_whole(&self, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn read_whole(&self, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
         let path = path.as_ref();
         let Some(mut file) = self.open(path)? else { return Ok(None) };
         let mut content = Vec::new();
@@ -152,13 +147,13 @@ impl Files {
     }
 
     /// The content of a file as text; what is no UTF-8 is replaced.
-    pub fn text(&self, path: impl AsRef<Path>) -> Result<Option<String>> {
+    pub(crate) fn text(&self, path: impl AsRef<Path>) -> Result<Option<String>> {
         let content = self.read(path)?;
         Ok(content.map(|content| String::from_utf8_lossy(&content).into_owned()))
     }
 
     /// The names in a directory, sorted; none when there is no such directory.
-    pub fn list(&self, path: impl AsRef<Path>) -> Result<Vec<OsString>> {
+    pub(crate) fn list(&self, path: impl AsRef<Path>) -> Result<Vec<OsString>> {
         let Some(real) = self.real(path)? else { return Ok(Vec::new()) };
         let outside = self.outside(real);
         let list = match fs::read_dir(&outside) {
@@ -181,7 +176,7 @@ pub(crate) fn show(path: &Path) -> String {
 }
 
 pub(crate) fn failed(op: &'static str, path: &Path, error: &io::Error) -> OpError {
-    OpError::new(op, show(path), Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+    OpError::new(op, show(path), errno(error))
 }
 
 fn is_missing(error: &io::Error) -> bool {

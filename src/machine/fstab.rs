@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// A line of an fstab.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FstabEntry {
+pub(crate) struct FstabEntry {
     /// What is mounted: a path, `UUID=…`, or a name that only its type knows.
     pub spec: String,
     /// Where; `none` for swap.
@@ -18,19 +18,19 @@ pub struct FstabEntry {
 impl FstabEntry {
     /// Whether an option is set.
     #[must_use]
-    pub fn has(&self, option: &str) -> bool {
+    pub(crate) fn has(&self, option: &str) -> bool {
         self.options.iter().any(|o| o == option)
     }
 
     /// The value of an option.
     #[must_use]
-    pub fn value(&self, option: &str) -> Option<&str> {
+    pub(crate) fn value(&self, option: &str) -> Option<&str> {
         self.options.iter().rev().find_map(|o| o.strip_prefix(option)?.strip_prefix('='))
     }
 
     /// Whether a boot goes on without it.
     #[must_use]
-    pub fn may_be_missing(&self) -> bool {
+    pub(crate) fn may_be_missing(&self) -> bool {
         self.has("nofail") || self.has("noauto")
     }
 }

@@ -1,11 +1,11 @@
-//! What is mounted at the root and below it, by `/proc/self/mountinfo`
-//! (`proc_pid_mountinfo(5)`).
+//! What is mounted at the root and below it, as a machine's owner sees it: by
+//! place, the last of those that lie on top of each other.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::fs::mounts::unescape;
+use crate::fs::mounts::{Line, Table, unescape};
 use crate::machine::files::{Result, failed};
 use crate::machine::sources::Sources;
 
@@ -27,6 +27,19 @@ pub(crate) struct Mounted {
 }
 
 impl Mounted {
+    fn new(point: PathBuf, line: &Line<'_>) -> Option<Self> {
+        let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
+        let (major, minor) = std::str::from_utf8(line.device).ok()?.split_once(':')?;
+        Some(Self {
+            point,
+            directory: OsStr::from_bytes(&line.root).into(),
+            device: (major.parse().ok()?, minor.parse().ok()?),
+            fs_type: text(&line.fs_type()),
+            source: text(&line.source()),
+            options: line.options().map(|option| text(&unescape(option))).collect(),
+        })
+    }
+
     /// Whether an option is set.
     #[must_use]
     pub(crate) fn has(&self, option: &str) -> bool {
@@ -97,20 +110,14 @@ impl Mounts {
     /// Those of a mount table that are at or below `root`; pure.
     #[must_use]
     pub(crate) fn parse(table: &[u8], root: &Path) -> Self {
-        let all: Vec<Mounted> = table.split(|&b| b == b'\n').filter_map(line).collect();
+        let table = Table::new(table, root.as_os_str().as_bytes(), None);
         // A root that is a plain directory is on the file system around it.
-        let around = all.iter().filter(|m| root.starts_with(&m.point));
-        let around = around.enumerate().max_by_key(|(at, m)| (m.point.components().count(), *at));
-        let mut mounts: Vec<Mounted> = Vec::new();
-        for mount in around.map(|(_, mount)| mount).into_iter().chain(&all) {
-            let inside = match mount.point.strip_prefix(root) {
-                Ok(inside) => Path::new("/").join(inside),
-                Err(_) if mounts.is_empty() => PathBuf::from("/"),
-                Err(_) => continue,
-            };
-            // The last one mounted at a place is what is seen there.
-            mounts.retain(|m| m.point != inside);
-            mounts.push(Mounted { point: inside, ..mount.clone() });
+        let home = table.home().and_then(|line| Mounted::new("/".into(), line));
+        let mut mounts: Vec<Mounted> = home.into_iter().collect();
+        for (point, line) in table.below() {
+            let point = Path::new("/").join(OsStr::from_bytes(&point.to_bytes()));
+            mounts.retain(|mount| mount.point != point);
+            mounts.extend(Mounted::new(point, line));
         }
         Self(mounts)
     }
@@ -133,23 +140,6 @@ impl Mounts {
     }
 }
 
-fn line(line: &[u8]) -> Option<Mounted> {
-    let mut fields = line.split(|&b| b == b' ');
-    let path = |field: &[u8]| PathBuf::from(OsString::from_vec(unescape(field)));
-    let text = |field: &[u8]| String::from_utf8_lossy(&unescape(field)).into_owned();
-    let device = text(fields.nth(2)?);
-    let (major, minor) = device.split_once(':')?;
-    let device = (major.parse().ok()?, minor.parse().ok()?);
-    let (directory, point) = (path(fields.next()?), path(fields.next()?));
-    let own = text(fields.next()?);
-    let mut rest = fields.skip_while(|f| *f != b"-").skip(1);
-    let (fs_type, source) = (text(rest.next()?), text(rest.next()?));
-    let options = rest.next().map(text).unwrap_or_default();
-    let options = own.split(',').chain(options.split(',')).map(str::to_owned).collect();
-    debug_assert!(point.as_os_str().as_bytes().first() == Some(&b'/'));
-    Some(Mounted { point, directory, device, fs_type, source, options })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +157,18 @@ mod tests {
         assert_eq!(points, [("/".into(), "btrfs"), ("/boot".into(), "vfat")]);
         assert_eq!(mounts.root().and_then(Mounted::subvolume).as_deref(), Some("@"));
         assert!(mounts.at("/boot").is_some_and(|m| m.has("nosuid") && m.has("ro")));
+    }
+
+    #[test]
+    fn what_another_mount_hides_is_not_seen() {
+        let table = b"21 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+            22 21 8:2 / /mnt rw - ext4 /dev/sdb1 rw\n\
+            23 22 8:3 / /mnt/boot rw - vfat /dev/sdb2 rw\n\
+            24 22 8:4 / /mnt rw - xfs /dev/a\\040b rw,x=\\054\n";
+        let mounts = Mounts::parse(table, Path::new("/mnt"));
+        let shown: Vec<_> = mounts.iter().map(|m| (m.point.clone(), m.source.as_str())).collect();
+        assert_eq!(shown, [("/".into(), "/dev/a b")]);
+        assert!(mounts.root().is_some_and(|m| m.has("x=,")));
     }
 
     #[test]

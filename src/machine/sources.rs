@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use crate::engine::root::is_running;
+use crate::fs::disk::Disk;
 use crate::machine::files::Files;
 
 /// Where facts are read.
@@ -29,11 +31,13 @@ pub struct Sources {
 
 impl Sources {
     /// This machine, with the root at `root`.
-    pub fn of(root: impl Into<PathBuf>) -> Self {
+    pub(crate) fn of(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
-        let real = std::fs::canonicalize(&root);
+        // One that cannot be opened is not that of this process.
+        let opened = Disk::open_root(root.as_os_str());
+        let running = opened.and_then(|dir| is_running(&dir)).unwrap_or(false);
         Self {
-            running: real.is_ok_and(|path| path.parent().is_none()),
+            running,
             root,
             proc: "/proc".into(),
             sys: "/sys".into(),
@@ -47,19 +51,19 @@ impl Sources {
 
     /// The files of the root.
     #[must_use]
-    pub fn files(&self) -> Files {
+    pub(crate) fn files(&self) -> Files {
         Files::new(&self.root)
     }
 
     /// Those of `/proc`.
     #[must_use]
-    pub fn proc(&self) -> Files {
+    pub(crate) fn proc(&self) -> Files {
         Files::new(&self.proc)
     }
 
     /// Those of `/sys`.
     #[must_use]
-    pub fn sys(&self) -> Files {
+    pub(crate) fn sys(&self) -> Files {
         Files::new(&self.sys)
     }
 }

@@ -4,7 +4,7 @@
 
 use super::catalog::{self, Catalog, Item};
 use super::durable::{From, copy, is_temporary, parent, remove, temporary};
-use super::installation::{self, Known};
+use super::installer_record::{self, Known};
 use super::ours::Judge;
 use super::places::{Kept, Place};
 use super::restore;
@@ -24,7 +24,7 @@ use crate::fs::tree::Tree;
 /// Any failure of a system call; it can be repeated. And when nobody can tell
 /// whether somebody else has changed something.
 pub(crate) fn adopt(site: &Site) -> Result<()> {
-    let known = installation::known(site)?;
+    let known = installer_record::known(site)?;
     let saved = site.state.notes.get(&SAVED)?;
     for place in site.places()? {
         let note = saved.get(&place.name.to_string());

@@ -15,7 +15,7 @@ use crate::term::progress::Second;
 
 /// What `cancel` was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cancel {
+pub(crate) struct Cancel {
     /// `--root`.
     pub root: PathBuf,
     /// `--yes`.
@@ -28,7 +28,7 @@ pub struct Cancel {
 /// [`Error::Refused`] with nothing touched; [`Error::PartWay`] when it can go on.
 pub(crate) fn command(options: &Cancel) -> Result<(), Error> {
     let site = &mut open::site(&options.root, Access::Write, "cancel")?;
-    let shown = site.shown.trim_end_matches('/').to_owned();
+    let shown = site.base().to_owned();
     if !site.recorded {
         let store = [NIX, crate::fs::name::Name::literal("store")];
         let store = site.disk.open(&site.root, &store).map_err(crate::error::Refusal::from)?;

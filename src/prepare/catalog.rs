@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::durable::{From, Hash, errno, failed, hash, not_json, put};
+use super::durable::{From, Hash, failed, hash, not_json, put};
 use super::escape;
 use super::places::is_vfat;
 use super::step::Result;
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
-use crate::fs::sys::{Kind, Stat};
+use crate::fs::sys::{Kind, Stat, errno};
 use crate::fs::tree::Tree;
 use crate::term::progress::Progress;
 
@@ -78,9 +78,10 @@ pub(crate) fn read(
 ) -> Result<Catalog> {
     let mut catalog = Catalog::new();
     let stat = disk.stat_dir(place)?;
-    catalog.insert(Vec::new(), item(&stat, is_vfat(place)));
+    let vfat = is_vfat(disk, place)?;
+    catalog.insert(Vec::new(), item(&stat, vfat));
     let reader = Reader { disk, skip, from, watch };
-    reader.directory(&mut catalog, place, &[], stat.device, is_vfat(place))?;
+    reader.directory(&mut catalog, place, &[], stat.device, vfat)?;
     Ok(catalog)
 }
 
@@ -125,7 +126,8 @@ impl Reader<'_> {
                 Kind::Dir => {
                     let inner = self.disk.open(dir, std::slice::from_ref(&name))?;
                     let Some(inner) = inner else { continue };
-                    let vfat = if stat.device == device { vfat } else { is_vfat(&inner) };
+                    let vfat =
+                        if stat.device == device { vfat } else { is_vfat(self.disk, &inner)? };
                     // Opened again: an automount has another inode by now.
                     found = item(&self.disk.stat_dir(&inner)?, vfat);
                     catalog.insert(below.clone(), found);

@@ -66,7 +66,9 @@ fn esps(site: &Site) -> Result<Vec<Vec<Name>>> {
         }
         for nested in place.nested.iter().map(RelPath::names) {
             let path = [base.as_slice(), nested].concat();
-            if site.disk.open(&site.root, &path)?.is_some_and(|dir| is_esp(&site.disk, &dir)) {
+            if let Some(dir) = site.disk.open(&site.root, &path)?
+                && is_esp(&site.disk, &dir)?
+            {
                 found.push(path);
             }
         }

@@ -1,7 +1,6 @@
 //! Files and trees, by (open directory, single name), written so that a power
 //! cut leaves the old or the new one.
 
-use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -17,7 +16,7 @@ use crate::error::{OpError, Stop};
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
 use crate::fs::remove::{Halt, Manner};
-use crate::fs::sys::{self, Kind, Links, Stat};
+use crate::fs::sys::{self, Kind, Links, Stat, errno};
 use crate::fs::tree::Tree;
 use crate::term::progress::Progress;
 
@@ -50,10 +49,6 @@ pub(crate) fn failed<'a>(
     name: Option<&'a Name>,
 ) -> impl Fn(Errno) -> Stop + use<'a> {
     move |errno| OpError::new(op, disk.show(dir, name), errno).into()
-}
-
-pub(super) fn errno(error: &std::io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
 /// A record that cannot be written as JSON.
@@ -252,18 +247,11 @@ pub(crate) fn set_mode(disk: &Disk, dir: &Dir, name: &Name, mode: u32) -> Result
 /// file system, stops that, and nothing in it is touched.
 pub(crate) fn remove(disk: &Disk, dir: &Dir, name: &Name, watch: &Progress) -> Result<()> {
     let Some(stat) = disk.stat(dir, name)? else { return Ok(()) };
-    // A name has no NUL.
-    let text = CString::new(name.as_bytes()).unwrap_or_default();
-    let halted = |halt: Halt| {
-        let (found, mend) = halt.said_with_source();
-        match halt {
-            Halt::Interrupted => Stop::interrupted(),
-            Halt::Failed(error) => error.into(),
-            _ => {
-                let mend = mend.unwrap_or_else(|| "Try again".to_owned());
-                Stop::wrong(found, "It stays, with what is in it", mend)
-            }
-        }
+    let text = name.to_c_string();
+    let halted = |halt: Halt| match halt {
+        Halt::Interrupted => Stop::interrupted(),
+        Halt::Failed(error) => error.into(),
+        halt => halt.refusal("It stays, with what is in it").into(),
     };
     if stat.kind != Kind::Dir {
         return match disk.remove_file(dir, name) {

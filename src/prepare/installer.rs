@@ -13,18 +13,18 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::durable::{failed, open};
-use super::installation::{self, Known};
+use super::installer_record::{self, Known};
 use super::output::say;
 use super::site::Site;
 use super::state_file::LOG;
 use super::step::Result;
 use crate::error::{OpError, Stop};
 use crate::fs::disk::{Dir, Disk};
+use crate::fs::sys::errno;
 use crate::fs::sys::supervisor::{self, Forked};
 use crate::fs::tree::Tree;
 
@@ -51,7 +51,7 @@ pub(crate) fn run(site: &mut Site) -> Result<Option<String>> {
             let mut output = open(&site.disk, home, &LOG)?;
             let ended = follow(site, pid, &mut output)?;
             nix::unistd::fsync(&output).map_err(failed(&site.disk, "write", home, Some(&LOG)))?;
-            match installation::known(site)? {
+            match installer_record::known(site)? {
                 Known::Ended(trouble) if ended.success() => Ok(trouble),
                 _ => Err(Stop::wrong(
                     "what the boot loader's installer left could not be listed",
@@ -68,7 +68,7 @@ fn supervise(site: &mut Site, log: &File) -> ! {
     let done = site.leave(log).and_then(|()| {
         let trouble = to_the_end(site, log)?;
         site.sync()?;
-        installation::has_ended(site, trouble)
+        installer_record::has_ended(site, trouble)
     });
     if let Err(stop) = &done {
         eprintln!("nixos-lustrate: {stop}");
@@ -80,7 +80,7 @@ fn supervise(site: &mut Site, log: &File) -> ! {
 fn to_the_end(site: &Site, log: &File) -> Result<Option<String>> {
     let shown = format!("/{}/bin/switch-to-configuration", site.state.system);
     let output = || {
-        let wrong = |_| OpError::new("write", LOG.to_string(), Errno::EMFILE);
+        let wrong = |error| OpError::new("write", LOG.to_string(), errno(&error));
         log.try_clone().map(Stdio::from).map_err(wrong)
     };
     let mut command = Command::new(&shown);
@@ -92,10 +92,9 @@ fn to_the_end(site: &Site, log: &File) -> Result<Option<String>> {
     };
     let mut touched = Instant::now();
     loop {
-        let ended = child.try_wait().map_err(|error| {
-            let errno = error.raw_os_error().map_or(Errno::ECHILD, Errno::from_raw);
-            OpError::new("wait for", shown.clone(), errno)
-        })?;
+        let ended = child
+            .try_wait()
+            .map_err(|error| OpError::new("wait for", shown.clone(), errno(&error)))?;
         if let Some(ended) = ended {
             return Ok(verdict(ended).map(|how| format!("{shown} boot {how}")));
         }
@@ -103,7 +102,7 @@ fn to_the_end(site: &Site, log: &File) -> Result<Option<String>> {
             touched = Instant::now();
             // Without it less is known if this process is killed; it must not leave
             // the installer alone.
-            let _ = installation::goes_on(site);
+            let _ = installer_record::goes_on(site);
         }
         std::thread::sleep(GLANCE);
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalog::Item;
 use super::durable::{From, Hash, hash, parent};
-use super::installation;
+use super::installer_record;
 use super::ours::{NAMED, of_place};
 use super::places::Place;
 use super::restore;
@@ -50,7 +50,7 @@ fn remains(site: &Site) -> Result<Option<Stop>> {
     let saved = site.state.notes.get(&SAVED)?;
     for place in site.places()? {
         let note = saved.get(&place.name.to_string());
-        let note = note.filter(|_| installation::has_begun(site));
+        let note = note.filter(|_| installer_record::has_begun(site));
         let named = of_place(site, &place)?;
         let named = named.into_iter().filter(|(_, _, systems)| !systems.is_subset(&known));
         for (path, mut item, systems) in named {
@@ -98,7 +98,7 @@ fn said(
         None => false,
     };
     let anew = "Write the old boot loader's configuration anew, for example with update-grub";
-    let mend = match saved {
+    let fix = match saved {
         Some(saved) if was_there => {
             let saved = site.show_below(&saved, path);
             format!("{anew}, or take the one that was saved (cp -p {saved} {shown})")
@@ -114,6 +114,6 @@ fn said(
             "Somebody else has changed it since, and all that it may need stays too: it boots \
              {system}"
         ),
-        format!("{mend}, then try again"),
+        format!("{fix}, then try again"),
     ))
 }

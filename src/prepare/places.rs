@@ -3,13 +3,14 @@
 
 use nix::sys::statfs::{MSDOS_SUPER_MAGIC, fstatfs};
 
+use super::durable::failed;
 use super::step::Result;
 use crate::engine::names::{BOOT, BOOT_BAK};
 use crate::error::Stop;
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::mounts::Mount;
 use crate::fs::name::{Name, RelPath};
-use crate::fs::sys::Kind;
+use crate::fs::sys::{Kind, Stat};
 use crate::fs::tree::Tree;
 
 const EFI: Name = Name::literal("efi");
@@ -45,17 +46,17 @@ pub(crate) struct Place {
 }
 
 /// Whether a mounted file system is an ESP: one is vfat nearly always.
-#[must_use]
-pub(crate) fn is_esp(disk: &Disk, dir: &Dir) -> bool {
+pub(crate) fn is_esp(disk: &Disk, dir: &Dir) -> Result<bool> {
     let upper = Name::literal("EFI");
-    is_vfat(dir) || disk.stat(dir, &upper).is_ok_and(|s| s.is_some_and(|s| s.kind == Kind::Dir))
+    let is_dir = |stat: Stat| stat.kind == Kind::Dir;
+    Ok(is_vfat(disk, dir)? || disk.stat(dir, &upper)?.is_some_and(is_dir))
 }
 
 /// Whether a directory is on vfat: without owners, and upper and lower case are
 /// the same.
-#[must_use]
-pub(crate) fn is_vfat(dir: &Dir) -> bool {
-    fstatfs(dir).is_ok_and(|stat| stat.filesystem_type() == MSDOS_SUPER_MAGIC)
+pub(crate) fn is_vfat(disk: &Disk, dir: &Dir) -> Result<bool> {
+    let stat = fstatfs(dir).map_err(failed(disk, "look at", dir, None))?;
+    Ok(stat.filesystem_type() == MSDOS_SUPER_MAGIC)
 }
 
 /// Finds them.
@@ -89,6 +90,9 @@ fn place(disk: &Disk, root: &Dir, mounts: &[Mount], name: Name, saved: Name) -> 
             ));
         }
     };
-    let esp = mounted && opened.as_ref().is_some_and(|dir| is_esp(disk, dir));
+    let esp = match opened.as_ref().filter(|_| mounted) {
+        Some(dir) => is_esp(disk, dir)?,
+        None => false,
+    };
     Ok(Place { name, saved, kept, esp, nested })
 }

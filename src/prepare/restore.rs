@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::catalog::{self, Catalog};
 use super::durable::{From, is_temporary};
-use super::installation::{self, Known};
+use super::installer_record::{self, Known};
 use super::ours::Judge;
 use super::places::{Kept, Place};
 use super::saving::{SavedHow, SavedPlace, list_name, read};
@@ -73,7 +73,7 @@ pub(in crate::prepare) fn lists(
         }
     };
     let before = load("before")?;
-    let known = installation::known(site)?;
+    let known = installer_record::known(site)?;
     let left = match &known {
         Known::NotRun => Left::Nothing,
         Known::Ended(_) => Left::Listed(load("after")?),

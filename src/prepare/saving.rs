@@ -1,10 +1,8 @@
 //! How boot files can be saved, and where they are then.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
 use std::os::fd::AsFd;
 
-use nix::errno::Errno;
 use nix::sys::statvfs::fstatvfs;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +16,7 @@ use super::state_file::HOME;
 use super::step::Result;
 use crate::error::{OpError, Refusal, Stop};
 use crate::fs::disk::Dir;
-use crate::fs::name::{Name, RelPath};
+use crate::fs::name::{Name, RelPath, word};
 use crate::fs::remove::Halt;
 use crate::fs::tree::Tree;
 
@@ -190,6 +188,7 @@ pub(crate) fn refusals(site: &Site) -> Result<Vec<Refusal>> {
     let mut found = Vec::new();
     let saved = site.state.notes.get(&SAVED)?;
     for place in site.places()? {
+        found.extend(read_only(site, &place)?);
         if saved.contains_key(&place.name.to_string()) {
             continue;
         }
@@ -210,6 +209,26 @@ pub(crate) fn refusals(site: &Site) -> Result<Vec<Refusal>> {
                     format!("Rename it: mv {shown} {shown}.older"),
                 ));
             }
+        }
+    }
+    Ok(found)
+}
+
+/// What of a place nothing can be written to, as its fstab may have it.
+fn read_only(site: &Site, place: &Place) -> Result<Vec<Refusal>> {
+    let mut found = Vec::new();
+    let all = place.nested.iter().map(RelPath::names);
+    for below in [&[][..]].into_iter().chain(all).filter(|_| place.kept != Kept::Missing) {
+        let path = [std::slice::from_ref(&place.name), below].concat();
+        let Some((name, parents)) = path.split_last() else { continue };
+        let Some(dir) = site.disk.open(&site.root, parents)? else { continue };
+        if site.disk.is_read_only(&dir, name)? {
+            let shown = site.disk.show(&dir, Some(name));
+            found.push(Refusal::new(
+                format!("{shown} is mounted read-only"),
+                "The boot loader of NixOS could not be installed on it, nor the old one put back",
+                format!("Remount it: mount -o remount,rw {}", word(&shown)),
+            ));
         }
     }
     Ok(found)
@@ -252,19 +271,14 @@ pub(crate) fn unmounted(site: &Site) -> Result<Vec<Refusal>> {
             let Some((dir, at)) = durable::parent(&site.disk, &site.root, &point)? else {
                 continue;
             };
-            let at = CString::new(at.as_bytes()).unwrap_or_default();
-            let (found, mend) =
-                Halt::at("look at", dir.as_fd(), &at)(Errno::EXDEV).said_with_source();
-            refusals.push(Refusal::new(
-                found,
+            let halt = Halt::mounted(dir.as_fd(), &at.to_c_string());
+            refusals.push(halt.refusal(
                 "It was none when the boot files were saved, and what is mounted there would have \
                  been taken for them",
-                mend.unwrap_or_default(),
             ));
         }
         for point in note.mounted.iter().filter(|point| !there.contains(point)) {
-            let root = site.shown.trim_end_matches('/');
-            let path = format!("{root}/{name}/{point}");
+            let path = format!("{}/{name}/{point}", site.base());
             let path = path.trim_end_matches('/');
             refusals.push(Refusal::new(
                 format!("{path} was a mount point when the boot files were saved, and is none now"),

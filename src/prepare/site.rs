@@ -11,7 +11,7 @@ use super::notes::AnyKey;
 use super::places::{Place, places};
 use super::state_file::{HOME, LOG, STATE, State};
 use super::step::{Ledger, Mark, News, Phase, Result};
-use super::{home, output};
+use super::{escape, home, output};
 use crate::engine::names::ETC;
 use crate::engine::root::{self, Root};
 use crate::error::{Error, OpError, Refusal};
@@ -19,7 +19,7 @@ use crate::fs::disk::{Dir, Disk};
 use crate::fs::lock::Lock;
 use crate::fs::mounts::Mount;
 use crate::fs::name::{Name, RelPath};
-use crate::fs::sys::{Kind, supervisor};
+use crate::fs::sys::{Kind, errno, supervisor};
 use crate::fs::tree::Tree;
 use crate::term::progress::Progress;
 
@@ -125,20 +125,24 @@ impl Site {
     /// # Errors
     /// When it is gone.
     pub(crate) fn home(&self) -> Result<&Dir> {
-        let gone = || {
-            OpError::new(
-                "open",
-                format!("{}/{}", self.shown, "nix/var/nixos-lustrate"),
-                Errno::ENOENT,
-            )
-        };
+        let gone = || OpError::new("open", self.shown_below(&HOME), Errno::ENOENT);
         Ok(self.home.as_ref().ok_or_else(gone)?)
+    }
+
+    /// What stands in a message before the `/` of a path below the root.
+    #[must_use]
+    pub(crate) fn base(&self) -> &str {
+        self.shown.trim_end_matches('/')
+    }
+
+    fn shown_below(&self, path: &[Name]) -> String {
+        format!("{}/{}", self.base(), escape::of_path(path))
     }
 
     /// A path below a directory, for a message.
     #[must_use]
     pub(crate) fn show_below(&self, dir: &Dir, path: &[Name]) -> String {
-        let below = super::escape::of_path(path);
+        let below = escape::of_path(path);
         format!("{}/{below}", self.disk.show(dir, None))
     }
 
@@ -147,14 +151,7 @@ impl Site {
     /// # Errors
     /// When it is not there.
     pub(crate) fn dir(&self, path: &[Name]) -> Result<Dir> {
-        let shown = || path.iter().map(ToString::to_string).collect::<Vec<_>>().join("/");
-        let missing = || {
-            OpError::new(
-                "open",
-                format!("{}/{}", self.shown.trim_end_matches('/'), shown()),
-                Errno::ENOENT,
-            )
-        };
+        let missing = || OpError::new("open", self.shown_below(path), Errno::ENOENT);
         Ok(self.disk.open(&self.root, path)?.ok_or_else(missing)?)
     }
 
@@ -231,9 +228,9 @@ impl Site {
     /// What keeps others away while the boot loader's installer runs, even if
     /// this process is killed: a descriptor for it to inherit.
     pub(crate) fn lock_to_inherit(&self) -> Result<OwnedFd> {
-        let none = || OpError::new("lock", self.shown.clone(), Errno::ENOLCK);
-        let lock = self.lock.as_ref().ok_or_else(none)?;
-        Ok(lock.as_fd().try_clone_to_owned().map_err(|_| none())?)
+        let none = |errno| OpError::new("lock", self.shown.clone(), errno);
+        let lock = self.lock.as_ref().ok_or_else(|| none(Errno::ENOLCK))?;
+        Ok(lock.as_fd().try_clone_to_owned().map_err(|error| none(errno(&error)))?)
     }
 }
 

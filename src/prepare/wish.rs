@@ -11,13 +11,14 @@ use crate::fs::name::{Name, RelPath, Shown};
 use crate::fs::walk;
 use crate::machine::files::Files;
 use crate::machine::identity;
+use crate::system::bootspec;
 
 /// What was asked for, as far as it can be found on the machine.
 pub(super) fn wish(site: &Site, options: &Prepare) -> Result<Wish, Error> {
     let shown = Shown(options.system.as_os_str().as_bytes()).to_string();
     let no_system = || {
         Refusal::new(
-            format!("{shown} leads to no system in {}/nix/store", site.shown.trim_end_matches('/')),
+            format!("{shown} leads to no system in {}/nix/store", site.base()),
             "There is nothing to boot",
             "Build the system first, or give it: --system PATH",
         )
@@ -28,8 +29,6 @@ pub(super) fn wish(site: &Site, options: &Prepare) -> Result<Wish, Error> {
     let store = [NIX, Name::literal("store")];
     let real = real.filter(|real| real.starts_with(&store) && real.len() == 3);
     let system = real.and_then(RelPath::new).ok_or_else(no_system)?;
-    let mut wish =
-        Wish { system: Some(system), keep: Vec::new(), clear_esp: options.flags.clear_esp };
     let mut keep = match options.default_keep {
         DefaultKeep::No => Vec::new(),
         DefaultKeep::Yes => {
@@ -43,6 +42,12 @@ pub(super) fn wish(site: &Site, options: &Prepare) -> Result<Wish, Error> {
         }
         keep.extend(found);
     }
+    let files = Files::new(&options.root);
+    let spec = files.read(format!("/{system}/boot.json")).map_err(Refusal::from)?;
+    let spec = spec.and_then(|spec| bootspec::parse(&spec).ok());
+    keep.extend(bootspec::kept(&files, spec.as_ref()).map_err(Refusal::from)?);
+    let clear_esp = options.flags.clear_esp;
+    let mut wish = Wish { system: Some(system), keep: Vec::new(), clear_esp };
     for path in keep {
         if let Some(why) = wildcards::unwritable(&path) {
             return Err(Error::Usage(why));

@@ -2,20 +2,21 @@
 //! that no command takes for an old root, in one rename, which is on the disk
 //! before anything in it is removed: an old root is whole, or is none.
 
-use std::ffi::CString;
 use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 
 use super::facts::{Candidate, Found, Sort};
 use super::judge::Verdict;
-use crate::engine::exchange::{HINDERING, free_dated, noted_flags, undo_note};
-use crate::engine::names::{ETC, FLAGS_NOTE, PURGED};
-use crate::error::OpError;
+use crate::engine::exchange::{HINDERING, free_dated, note, withdraw, write_note};
+use crate::engine::facts::Staging;
+use crate::engine::names::{ETC, PURGED};
+use crate::error::{OpError, Stop};
 use crate::fs::disk::{Dir, Disk};
 use crate::fs::name::Name;
 use crate::fs::remove::{Halt, Manner, Progress as _, remove};
 use crate::fs::tree::{Moved, Tree};
+use crate::prepare::forget::forget;
 use crate::term::progress::{Progress, Unit};
 
 type Result<T> = std::result::Result<T, Halt>;
@@ -45,9 +46,21 @@ pub(super) fn act(
         log::info!("Removed {path}: {removed} entries");
         Ok(())
     });
+    let done = done.and_then(|()| {
+        let Some(home) = &plan.saved else { return Ok(()) };
+        let path = facts.show(home);
+        watch.begin(path.as_str(), Unit::Entries, None);
+        let mut looking = watch;
+        let done = forget(disk, root, home, &mut looking);
+        let removed = watch.end();
+        done?;
+        log::info!("Removed {path}: {removed} entries");
+        Ok(())
+    });
     // Also those that an interrupted purge has left cleared.
-    let set =
-        keeping_times(disk, root, |_| undo_note(disk, root).map(drop).map_err(stopped(disk, root)));
+    let set = keeping_times(disk, root, |_| {
+        withdraw(disk, root, Staging::None).map(drop).map_err(stopped)
+    });
     done.and(set)
 }
 
@@ -74,7 +87,7 @@ fn one(disk: &Disk, root: &Dir, candidate: &Candidate, watch: &Progress) -> Resu
         };
     }
     let aside = free_dated(disk, root, candidate.since(), &PURGED);
-    let aside = aside.map_err(stopped(disk, root))?;
+    let aside = aside.map_err(stopped)?;
     match disk.rename((root, name), (root, &aside)).map_err(Halt::Failed)? {
         Moved::Done => {}
         Moved::Missing => return Ok(()),
@@ -88,10 +101,8 @@ fn one(disk: &Disk, root: &Dir, candidate: &Candidate, watch: &Progress) -> Resu
 }
 
 fn tree(dir: &Dir, name: &Name, watch: &Progress) -> Result<()> {
-    // A name has no NUL.
-    let name = CString::new(name.as_bytes()).unwrap_or_default();
     let mut watch = watch;
-    remove(dir.as_fd(), &name, Manner::Insist, &mut watch)
+    remove(dir.as_fd(), &name.to_c_string(), Manner::Insist, &mut watch)
 }
 
 /// Nothing can be renamed or removed in an immutable root. Flags that hinder are
@@ -108,21 +119,15 @@ fn note_root_flags(disk: &Disk, root: &Dir) -> Result<()> {
         return Err(Halt::Failed(OpError::new("change the immutable", path, Errno::EPERM)));
     }
     keeping_times(disk, root, |etc| {
-        let noted = noted_flags(disk, etc).map_err(stopped(disk, etc))?.unwrap_or(0);
-        if noted & locks == locks {
-            return Ok(());
-        }
-        let note = format!("{}\n", noted | locks);
-        disk.remove_file(etc, &FLAGS_NOTE).map_err(Halt::Failed)?;
-        disk.make_file(etc, &FLAGS_NOTE, note.as_bytes()).map_err(Halt::Failed)
+        let noted = note(disk, etc).map_err(Halt::Failed)?.1.unwrap_or(0);
+        write_note(disk, root, etc, noted | locks).map_err(stopped)
     })?;
     disk.set_flags(root, None, flags & !locks).map_err(Halt::Failed)
 }
 
-fn stopped(disk: &Disk, dir: &Dir) -> impl FnOnce(crate::error::Stop) -> Halt {
-    let path = disk.show(dir, None);
-    move |stop| match stop {
-        crate::error::Stop::Op(error) => Halt::Failed(error),
-        crate::error::Stop::Root(_) => Halt::Moved(path),
+fn stopped(stop: Stop) -> Halt {
+    match stop {
+        Stop::Op(error) => Halt::Failed(error),
+        stop @ Stop::Root(_) => Halt::Changed(stop.found()),
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A length of time, as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Age {
+pub(crate) struct Age {
     /// In seconds.
     pub seconds: u64,
     text: String,
@@ -18,7 +18,7 @@ impl Age {
     ///
     /// # Errors
     /// What is wrong with it, for a message.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("'{text}' is no age: write a number and s, m, h, d or w, like 30d");
         let (mut seconds, mut number) = (0u64, None);
         for c in text.chars() {

@@ -1,11 +1,11 @@
 //! What `purge` knows before it judges: the old roots and the like, with what
 //! is mounted and in progress around them.
 
-use super::binds::Bind;
 use crate::engine::facts::{Environment, Marker};
 use crate::engine::time::Timestamp;
 use crate::fs::name::RelPath;
 use crate::fs::sys::{Kind, Stat};
+use crate::machine::uses::Use;
 
 /// What a directory is, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,14 +68,15 @@ impl Candidate {
         self.time.max(self.alive)
     }
 }
-
 /// Everything that is judged.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
     /// The system around the root.
     pub environment: Environment,
-    /// Directories below the root that are mounted elsewhere.
-    pub binds: Vec<Bind>,
+    /// What below the root is in use.
+    pub in_use: Vec<Use>,
+    /// What `prepare` has saved of a system that is not the root any more.
+    pub saved: Option<RelPath>,
     /// The candidates, in the order of the names.
     pub candidates: Vec<Candidate>,
     /// An exchange is in progress.
@@ -96,7 +97,7 @@ impl Found {
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// Only these, as they were written.
     pub names: Vec<Vec<u8>>,
     /// The newest that stay.

@@ -8,7 +8,7 @@ use super::survey::sort;
 use crate::engine::names::OLD_ROOT;
 use crate::engine::time::Timestamp;
 use crate::error::Refusal;
-use crate::fs::name::{Name, Shown};
+use crate::fs::name::{Name, RelPath, Shown};
 use crate::fs::sys::Kind;
 
 mod refuse;
@@ -20,6 +20,15 @@ pub(crate) struct Verdict {
     pub remove: Vec<Candidate>,
     /// What stays, the newest first, and why.
     pub keep: Vec<(Candidate, String)>,
+    /// What `prepare` has saved goes with the last old root.
+    pub saved: Option<RelPath>,
+}
+
+impl Verdict {
+    /// Whether nothing goes.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.saved.is_none()
+    }
 }
 
 /// Nobody lustrated before 2016: a time before that is of a wrong clock.
@@ -56,7 +65,11 @@ pub(crate) fn judge(facts: &Found, wishes: &Choice) -> Result<Verdict, Vec<Refus
     // One that goes takes with it what has moved into it.
     let whole = plan.remove.clone();
     plan.remove.retain(|c| c.path.is_entry() || !whole.iter().any(|w| holds(w, c)));
-    if !plan.remove.is_empty() {
+    // Also when the last was removed by hand, or that purge was cut.
+    if of_sort(facts, Sort::OldRoot).all(|c| plan.remove.contains(c)) {
+        plan.saved.clone_from(&facts.saved);
+    }
+    if !plan.is_empty() {
         refusals.extend(refuse::what_goes(facts, &plan.remove));
     }
     if refusals.is_empty() { Ok(plan) } else { Err(refusals) }
@@ -72,8 +85,14 @@ fn holds(outer: &Candidate, inner: &Candidate) -> bool {
 
 /// Without names: the old roots, but for the newest and the young ones.
 fn choose(facts: &Found, wishes: &Choice, plan: &mut Verdict) {
-    let is_dir = |c: &&Candidate| c.kind == Kind::Dir;
-    let mut roots: Vec<&Candidate> = of_sort(facts, Sort::OldRoot).filter(is_dir).collect();
+    let dirs = of_sort(facts, Sort::OldRoot).filter(|c| c.kind == Kind::Dir);
+    // Of a name that anybody may have given.
+    let (mut roots, unproven): (Vec<&Candidate>, Vec<_>) =
+        dirs.partition(|c| c.ours || c.mounted || c.system.is_some());
+    for root in unproven {
+        let why = "nothing in it shows an old system; name it to remove it".to_owned();
+        plan.keep.push((root.clone(), why));
+    }
     // The one without a date is the newest, whatever the clock said. Of the same
     // second are those with a counter, `-2` before `-10`.
     roots.sort_by_key(|c| {

@@ -11,28 +11,15 @@ use crate::engine::names::OLD_ROOT;
 use crate::error::Refusal;
 use crate::term::text;
 
-/// `1 entry was`, `2 entries were`.
-pub(super) fn count(entries: usize) -> String {
-    match entries {
-        1 => "1 entry was".to_owned(),
-        entries => format!("{entries} entries were"),
-    }
-}
-
-fn roots(number: usize) -> String {
-    match number {
-        1 => "1 old root".to_owned(),
-        number => format!("{number} old roots"),
-    }
-}
-
 /// There is nothing to do.
 pub(super) fn nothing(facts: &Found, plan: &Verdict) -> String {
     let root = &facts.environment.root;
     match plan.keep.len() {
         0 => format!("{root}: there is nothing to purge"),
-        1 => format!("{root}: there is nothing to purge; 1 old root stays"),
-        stay => format!("{root}: there is nothing to purge; {stay} old roots stay"),
+        stay => {
+            let stay = text::count(stay, "old root stays", "old roots stay");
+            format!("{root}: there is nothing to purge; {stay}")
+        }
     }
 }
 
@@ -40,17 +27,22 @@ pub(super) fn nothing(facts: &Found, plan: &Verdict) -> String {
 pub(super) fn plan(facts: &Found, plan: &Verdict) -> String {
     let mut shown = String::new();
     let root = &facts.environment.root;
-    if plan.remove.is_empty() {
-        let _ = writeln!(shown, "{}.", nothing(facts, plan));
-    } else {
-        let number = roots(plan.remove.len());
-        let _ = writeln!(shown, "{root}: {number} to remove. This cannot be undone.");
-    }
+    let _ = match plan.remove.len() {
+        _ if plan.is_empty() => writeln!(shown, "{}.", nothing(facts, plan)),
+        0 => writeln!(shown, "{root}: no old root is left, but what prepare had saved."),
+        number => {
+            let number = text::count(number, "old root", "old roots");
+            writeln!(shown, "{root}: {number} to remove. This cannot be undone.")
+        }
+    };
     let goes = |c: &Candidate| text::line(&format!("/{}", c.path), &what(c));
     let stays = |(c, why): &(Candidate, String)| {
         text::line(&format!("/{}", c.path), &format!("{}: {why}", what(c)))
     };
-    text::section(&mut shown, "Goes", &plan.remove.iter().map(goes).collect::<Vec<_>>());
+    let saved = plan.saved.iter();
+    let saved = saved.map(|path| text::line(&format!("/{path}"), "what prepare had saved"));
+    let gone = plan.remove.iter().map(goes).chain(saved);
+    text::section(&mut shown, "Goes", &gone.collect::<Vec<_>>());
     text::section(&mut shown, "Stays", &plan.keep.iter().map(stays).collect::<Vec<_>>());
     if let Some(last) =
         plan.remove.iter().find(|c| c.path.is_entry() && *c.path.entry() == OLD_ROOT)
@@ -82,6 +74,7 @@ struct PurgeDocument<'a> {
     refusals: Vec<RefusalDocument<'a>>,
     remove: Vec<CandidateDocument<'a>>,
     stay: Vec<CandidateDocument<'a>>,
+    saved: Option<String>,
     removed: Option<usize>,
 }
 
@@ -117,6 +110,7 @@ pub(super) fn json(facts: &Found, plan: &Verdict, removed: Option<usize>) -> Str
         refusals: Vec::new(),
         remove: plan.remove.iter().map(|c| CandidateDocument::new(c, None)).collect(),
         stay: stay.collect(),
+        saved: plan.saved.as_ref().map(|path| format!("/{path}")),
         removed,
     })
 }
@@ -129,6 +123,7 @@ pub(super) fn json_refused(root: &str, refusals: &[Refusal]) -> String {
         refusals,
         remove: Vec::new(),
         stay: Vec::new(),
+        saved: None,
         removed: None,
     })
 }

@@ -2,13 +2,10 @@
 //! root's own entries are counted, what is in them is not looked at.
 
 use std::fs;
-use std::io;
+use std::num::NonZero;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 
-use nix::errno::Errno;
-
-use super::binds::{self, Bind};
 use super::facts::{Candidate, Found, Sort};
 use crate::engine::exchange;
 use crate::engine::facts::{Environment, Result};
@@ -16,11 +13,14 @@ use crate::engine::names::{ETC, LUSTRATE, MARKER, NIXOS_ROOT, OLD_ROOT, PURGED};
 use crate::engine::osrelease::system_name;
 use crate::engine::survey::look;
 use crate::engine::time::{Timestamp, is_dated};
-use crate::error::OpError;
+use crate::error::{OpError, Refusal};
 use crate::fs::disk::{Dir, Disk};
+use crate::fs::mounts::Table;
 use crate::fs::name::{Name, RelPath};
-use crate::fs::sys::{APPEND, IMMUTABLE, Kind, Stat, removal};
+use crate::fs::sys::{APPEND, IMMUTABLE, Kind, Stat, errno, removal};
 use crate::fs::tree::Tree;
+use crate::machine::uses::{Use, uses};
+use crate::prepare::forget;
 
 /// What a directory of this name would be.
 #[must_use]
@@ -36,17 +36,25 @@ pub(crate) fn sort(name: &Name) -> Option<Sort> {
 }
 
 /// Reads everything.
-pub(crate) fn survey(disk: &Disk, root: &Dir, environment: Environment) -> Result<Found> {
+///
+/// # Errors
+/// What the file system answers.
+pub(crate) fn survey(
+    disk: &Disk,
+    root: &Dir,
+    environment: Environment,
+) -> std::result::Result<Found, Refusal> {
     let look = look(disk, root)?;
+    let here = disk.stat_dir(root)?;
     let mut facts = Found {
-        binds: binds(root, &environment.root)?,
+        in_use: in_use(root, &environment.root, &here)?,
+        saved: forget::of_another(disk, root)?,
         candidates: Vec::new(),
         in_progress: look.in_progress(),
         marker: look.marker,
         now: Timestamp::now(),
         environment,
     };
-    let here = disk.stat_dir(root)?;
     let mut found = scan(disk, root)?.found;
     found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     for (name, sort) in found {
@@ -56,15 +64,13 @@ pub(crate) fn survey(disk: &Disk, root: &Dir, environment: Environment) -> Resul
     Ok(facts)
 }
 
-fn binds(root: &Dir, shown: &str) -> Result<Vec<Bind>> {
-    let failed = |error: io::Error| {
-        let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-        OpError::new("find the mounts of", shown, errno)
-    };
+fn in_use(root: &Dir, shown: &str, here: &Stat) -> Result<Vec<Use>> {
+    let failed = |error| OpError::new("find out who uses", shown, errno(&error));
     let mountinfo = fs::read("/proc/self/mountinfo").map_err(failed)?;
     let link = format!("/proc/self/fd/{}", root.as_fd().as_raw_fd());
     let path = fs::read_link(link).map_err(failed)?.into_os_string().into_vec();
-    Ok(binds::from_below(&mountinfo, &path))
+    let table = Table::new(&mountinfo, &path, here.mount.map(NonZero::get));
+    uses(&table, "/proc".as_ref(), "/sys".as_ref()).map_err(failed)
 }
 
 /// What `name` in the root is, and the leftovers that have moved into it.
@@ -91,7 +97,7 @@ fn candidates(
         return Ok(vec![candidate]);
     }
     candidate.ours = disk.open(&dir, &[LUSTRATE])?.is_some();
-    candidate.system = system_name(disk, &dir)?;
+    candidate.system = system_name(disk, root, &dir)?;
     candidate.alive = alive(disk, &dir)?;
     candidate.flagged = disk.flags(&dir, None)? & (IMMUTABLE | APPEND) != 0;
     if let Some((_, time)) = exchange::identity(disk, root, name)? {

@@ -4,15 +4,14 @@
 //! would stop a healthy machine, so it objects only when it is sure.
 
 use crate::engine::facts::Result;
-use crate::engine::names::{ETC, MARKER, NIX};
-use crate::engine::osrelease::{self, MAX_LEN, OS_RELEASE};
+use crate::engine::names::{ETC, MARKER, NIXOS, NIXOS_ROOT, OLD_ROOT, RW_ETC};
+use crate::engine::osrelease::{self, MAX_LEN, OS_RELEASE, Release, STATIC};
+use crate::engine::osrelease::{leads_into_nixos, release};
+use crate::engine::survey::kind_at;
 use crate::error::Refusal;
-use crate::fs::name::{Name, RelPath};
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
 use crate::fs::walk::{Found, Last, resolve};
-
-const STATIC: Name = Name::literal("static");
 
 /// Why nothing is done, for the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,22 +22,19 @@ pub(super) enum Idle {
     OnlyPlanned,
 }
 
-/// Objects to a root whose `etc` has an os-release with another `ID=` than
-/// `system_id`.
+/// Objects to a root whose os-release, as its own system would find it, has another
+/// `ID=` than `system_id`.
+///
+/// # Errors
+/// What the file system answers.
 pub(super) fn objection<T: Tree>(
     tree: &T,
-    (root, etc): (&T::Dir, &T::Dir),
+    (root, etc): (&T::Dir, Option<&T::Dir>),
     shown: &str,
     system_id: &str,
     idle: Idle,
 ) -> Result<Option<Refusal>> {
-    let content = match tree.stat(etc, &OS_RELEASE)?.map(|stat| stat.kind) {
-        Some(Kind::File) => tree.read(etc, &OS_RELEASE, MAX_LEN)?,
-        Some(Kind::Link) if !leads_into_nixos(&tree.read_link(etc, &OS_RELEASE)?) => {
-            behind_link(tree, root)?
-        }
-        _ => None,
-    };
+    let content = foreign(tree, root, etc)?;
     let found = content.map(|content| osrelease::parse(&content));
     let Some(other) = found.filter(|os| os.id.as_ref().is_some_and(|id| id != system_id)) else {
         return Ok(None);
@@ -64,29 +60,46 @@ pub(super) fn objection<T: Tree>(
     )))
 }
 
-/// NixOS's own link leads to `/etc/static/os-release`, and that into the store.
-fn leads_into_nixos(target: &[u8]) -> bool {
-    let path = target.strip_prefix(b"/").unwrap_or(target);
-    match RelPath::parse(path) {
-        Ok(path) => match path.names() {
-            [first, ..] if *first == NIX || *first == STATIC => true,
-            [first, second, ..] => *first == ETC && *second == STATIC,
-            _ => false,
-        },
-        Err(_) => false,
+/// The os-release of a root, unless it is NixOS's, or that cannot be told.
+fn foreign<T: Tree>(tree: &T, root: &T::Dir, etc: Option<&T::Dir>) -> Result<Option<Vec<u8>>> {
+    // The common case first: each call counts when there is nothing to do.
+    if let Some(etc) = etc {
+        match tree.stat(etc, &OS_RELEASE)?.map(|stat| stat.kind) {
+            Some(Kind::File) => return tree.read(etc, &OS_RELEASE, MAX_LEN),
+            Some(Kind::Link) if leads_into_nixos(&tree.read_link(etc, &OS_RELEASE)?) => {
+                return Ok(None);
+            }
+            _ => {}
+        }
     }
+    let found = match release(tree, root, osrelease::ETC_PATH, Last::Follow)? {
+        // An `etc` of NixOS may lack it: with the etc overlay, or before its first boot.
+        Release::None if !may_be_nixos(tree, root)? => {
+            release(tree, root, osrelease::USR, Last::Follow)?
+        }
+        found => found,
+    };
+    Ok(match found {
+        Release::Read(content) => Some(content),
+        _ => None,
+    })
 }
 
-fn behind_link<T: Tree>(tree: &T, root: &T::Dir) -> Result<Option<Vec<u8>>> {
-    let Some(path) = RelPath::new(vec![ETC, OS_RELEASE]) else { return Ok(None) };
-    let Found::Here { real, .. } = resolve(tree, root, &path, Last::Follow)? else {
-        return Ok(None);
+fn may_be_nixos<T: Tree>(tree: &T, root: &T::Dir) -> Result<bool> {
+    for name in [RW_ETC, OLD_ROOT] {
+        if tree.stat(root, &name)?.is_some() {
+            return Ok(true);
+        }
+    }
+    if kind_at(tree, root, "var/lib/nixos")?.is_some() {
+        return Ok(true);
+    }
+    // No `etc`, or a link that leads nowhere: what is there cannot be told.
+    let Found::Here { real, .. } = resolve(tree, root, &ETC.into(), Last::Follow)? else {
+        return Ok(true);
     };
-    if *real.entry() == NIX {
-        return Ok(None);
-    }
-    match tree.open(root, real.parents())? {
-        Some(dir) => tree.read(&dir, real.last(), MAX_LEN),
-        None => Ok(None),
-    }
+    let Some(dir) = tree.open(root, real.names())? else { return Ok(true) };
+    // A run makes `NIXOS`; `prepare` too, of which a revert may have brought it back.
+    let made = tree.stat(&dir, &NIXOS)?.is_some() && tree.stat(root, &NIXOS_ROOT)?.is_none();
+    Ok(made || tree.stat(&dir, &STATIC)?.is_some())
 }

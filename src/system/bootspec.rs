@@ -1,14 +1,18 @@
 //! `boot.json` of a generation: the bootspec (RFC 125), and what our module adds
-//! to it. Pure.
+//! to it.
 
 use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::error::OpError;
+use crate::fs::name::RelPath;
+use crate::machine::files::Files;
+
 /// What is read of a bootspec.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Bootspec {
+pub(crate) struct Bootspec {
     /// The platform, such as `x86_64-linux`.
     pub system: Option<String>,
     /// The name in boot menus.
@@ -26,7 +30,7 @@ pub struct Bootspec {
 /// `org.nixos-lustrate.v1`, which `initrd/module.nix` writes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Lustrate {
+pub(crate) struct Lustrate {
     /// The version of the program in the initrd.
     pub version: String,
     /// `systemd` or `scripted`.
@@ -74,6 +78,23 @@ pub(crate) fn parse(text: &[u8]) -> Result<Bootspec, String> {
     let lustrate = ours.map(serde_json::from_value).transpose().map_err(wrong)?;
     let V1 { system, label, kernel, kernel_params, initrd } = v1;
     Ok(Bootspec { system, label, kernel, kernel_params, initrd, lustrate })
+}
+
+/// What the initrd keeps by itself, among it what its file systems rest on
+/// (`initrd/keep.nix`), as far as it is there.
+///
+/// # Errors
+/// What could not be read.
+pub(crate) fn kept(files: &Files, spec: Option<&Bootspec>) -> Result<Vec<RelPath>, OpError> {
+    let ours = spec.and_then(|spec| spec.lustrate.as_ref());
+    let mut kept = Vec::new();
+    for path in ours.iter().flat_map(|ours| &ours.keep) {
+        let Ok(path) = RelPath::parse(path.trim().as_bytes()) else { continue };
+        if files.metadata(format!("/{path}"))?.is_some() {
+            kept.push(path);
+        }
+    }
+    Ok(kept)
 }
 
 #[cfg(test)]

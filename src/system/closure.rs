@@ -11,7 +11,7 @@ pub(crate) const PROFILE: &str = "/nix/var/nix/profiles/system";
 
 /// A built system, all paths as seen inside the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closure {
+pub(crate) struct Closure {
     /// As it was asked for: a profile, or a store path.
     pub asked: PathBuf,
     /// Its store path.
@@ -36,7 +36,7 @@ pub struct Closure {
 
 /// Why there is no built system.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Absent {
+pub(crate) enum Absent {
     /// Nothing has that name.
     Missing,
     /// A link that leads to nothing: where to.
@@ -47,7 +47,7 @@ pub enum Absent {
 
 impl Closure {
     /// Finds it.
-    pub fn find(files: &Files, asked: &Path) -> Result<std::result::Result<Self, Absent>> {
+    pub(crate) fn find(files: &Files, asked: &Path) -> Result<std::result::Result<Self, Absent>> {
         let Some(top) = files.real(asked)? else {
             return Ok(Err(match files.link(asked)? {
                 Some(target) => Absent::Dangling(target),
@@ -77,14 +77,14 @@ impl Closure {
 
     /// The bootspec, when it is good.
     #[must_use]
-    pub fn spec(&self) -> Option<&Bootspec> {
+    pub(crate) fn spec(&self) -> Option<&Bootspec> {
         self.bootspec.as_ref()?.as_ref().ok()
     }
 
     /// The parts without which there is no boot, or no boot loader, that are
     /// not there.
     #[must_use]
-    pub fn missing(&self) -> Vec<&'static str> {
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
         let parts = [
             ("init", self.init.is_some()),
             ("kernel", self.kernel.is_some()),
@@ -97,7 +97,7 @@ impl Closure {
 
     /// The line of its fstab for a mount point.
     #[must_use]
-    pub fn mounts_at(&self, point: impl AsRef<Path>) -> Option<&FstabEntry> {
+    pub(crate) fn mounts_at(&self, point: impl AsRef<Path>) -> Option<&FstabEntry> {
         self.fstab.iter().flatten().rev().find(|entry| entry.point == point.as_ref())
     }
 }

@@ -8,7 +8,7 @@ use crate::error::Refusal;
 ///
 /// # Errors
 /// A refusal when standard input is no terminal.
-pub(crate) fn somebody(see: &str) -> Result<(), Refusal> {
+pub(crate) fn somebody(see: &'static str) -> Result<(), Refusal> {
     if stdin().is_terminal() {
         return Ok(());
     }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_default};
 
@@ -15,6 +14,7 @@ use super::console::takes_escapes;
 use super::text::WIDTH;
 use crate::error::{OpError, Refusal, Stop};
 use crate::fs::remove::{self, Halt};
+use crate::fs::sys::errno;
 use crate::fs::sys::supervisor::is_ignored;
 
 /// How often the line on the terminal changes.
@@ -92,10 +92,9 @@ impl Progress {
                 Second::Ends => register_conditional_default(signal, flag()).map(drop),
                 Second::Waits => Ok(()),
             };
-            caught.and_then(|()| register(signal, flag()).map(drop)).map_err(|error| {
-                let errno = error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw);
-                OpError::new("catch", "interrupts", errno)
-            })?;
+            caught
+                .and_then(|()| register(signal, flag()).map(drop))
+                .map_err(|error| OpError::new("catch", "interrupts", errno(&error)))?;
         }
         Ok(())
     }

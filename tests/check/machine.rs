@@ -167,7 +167,7 @@ impl Machine {
         let found = report.find(id).unwrap_or_else(|| panic!("no finding {id}:\n{text}"));
         assert_eq!(found.level, level, "{found:#?}");
         assert!(found.checked, "{found:#?}");
-        let all = [Some(&found.found), found.consequence.as_ref(), found.mend.as_ref()];
+        let all = [Some(&found.found), found.consequence.as_ref(), found.fix.as_ref()];
         let all = all.into_iter().flatten().cloned().collect::<Vec<_>>().join(". ");
         for part in parts {
             assert!(says(&all, part), "no {part:?} in: {all}");

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nixos_lustrate::check::Level;
 use serde_json::Value;
 
 use crate::common::command::{self, LIMIT, binary, lustrate, run_limited};
@@ -11,9 +12,11 @@ use crate::common::manifest::Manifest;
 use crate::common::nobody::{HERE, as_nobody};
 use crate::common::population::assert_untouched;
 use crate::common::skip::Skipped;
+use crate::common::strace::{Call, Fault};
 use crate::common::system::System;
 use crate::common::text::{says, unfolded};
 use crate::common::{or_skip, require_root, strace};
+use crate::machine::Machine;
 
 fn keys(value: &Value) -> Vec<&str> {
     let mut keys: Vec<_> =
@@ -71,7 +74,7 @@ fn a_system_that_real_nix_built_is_examined() {
     assert_eq!(document["system"], top.to_str().expect("UTF-8"));
     assert_eq!(document["system_version"], "26.05");
     for finding in document["findings"].as_array().expect("a list") {
-        assert_eq!(keys(finding), ["checked", "consequence", "found", "id", "level", "mend"]);
+        assert_eq!(keys(finding), ["checked", "consequence", "fix", "found", "id", "level"]);
     }
     let blocks = document["blocks"].as_bool().expect("a truth");
     assert_eq!(json.code, if blocks { 3 } else { 0 });
@@ -235,4 +238,16 @@ fn every_line_fits_a_terminal_unless_a_word_does_not() {
         assert!(line.split_whitespace().any(|word| word.len() > 40), "{line}");
     }
     assert!(!out.contains('\x1b'));
+}
+
+#[test]
+fn a_lustration_in_progress_is_a_warning() {
+    require_root!();
+    or_skip!(strace::available());
+    let machine = Machine::new();
+    let call = Call { name: "renameat2".into(), nth: 8, line: String::new() };
+    let run = command::arguments("run", &machine.root(), &["--always"]);
+    let ended = strace::run_with(Fault::Kill, &call, run);
+    assert!(ended.was_killed(), "{}", ended.err());
+    machine.expect("plan", Level::Warning, &["in progress", "revert"]);
 }

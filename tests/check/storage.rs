@@ -36,7 +36,7 @@ fn a_plain_partition_needs_nothing() {
 #[test]
 fn each_layer_has_to_be_in_the_initrd() {
     let uuid = "dm/uuid";
-    for (device, entry, content, has, mend) in [
+    for (device, entry, content, has, fix) in [
         ("dm-0", uuid, "LVM-abc", "s/lvm2/bin/lvm", "boot.initrd.services.lvm.enable"),
         ("dm-0", uuid, "CRYPT-LUKS2-abc-root", "etc/crypttab", "boot.initrd.luks.devices"),
         ("dm-0", uuid, "mpath-360", "bin/multipathd", "services.multipath.enable"),
@@ -46,7 +46,7 @@ fn each_layer_has_to_be_in_the_initrd() {
         ("bcache0", "bcache/x", "", "m/bcache.ko", "bcache"),
         ("nbd0", "size", "1", "bin/nbd-client", "disk"),
     ] {
-        above(&system(&[]), device, entry, content).expect(ID, Blocker, &[mend]);
+        above(&system(&[]), device, entry, content).expect(ID, Blocker, &[fix]);
         above(&system(&[has]), device, entry, content).expect(ID, Ok, &["and the initrd has it"]);
     }
 }

@@ -2,19 +2,20 @@
 //! each NixOS root has its name, and nothing nests or is lost.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::changed;
 use crate::common::command::{arguments, on};
 use crate::common::compare::Excuse;
-use crate::common::image::{Fs, Mounted};
+use crate::common::image::{Fs, Image, Mounted, Options};
 use crate::common::manifest::{IMMUTABLE, Manifest};
 use crate::common::population::{assert_nothing_lost, assert_same_population};
 use crate::common::skip::Skipped;
 use crate::common::strace::{self, Call, Fault};
 use crate::common::text::says;
 use crate::common::trees::typical::KEEPERS;
-use crate::common::trees::{self, Root};
+use crate::common::trees::{self, Case, Root};
 use crate::common::{or_skip, require_root};
 
 fn root(mounted: &Mounted) -> Root<'_> {
@@ -102,6 +103,110 @@ fn a_revert_after_a_second_lustration_gives_the_older_root_its_name_back() {
     on("revert", path).expect(0).says(&["there is nothing to revert"]);
     assert_same_population(&before, &Manifest::of(path), &[b"home"]);
     assert!(says(&on("status", path).expect(0).out(), ": reverted What is where: "));
+}
+
+/// Also where what NixOS wrote cannot have its first name: that is the administrator's.
+#[test]
+fn a_revert_given_twice_beside_a_foreign_nixos_root_reverts_once() {
+    require_root!();
+    let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |_| {}));
+    let path = mounted.path();
+    on("run", path).expect(0);
+    boot_nixos(&root(&mounted), "first");
+    root(&mounted).file("nixos-root/mine", "mine");
+    root(&mounted).file("etc/NIXOS_LUSTRATE", "home\n");
+    let before = Manifest::of(path);
+    later();
+    on("run", path).expect(0);
+    boot_nixos(&root(&mounted), "second");
+    let said = on("revert", path).expect(0);
+    said.says(&["the old system is back; what NixOS wrote is in /nixos-root-2"]);
+    assert_same_population(&before, &Manifest::of(path), &[b"home"]);
+    on("revert", path).expect(0).says(&["there is nothing to revert"]);
+    assert_same_population(&before, &Manifest::of(path), &[b"home"]);
+    assert!(says(&on("status", path).expect(0).out(), ": reverted What is where: "));
+}
+
+/// README's own advice, `chattr +i /old-root`, for all that an exchange renames.
+#[test]
+fn old_roots_of_ours_that_are_immutable_keep_nothing_from_coming_back() {
+    require_root!();
+    let (_image, mounted) = or_skip!(changed(Fs::Ext4, |_| {}));
+    let (path, root) = (mounted.path(), Root { path: mounted.path(), fs: Fs::Ext4 });
+    on("run", path).expect(0);
+    on("revert", path).expect(0);
+    or_skip!(root.flags("nixos-root", IMMUTABLE));
+    root.file("etc/NIXOS_LUSTRATE", "home\n");
+    later();
+    on("run", path).expect(0);
+    boot_nixos(&root, "first");
+    root.file("etc/NIXOS_LUSTRATE", "home\n");
+    let before = Manifest::of(path);
+    later();
+    on("run", path).expect(0);
+    let dated = names(path, "old-root-").pop().expect("the older one");
+    or_skip!(root.flags(&dated, IMMUTABLE));
+    on("revert", path).expect(0);
+    let mut after = Manifest::of(path);
+    let old_root = after.nodes.get_mut(&b"old-root"[..]).expect("the older one");
+    assert_eq!(std::mem::take(&mut old_root.flags) & IMMUTABLE, IMMUTABLE);
+    assert_same_population(&before.without(b"nixos-root"), &after, &[b"home"]);
+    // The first one keeps its name, too.
+    assert_eq!(before.nodes[&b"nixos-root"[..]].id, after.nodes[&b"nixos-root"[..]].id);
+}
+
+/// What tells one file from another in a copy.
+fn contents(root: &Path) -> Vec<String> {
+    let nodes = Manifest::of(root).nodes.into_iter();
+    let ours = |path: &[u8]| path.starts_with(b"nixos-root") || path == b"etc/NIXOS_LUSTRATE";
+    let nodes = nodes.filter(|(path, _)| !ours(path) && !path.is_empty() && path != b"lost+found");
+    let show = |(path, node): (Vec<u8>, crate::common::manifest::Node)| {
+        let target = node.target.unwrap_or_default();
+        let what =
+            (node.kind, node.mode, node.owner, node.content, target.escape_ascii().to_string());
+        format!("{}: {what:?}", path.escape_ascii())
+    };
+    nodes.map(show).collect()
+}
+
+/// Months later it may have been copied to another disk, or be on a file system that
+/// was made smaller: other inode numbers.
+#[test]
+fn a_finished_old_root_comes_back_with_other_inode_numbers() {
+    require_root!();
+    // By the seed ext4 chooses the group of a directory: here one that is cut off.
+    let seed = "hash_seed=6b33f586-a183-4383-921d-30da3fef2e5c";
+    let options = Options::new(Fs::Ext4).size_mib(256);
+    let image = or_skip!(Image::with(&options.mkfs(&["-b", "1024", "-g", "8192", "-E", seed])));
+    let mounted = or_skip!(image.mount());
+    Case::TYPICAL.build_in(mounted.path(), Fs::Ext4).expect("a typical root");
+    let original = contents(mounted.path());
+    on("run", mounted.path()).expect(0);
+    let number = |mounted: &Mounted| {
+        std::os::unix::fs::MetadataExt::ino(
+            &mounted.path().join("old-root/.lustrate").metadata().expect("the directory"),
+        )
+    };
+    let before = number(&mounted);
+    // A copy of all.
+    let copy = or_skip!(Image::new(Fs::Xfs));
+    let copied = or_skip!(copy.mount());
+    let from = mounted.path().join(".");
+    let done = Command::new("cp").arg("-a").arg(from).arg(copied.path()).status();
+    assert!(done.expect("cp runs").success());
+    assert_ne!(before, number(&copied));
+    on("revert", copied.path()).expect(0);
+    assert_eq!(original, contents(copied.path()));
+    // A smaller file system.
+    mounted.unmount();
+    for tool in [&["e2fsck", "-fy"][..], &["resize2fs", "-M"]] {
+        let done = Command::new(tool[0]).args(&tool[1..]).arg(image.file()).output();
+        assert!(done.as_ref().is_ok_and(|o| o.status.code() < Some(2)), "{tool:?}: {done:?}");
+    }
+    let mounted = or_skip!(image.mount());
+    assert_ne!(before, number(&mounted));
+    on("revert", mounted.path()).expect(0);
+    assert_eq!(original, contents(mounted.path()));
 }
 
 #[test]

@@ -149,3 +149,103 @@ fn a_reverted_root_meets_the_guard() {
     assert!(!mounted.path().join("etc/NIXOS_LUSTRATE").exists(), "the last step");
     assert!(!Path::new("/sysroot/etc").exists(), "an initrd of its own");
 }
+
+#[test]
+fn the_guard_reads_os_release_as_the_root_would() {
+    require_root!();
+    let roots: [(&str, Change); 6] = [
+        ("etc is a link", |root| {
+            root.rename("etc", "usr/etc");
+            root.link("etc", "usr/etc");
+        }),
+        ("a chain of links", |root| {
+            root.rename("etc", "srv/etc");
+            root.link("etc", "/var/etc");
+            root.link("var/etc", "../../srv/etc");
+            root.rename("srv/etc/os-release", "usr/lib/os-release");
+            root.link("srv/etc/os-release", "/lib/os-release");
+        }),
+        ("only in usr/lib", |root| root.rename("etc/os-release", "usr/lib/os-release")),
+        ("only in usr/lib, which is a link", |root| {
+            root.rename("etc/os-release", "opt/lib/os-release");
+            root.remove("usr/lib");
+            root.link("usr/lib", "../opt/lib");
+        }),
+        ("prepared and reverted, only in usr/lib", |root| {
+            root.rename("etc/os-release", "usr/lib/os-release");
+            root.file("etc/NIXOS", "");
+            root.directory("nixos-root", 0o700);
+        }),
+        ("etc is a link, only in usr/lib", |root| {
+            root.rename("etc/os-release", "usr/lib/os-release");
+            root.rename("etc", "usr/etc");
+            root.link("etc", "usr/etc");
+        }),
+    ];
+    for (what, change) in roots {
+        let change = |root: &Root<'_>| {
+            root.remove("etc/NIXOS");
+            change(root);
+        };
+        let Some((ended, log)) = boot(change, &[]) else { return };
+        assert_eq!((ended.code, log.as_str()), (3, REFUSAL), "{what}");
+    }
+}
+
+/// A false alarm would stop a healthy machine.
+#[test]
+fn the_guard_objects_only_when_it_is_sure() {
+    require_root!();
+    let roots: [(&str, Change); 9] = [
+        ("a link that leads nowhere", |root| {
+            root.remove("etc/os-release");
+            root.link("etc/os-release", "../mnt/os-release");
+        }),
+        ("etc leads nowhere", |root| {
+            root.rename("etc", "usr/etc");
+            root.link("etc", "mnt/etc");
+        }),
+        ("a chain into the store", |root| {
+            root.remove("etc/os-release");
+            root.link("etc/os-release", "release");
+            root.link("etc/release", "/nix/store/etc/os-release");
+            root.file("nix/store/etc/os-release", "ID=other\n");
+        }),
+        ("etc is a link to NixOS's", |root| {
+            root.rename("etc", "var/etc");
+            root.link("etc", "var/etc");
+            root.remove("var/etc/os-release");
+            root.link("var/etc/os-release", "/etc/static/os-release");
+            root.file("var/etc/static/os-release", "ID=other\n");
+        }),
+        ("a kept usr, and what a run makes", |root| {
+            root.remove("etc/os-release");
+            root.file("etc/NIXOS", "");
+        }),
+        ("a kept usr, with the etc overlay", |root| {
+            root.remove("etc");
+            root.directory("etc", 0o755);
+            root.directory(".rw-etc/upper", 0o755);
+        }),
+        ("a kept usr, before the first boot", |root| {
+            root.remove("etc/os-release");
+            root.directory("old-root", 0o700);
+        }),
+        ("a kept usr, with the state of NixOS", |root| {
+            root.remove("etc/os-release");
+            root.file("var/lib/nixos/uid-map", "{}");
+        }),
+        ("a kept usr, and NixOS's static", |root| {
+            root.remove("etc/os-release");
+            root.link("etc/static", "/nix/store/etc");
+        }),
+    ];
+    for (what, change) in roots {
+        let change = |root: &Root<'_>| {
+            root.remove("etc/NIXOS");
+            change(root);
+        };
+        let Some((ended, log)) = boot(change, &[]) else { return };
+        assert_eq!((ended.code, log.as_str()), (0, ""), "{what}");
+    }
+}

@@ -33,6 +33,7 @@ fn every_state_is_one_document_with_the_same_fields() {
             [
                 "direction",
                 "keepers",
+                "missing",
                 "moved",
                 "moving",
                 "root",
@@ -90,7 +91,7 @@ fn refusals_are_documents_with_three_parts() {
     let plan = document("plan", mounted.path(), 3);
     assert_eq!(plan["run"], "refuses");
     let refusal = &plan["refusals"][0];
-    assert_eq!(keys(refusal), ["consequence", "found", "mend"]);
+    assert_eq!(keys(refusal), ["consequence", "fix", "found"]);
     let path = mounted.path().display();
     assert_eq!(refusal["found"], format!("{path}/nix is missing"));
     assert_eq!(plan["refusals"].as_array().map(Vec::len), Some(1));

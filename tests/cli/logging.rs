@@ -94,13 +94,13 @@ fn a_stop_part_way_names_the_two_ways_on() {
         root.file("nixos-root/etc/mine", "");
     }));
     or_skip!(strace::available());
-    let renames = "inject=renameat2:error=EIO:when=4";
+    let renames = "inject=renameat2:error=EIO:when=24";
     let end = in_initrd(mounted.path(), &["strace", "-qq", "-e", renames, "-e", "trace=renameat2"]);
     end.ended.expect(1);
     let log = String::from_utf8(end.kmsg).expect("UTF-8");
     let last = log.lines().last().expect("a line");
     assert!(last.starts_with("<3>nixos-lustrate: stopped part-way: Failed to rename '/sysroot/"));
-    let ways = ": I/O error. Nothing is lost. | To go on, once the cause is mended: nixos-lustrate \
+    let ways = ": I/O error. Nothing is lost. | To go on, once the cause is fixed: nixos-lustrate \
         run --root /sysroot | To go back: nixos-lustrate revert --root /sysroot";
     assert!(last.ends_with(ways), "{log}");
 }
@@ -178,4 +178,102 @@ fn what_a_plan_prints_fits_the_console() {
         assert_eq!(line, line.trim_end());
     }
     assert_eq!(plan.err() + &status.err(), "");
+}
+
+/// What an initrd whose kernel shows levels below `level` has on its console, besides
+/// what the kernel puts there.
+fn on_console(root: &std::path::Path, level: u8, word: &str) -> (i32, String, String) {
+    let script = "mount --bind /tmp/printk /proc/sys/kernel/printk || exit 99; \"$@\"; code=$?; \
+        cat /dev/console; exit $code";
+    let initrd = Initrd {
+        wrapper: ["sh", "-c", script, "sh"].map(OsString::from).to_vec(),
+        ..Initrd::with_command_line(word)
+    };
+    let initrd = initrd
+        .file("dev/console", b"")
+        .file("tmp/printk", format!("{level}\t4\t1\t7\n").as_bytes());
+    let end = initrd.run(root, ["run"]);
+    let log = String::from_utf8(end.kmsg).expect("UTF-8");
+    (end.ended.code, end.ended.out(), log)
+}
+
+#[test]
+fn who_watches_sees_the_beginning_and_the_end() {
+    require_root!();
+    let begin = "nixos-lustrate: Beginning the lustration of /sysroot: ";
+    let end = "nixos-lustrate: Lustrated /sysroot: ";
+    // `quiet` and NixOS's own loglevel=4, loglevel=3, and the kernel's default.
+    for (level, own) in [(4, true), (3, true), (7, false), (15, false)] {
+        let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |root| {
+            root.file("etc/NIXOS_LUSTRATE", "home\nvar/missing\n");
+        }));
+        let (code, console, log) = on_console(mounted.path(), level, "quiet");
+        assert_eq!(code, 0, "{log}");
+        assert!(log.contains(begin) && log.contains(end) && log.contains("var/missing"));
+        let lines: Vec<_> = console.lines().collect();
+        if own {
+            assert!(lines.len() == 3 && lines[0].starts_with(begin), "{console}");
+            assert!(lines[1].contains("var/missing") && lines[2].starts_with(end), "{console}");
+        } else {
+            assert_eq!(console, "", "once is enough");
+        }
+        // And nothing, where nothing is done.
+        let quiet = on_console(mounted.path(), level, "quiet lustrate=");
+        assert!(!quiet.1.contains(begin), "{}", quiet.1);
+    }
+}
+
+#[test]
+fn a_plan_is_readable_on_a_quiet_console() {
+    require_root!();
+    let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |_| {}));
+    let (code, console, _) = on_console(mounted.path(), 4, "quiet lustrate=plan");
+    assert_eq!(code, 3, "the guard");
+    for line in ["Moves to /old-root:", "Kept:", "  home                       stays where it is"] {
+        assert!(console.lines().any(|l| l == line), "no {line:?} in\n{console}");
+    }
+    // What the kernel shows by itself is not there twice.
+    assert!(!console.contains("refused: "), "{console}");
+}
+
+#[test]
+fn wildcards_get_a_hint() {
+    require_root!();
+    for (line, hint) in
+        [("etc/ssh/ssh_host_*", true), ("home/?", true), ("var/[ab]", true), ("var/x", false)]
+    {
+        let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |root| {
+            root.file("etc/NIXOS_LUSTRATE", format!("\u{feff}{line}\n"));
+        }));
+        let err = on("run", mounted.path()).expect(0).err();
+        let end = if hint { ": wildcards are not expanded here" } else { "" };
+        let want = format!("warning: '{line}' is in the keep-list but not there{end}\n");
+        assert!(err.contains(&want), "{err}");
+    }
+}
+
+#[test]
+fn every_boot_warns_only_of_news() {
+    require_root!();
+    let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |root| {
+        root.remove("etc/NIXOS_LUSTRATE");
+    }));
+    let boot = |keep: &[&str]| {
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        let mut arguments = vec!["--always"];
+        arguments.extend(keep);
+        with("run", mounted.path(), &arguments).expect(0).err()
+    };
+    let (one, two) = ("'var/one' is in the keep-list", "'var/two' is in the keep-list");
+    let first = boot(&["--keep=var/one"]);
+    assert!(first.contains(one), "{first}");
+    for _ in 0..2 {
+        let again = boot(&["--keep=var/one"]);
+        assert!(!again.contains("warning"), "{again}");
+    }
+    let more = boot(&["--keep=var/one", "--keep=var/two"]);
+    assert!(!more.contains(one) && more.contains(two), "{more}");
+    // The record has them all.
+    let record = std::fs::read_to_string(mounted.path().join("old-root/.lustrate/record"));
+    assert_eq!(record.expect("a record").matches("keep-list").count(), 2);
 }

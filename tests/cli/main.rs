@@ -8,16 +8,19 @@ mod common;
 
 mod again;
 mod circumstances;
+mod closed;
 mod cmdline;
 #[cfg(feature = "full")]
 mod completions;
 mod cost;
+mod evidence;
 mod guard;
 #[cfg(feature = "full")]
 mod json;
 mod logging;
 #[cfg(feature = "full")]
 mod manual;
+mod meanwhile;
 mod overlay;
 mod privileges;
 mod refusals;
@@ -53,8 +56,8 @@ fn unmarked() -> Result<(Image, Mounted), Skipped> {
 
 /// Panics unless stderr is this refusal and nothing else; `@` stands for the root.
 #[track_caller]
-fn assert_refusal(ended: Ended, root: &Path, [found, consequence, mend]: [&str; 3]) {
-    let text = format!("refused: {found}. {consequence}. {mend}. Nothing was touched.\n");
+fn assert_refusal(ended: Ended, root: &Path, [found, consequence, fix]: [&str; 3]) {
+    let text = format!("refused: {found}. {consequence}. {fix}. Nothing was touched.\n");
     let want = text.replace('@', root.to_str().expect("a path in UTF-8"));
     let ended = ended.expect(3);
     assert_eq!(ended.err(), want);

@@ -1,15 +1,17 @@
 //! NixOS's etc overlay: what is `etc/x` on the running system lies in
 //! `.rw-etc/upper/x`, the marker and keepers too.
 
+use std::path::Path;
+
 use crate::changed;
-use crate::common::command::on;
-use crate::common::image::Fs;
+use crate::common::command::{Ended, on};
+use crate::common::image::{Fs, Image};
 use crate::common::initrd::Initrd;
 use crate::common::manifest::Manifest;
-use crate::common::population::assert_same_population;
+use crate::common::population::{assert_same_population, assert_untouched};
 use crate::common::text::says;
 use crate::common::trees::Root;
-use crate::common::{or_skip, require_root};
+use crate::common::{or_skip, require_root, skip, sys};
 
 const UPPER: &str = ".rw-etc/upper";
 
@@ -63,4 +65,58 @@ fn the_marker_in_the_upper_directory_is_seen_in_an_initrd() {
     let end = Initrd::default().run(mounted.path(), ["run"]);
     end.ended.expect(0);
     assert!(end.kmsg.is_empty(), "{}", String::from_utf8_lossy(&end.kmsg));
+}
+
+/// An overlay with a typical root in its lower layer, which is a file system of its own
+/// or not; and `run` on it.
+fn run_on_overlay(lower: &Path, upper: &Path, options: &str, keep: &str) -> Option<Ended> {
+    let root = Root { path: &lower.join("lower"), fs: Fs::Ext4 };
+    for dir in [root.path, &upper.join("upper"), &upper.join("work")] {
+        std::fs::create_dir_all(dir).expect("a layer");
+    }
+    crate::common::trees::typical::typical(&root, keep.as_bytes());
+    let point = crate::common::isolation::new_directory();
+    let data = format!(
+        "lowerdir={},upperdir={},workdir={},redirect_dir=on,{options}",
+        root.path.display(),
+        upper.join("upper").display(),
+        upper.join("work").display()
+    );
+    let mounted = sys::mount(Path::new("o"), &point, "overlay", 0, &data);
+    if let Err(error) = mounted {
+        skip::say(&skip::Skipped::new(format!("no overlay: {error}")));
+        return None;
+    }
+    // What a run would write goes to the upper layer.
+    let upper = upper.join("upper");
+    let before = Manifest::of(&upper);
+    let ended = on("run", &point);
+    if ended.code == 3 {
+        assert_untouched(&before, &Manifest::of(&upper));
+    } else {
+        assert!(point.join("old-root/usr/bin/sh").exists());
+        on("revert", &point).expect(0);
+        assert!(point.join("usr/bin/sh").exists() && point.join("etc/passwd").exists());
+    }
+    Some(ended)
+}
+
+/// Layers on two file systems need `xino`; what lies in a lower layer would be copied.
+#[test]
+fn an_overlay_as_root_is_refused_where_it_cannot_keep_its_promise() {
+    require_root!();
+    let rows: [(bool, &str, &str, &[&str]); 5] = [
+        (true, "xino=off", "home\n", &["whose inode numbers do not last", "xino=on"]),
+        (true, "xino=on", "etc/machine-id\nroot/.ssh\n", &["/root/.ssh is to be kept"]),
+        (false, "xino=off", "root/.ssh\n", &["/root/.ssh is to be kept", "Keep the whole of"]),
+        (true, "xino=on", "home\n", &[]),
+        (false, "xino=off", "home\n", &[]),
+    ];
+    for (apart, options, keep, says) in rows {
+        let (lower, upper) = (or_skip!(Image::new(Fs::Ext4)), or_skip!(Image::new(Fs::Ext4)));
+        let (lower, upper) = (or_skip!(lower.mount()), or_skip!(upper.mount()));
+        let top = if apart { upper.path() } else { lower.path() };
+        let Some(ended) = run_on_overlay(lower.path(), top, options, keep) else { return };
+        ended.expect(if says.is_empty() { 0 } else { 3 }).says(says);
+    }
 }

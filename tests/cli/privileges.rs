@@ -18,11 +18,11 @@ fn run_and_revert_need_root() {
     let before = Manifest::of(mounted.path());
     for verb in ["run", "revert"] {
         let found = format!("nixos-lustrate {verb} needs root");
-        let mend = format!("Run it as root: sudo nixos-lustrate {verb}");
+        let fix = format!("Run it as root: sudo nixos-lustrate {verb}");
         assert_refusal(
             or_skip!(as_nobody(mounted.path(), &[verb, "--root", HERE])),
             mounted.path(),
-            [&found, "Files of other users could not be moved", &mend],
+            [&found, "Files of other users could not be moved", &fix],
         );
     }
     assert_untouched(&before, &Manifest::of(mounted.path()));
@@ -53,12 +53,12 @@ fn what_only_root_may_read_is_named() {
         ],
     );
     on("run", mounted.path()).expect(0);
-    // The record is root's.
+    // What is left of the old system is root's.
     assert_refusal(
         or_skip!(as_nobody(mounted.path(), &["status", "--root", HERE])),
         Path::new(HERE),
         [
-            "Failed to open '@/old-root/.lustrate': Permission denied",
+            "Failed to open '@/old-root': Permission denied",
             "The root cannot be judged without it",
             "Run it as root",
         ],

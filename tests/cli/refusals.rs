@@ -1,4 +1,4 @@
-//! Every refusal: what was found, what would have happened, and the mend, word
+//! Every refusal: what was found, what would have happened, and the fix, word
 //! for word; and nothing touched.
 
 use std::fs::OpenOptions;
@@ -88,13 +88,36 @@ const ROWS: &[Row] = &[
     ),
     on_tmpfs(
         |root| {
-            root.rename("nix", "srv/nix");
+            root.rename("nix", "srv/nix.saved");
             root.link("nix", "srv/nix");
         },
         [
             "@/nix is no directory",
-            "What it leads to would have moved to /old-root, and no system been left to boot",
+            "No system would have been left to boot",
             "Make @/nix a directory that holds the store",
+        ],
+    ),
+    on_tmpfs(
+        |root| {
+            root.remove("boot");
+            root.link("boot", "old-root/boot");
+            root.directory("old-root/boot", 0o755);
+        },
+        [
+            "@/boot leads to @/old-root/boot, which has to move",
+            "It would have led nowhere, and perhaps no system been left to boot",
+            "Move that to a directory of its own, and let it lead there",
+        ],
+    ),
+    on_tmpfs(
+        |root| {
+            root.file("old-root.tmp/usr/bin/sh", "");
+            root.file("old-root.tmp/backup.tar", "");
+        },
+        [
+            "@/old-root.tmp is there, and nixos-lustrate did not make it",
+            NAME_NEEDED,
+            "Rename it: mv @/old-root.tmp @/old-root.tmp.saved",
         ],
     ),
     on_tmpfs(
@@ -103,22 +126,6 @@ const ROWS: &[Row] = &[
             "@/old-root.tmp is there and is no directory",
             NAME_NEEDED,
             "Rename it: mv @/old-root.tmp @/old-root.tmp.saved",
-        ],
-    ),
-    on_tmpfs(
-        |root| root.fifo("nixos-root.tmp"),
-        [
-            "@/nixos-root.tmp is there and is no directory",
-            NAME_NEEDED,
-            "Rename it: mv @/nixos-root.tmp @/nixos-root.tmp.saved",
-        ],
-    ),
-    on_tmpfs(
-        |root| root.directory("nixos-root.tmp", 0o755),
-        [
-            "@/nixos-root.tmp is there, and nixos-lustrate did not make it",
-            NAME_NEEDED,
-            "Rename it: mv @/nixos-root.tmp @/nixos-root.tmp.saved",
         ],
     ),
     on_tmpfs(
@@ -224,16 +231,12 @@ const ROWS: &[Row] = &[
              @/etc.old && mv @/etc.new @/etc",
         ],
     ),
-    special(
-        Fs::Tmpfs,
-        |root| {
-            root.directory("old-root", 0o755);
-            root.flags("old-root", IMMUTABLE)
-        },
+    on_tmpfs(
+        |root| root.mount("old-root"),
         [
-            "@/old-root is immutable or append-only",
-            "It could not make room for the new one",
-            "Clear that: chattr -ia @/old-root",
+            "@/old-root is a mount point",
+            "What is mounted there could not be moved, nor the directory below it",
+            "Unmount it first: umount @/old-root",
         ],
     ),
     on_tmpfs(
@@ -284,6 +287,12 @@ fn every_refusal_has_its_three_parts() {
     }
 }
 
+const NO_SYSTEM: [&str; 3] = [
+    "@/old-root/etc is missing: there is no system in @/old-root",
+    "A root that nothing can be started from would have been left",
+    "Bring it back from a backup first",
+];
+
 /// `revert` of a root that is not as `run` left it.
 fn assert_revert_refuses(change: fn(&Root<'_>), parts: [&str; 3]) {
     let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |_| {}));
@@ -297,25 +306,31 @@ fn assert_revert_refuses(change: fn(&Root<'_>), parts: [&str; 3]) {
 #[test]
 fn an_old_root_without_its_etc_does_not_come_back() {
     require_root!();
-    assert_revert_refuses(
-        |root| root.remove("old-root/etc"),
-        [
-            "@/old-root/etc is missing",
-            "A root without the configuration of its system would have been left",
-            "Bring it back from a backup first",
-        ],
-    );
+    assert_revert_refuses(|root| root.remove("old-root/etc"), NO_SYSTEM);
+}
+
+/// A directory of that name is no old root.
+#[test]
+fn what_holds_no_system_does_not_come_back() {
+    require_root!();
+    let (_image, mounted) = or_skip!(crate::unmarked());
+    let root = Root { path: mounted.path(), fs: Fs::Tmpfs };
+    root.file("old-root/backup.tar", "");
+    let before = Manifest::of(mounted.path());
+    assert!(on("status", mounted.path()).expect(0).out().contains(": none\n"));
+    assert_refusal(on("revert", mounted.path()), mounted.path(), NO_SYSTEM);
+    assert_untouched(&before, &Manifest::of(mounted.path()));
 }
 
 #[test]
-fn what_comes_back_needs_its_place() {
+fn an_old_root_on_another_file_system_does_not_come_back() {
     require_root!();
     assert_revert_refuses(
-        |root| root.mount("srv"),
+        |root| root.mount("old-root"),
         [
-            "@/srv stays in the root, and another srv has to come to its place",
-            "The move would have stopped part-way",
-            "Unmount it first: umount @/srv",
+            "@/old-root is a mount point",
+            "What is mounted there could not be moved, nor the directory below it",
+            "Unmount it first: umount @/old-root",
         ],
     );
 }

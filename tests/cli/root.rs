@@ -94,7 +94,7 @@ fn the_root_of_the_running_system_is_refused() {
             scope.spawn(run).join().expect("no panic")
         })
     };
-    for (arguments, mend) in [
+    for (arguments, fix) in [
         (
             &["run"][..],
             "In NixOS's initrd it runs by itself at the next boot: touch /etc/NIXOS_LUSTRATE",
@@ -106,7 +106,7 @@ fn the_root_of_the_running_system_is_refused() {
         ),
     ] {
         let ended = inside(arguments).expect(3);
-        let says = ["is the root of the running system. Its programs would have been moved", mend];
+        let says = ["is the root of the running system. Its programs would have been moved", fix];
         ended.says(&says).says(&["Nothing was touched."]);
     }
     assert_untouched(&without_mounts(&before), &without_mounts(&Manifest::of(root)));

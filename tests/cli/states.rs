@@ -201,3 +201,54 @@ fn status_of_what_cannot_be_followed_says_why() {
     assert!(says(&status, &trouble), "{status}");
     on("run", mounted.path()).expect(3).says(&["cannot be followed"]);
 }
+
+/// A NixOS as it runs: os-release leads through `static` into the store, which stage 2
+/// has mounted on itself.
+#[cfg_attr(not(feature = "full"), allow(dead_code))]
+fn running_nixos(root: &Root<'_>) {
+    let _ = std::fs::remove_file(root.at("etc/os-release"));
+    root.link("etc/os-release", "/etc/static/os-release");
+    root.link("etc/static", "/nix/store/etc/etc");
+    root.file("nix/store/etc/etc/os-release", "ID=nixos\nPRETTY_NAME=\"NixOS 26.05 (Y)\"\n");
+}
+
+#[cfg(feature = "full")] // the small build knows it in the root only
+#[test]
+fn nixos_is_known_in_the_root_and_after_its_revert() {
+    require_root!();
+    let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |_| {}));
+    let root = Root { path: mounted.path(), fs: Fs::Tmpfs };
+    on("run", mounted.path()).expect(0);
+    running_nixos(&root);
+    root.bind("nix/store", "nix/store");
+    let flags = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY;
+    crate::common::sys::mount(Path::new("none"), &root.at("nix/store"), "", flags, "").expect("ro");
+    let status = || on("status", mounted.path()).expect(0).out();
+    let line = |name: &str, system: &str| format!("  {name:<26} {system}");
+    let text = status();
+    assert!(text.contains(&line("The root", "NixOS 26.05 (Y)\n")), "{text}");
+    assert!(text.contains(&line("/old-root", "Debian GNU/Linux 12 (bookworm), ")), "{text}");
+    on("revert", mounted.path()).expect(0);
+    let text = status();
+    assert!(text.contains(&line("The root", "Debian GNU/Linux 12 (bookworm)\n")), "{text}");
+    assert!(text.contains(&line("/nixos-root", "NixOS 26.05 (Y), ")), "{text}");
+    // Which NixOS cannot be told, when its store path is gone; that it is one can.
+    crate::common::isolation::unmount_all(&root.at("nix/store"));
+    root.remove("nix/store/etc");
+    let text = status();
+    assert!(text.contains(&line("/nixos-root", "NixOS, ")), "{text}");
+    // Links of that kind that lead elsewhere prove nothing.
+    root.remove("nixos-root/etc/static");
+    root.link("nixos-root/etc/static", "/srv/etc");
+    let text = status();
+    assert!(text.contains(&line("/nixos-root", "no known system, ")), "{text}");
+}
+
+#[test]
+fn a_system_without_an_etc_os_release_is_known() {
+    require_root!();
+    let (_image, mounted) = or_skip!(changed(Fs::Tmpfs, |root| {
+        root.rename("etc/os-release", "usr/lib/os-release");
+    }));
+    assert!(on("status", mounted.path()).expect(0).out().contains(DEBIAN));
+}

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::compare::{Excuse, Touched, assert_none, metadata_diff, node_diff, show};
-use super::manifest::{Boundary, Kind, Manifest, Node, below, join, parent};
+use super::manifest::{Boundary, Kind, Manifest, Node, PROJECT_INHERIT, below, join, parent};
 
 pub const MARKER: &[u8] = b"etc/NIXOS_LUSTRATE";
 
@@ -27,12 +27,21 @@ pub fn lost(before: &Manifest, now: &Manifest, excuse: &Excuse) -> Vec<String> {
             let at = found.iter().map(|p| show(p)).collect::<Vec<_>>().join(", ");
             list.push(format!("{}: {} names, now {}: {at}", show(path), paths.len(), found.len()));
         }
-        let (old, new) = (&before.nodes[path], &now.nodes[found[0]]);
+        let (mut old, new) = (before.nodes[path].clone(), &now.nodes[found[0]]);
+        // Old roots are closed to users.
+        if is_old_root(path) && new.mode == 0o700 {
+            old.mode = new.mode;
+        }
         let touched = excuse.is_touched(path)
             || (old.kind == Kind::Directory && before.children(path) != now.children(found[0]));
-        list.extend(node_diff(path, old, new, Touched::from(touched), excuse));
+        list.extend(node_diff(path, &old, new, Touched::from(touched), excuse));
     }
     list
+}
+
+fn is_old_root(path: &[u8]) -> bool {
+    let name = path.strip_prefix(b"old-root");
+    name.is_some_and(|rest| !rest.contains(&b'/') && (rest.is_empty() || rest[0] == b'-'))
 }
 
 #[track_caller]
@@ -192,7 +201,10 @@ fn copied(path: &[u8], original: &Node, made: &Node, plan: &Lustrated<'_>) -> Ve
     if path == b"etc/NIXOS" || path == plan.old_root {
         return Vec::new();
     }
-    let mut list = metadata_diff(path, original, made, &Excuse::none().cleared_flags());
+    // It is of no project, and inherits none.
+    let mut original = original.clone();
+    (original.project, original.flags) = (made.project, original.flags & !PROJECT_INHERIT);
+    let mut list = metadata_diff(path, &original, made, &Excuse::none().cleared_flags());
     let exact = plan.times == ParentTimes::Exact && path != b"etc";
     if exact && original.mtime != made.mtime {
         list.push(format!("{}: made with another mtime", show(path)));
@@ -215,6 +227,12 @@ pub fn not_reverted(before: &Manifest, after: &Manifest, keepers: &[&[u8]]) -> V
     let is_new = |n: &&[u8]| n.starts_with(b"nixos-root") && before.get(n).is_none();
     for name in after.children(b"").into_iter().filter(is_new) {
         excuse = excuse.below(name);
+    }
+    let mut before = before.clone();
+    for (path, old) in before.nodes.iter_mut().filter(|(path, _)| is_old_root(path)) {
+        if after.get(path).is_some_and(|node| node.mode == 0o700) {
+            old.mode = 0o700;
+        }
     }
     list.extend(before.diff(after, &excuse));
     if after.get(MARKER).is_some() {

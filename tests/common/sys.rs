@@ -10,7 +10,12 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::{Child, ExitStatus};
+
+pub mod seccomp;
+pub mod terminal;
 
 pub fn c_path(path: impl AsRef<Path>) -> CString {
     CString::new(path.as_ref().as_os_str().as_bytes()).expect("no NUL in a path")
@@ -247,6 +252,12 @@ pub fn rename(from: RawFd, old: &CStr, to: RawFd, new: &CStr, flags: c_uint) -> 
     .map(drop)
 }
 
+/// Renames unless there is something of the new name.
+pub fn rename_to_nothing(from: &Path, to: &Path) -> io::Result<()> {
+    let at = libc::AT_FDCWD;
+    rename(at, &c_path(from), at, &c_path(to), libc::RENAME_NOREPLACE)
+}
+
 /// Nanoseconds of a clock that all processes share.
 pub fn clock() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -276,7 +287,7 @@ pub fn before_exec(command: &mut std::process::Command, note: File, syncs: Syncs
     use std::os::unix::process::CommandExt;
     let prepare = move || {
         if syncs == Syncs::LeftOut {
-            leave_out_syncs()?;
+            seccomp::leave_out_syncs()?;
         }
         let mut usage = MaybeUninit::<libc::rusage>::zeroed();
         // SAFETY: fills in the struct that it is given.
@@ -291,38 +302,38 @@ pub fn before_exec(command: &mut std::process::Command, note: File, syncs: Syncs
     unsafe { command.pre_exec(prepare) };
 }
 
-fn leave_out_syncs() -> io::Result<()> {
-    const LOAD_NUMBER: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS, at 0: the call's number
-    const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
-    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
-    let line = |code, jt, k| libc::sock_filter { code, jt, jf: 0, k };
-    let number = |call: c_long| u32::try_from(call).expect("a small number");
-    let program = [
-        line(LOAD_NUMBER, 0, 0),
-        line(IF_EQUAL, 4, number(libc::SYS_sync)),
-        line(IF_EQUAL, 3, number(libc::SYS_syncfs)),
-        line(IF_EQUAL, 2, number(libc::SYS_fsync)),
-        line(IF_EQUAL, 1, number(libc::SYS_fdatasync)),
-        line(RETURN, 0, libc::SECCOMP_RET_ALLOW),
-        line(RETURN, 0, libc::SECCOMP_RET_ERRNO), // errno 0: success
-    ];
-    let filter = libc::sock_fprog { len: 7, filter: program.as_ptr().cast_mut() };
-    // SAFETY: numbers, and a program that outlives the call, which copies it.
-    unsafe {
-        check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
-        check(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter))?;
-    }
-    Ok(())
-}
-
-/// Waits for a child: its wait status, the time, and its page faults.
-pub fn wait_with_usage(child: u32) -> io::Result<(c_int, u64, u64)> {
+/// Waits for a child: its wait status, and what it used.
+fn wait(child: u32) -> io::Result<(c_int, libc::rusage)> {
     let child = libc::pid_t::try_from(child).expect("a process id");
     let (mut status, mut usage) = (0, MaybeUninit::<libc::rusage>::zeroed());
     // SAFETY: fills in the number and the struct that it is given.
     unsafe {
         check(libc::wait4(child, &raw mut status, 0, usage.as_mut_ptr()))?;
-        let ended = clock();
-        Ok((status, ended, page_faults(&usage.assume_init())))
+        Ok((status, usage.assume_init()))
     }
+}
+
+/// Waits for a child: its wait status, the time, and its page faults.
+pub fn wait_with_usage(child: u32) -> io::Result<(c_int, u64, u64)> {
+    let (status, usage) = wait(child)?;
+    Ok((status, clock(), page_faults(&usage)))
+}
+
+/// Waits for a child: how it ended, and its largest resident set in KiB.
+pub fn wait_with_memory(child: &Child) -> io::Result<(ExitStatus, i64)> {
+    let (status, usage) = wait(child.id())?;
+    Ok((ExitStatus::from_raw(status), usage.ru_maxrss))
+}
+
+/// Sends SIGINT, as Ctrl-C does.
+pub fn interrupt(child: &Child) -> io::Result<()> {
+    let child = libc::pid_t::try_from(child.id()).expect("a process id");
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::kill(child, libc::SIGINT) }).map(drop)
+}
+
+/// Calls `last` when the process ends, however the tests went.
+pub fn at_exit(last: extern "C" fn()) {
+    // SAFETY: a function without arguments that does not unwind.
+    unsafe { libc::atexit(last) };
 }

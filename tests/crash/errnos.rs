@@ -23,7 +23,10 @@ pub fn of(call: &Call) -> Vec<&'static str> {
         "statx" | "newfstatat" | "fstat" | "readlinkat" | "readlink" | "faccessat2" => {
             &[&["EIO", "ENAMETOOLONG", "EACCES", "ENOSYS"], SHORT]
         }
-        "read" | "getdents64" | "lseek" | "fstatfs" | "pread64" => &[&["EIO"], SHORT],
+        "read" | "getdents64" | "lseek" | "fstatfs" | "statfs" | "pread64" => &[&["EIO"], SHORT],
+        "fallocate" | "ftruncate" => {
+            &[DISK, FULL, &["EINTR", "EOPNOTSUPP", "ENOSYS", "EPERM", "EFBIG"]]
+        }
         "write" => &[DISK, FULL, SHORT, &["EPERM", "EFBIG"]],
         "fsync" | "syncfs" | "fdatasync" | "close" => &[DISK, FULL, &["EINTR"]],
         "renameat2" => &[
@@ -33,7 +36,7 @@ pub fn of(call: &Call) -> Vec<&'static str> {
             SHORT,
             &["EBUSY", "EXDEV", "EINVAL", "ENOSYS", "ENAMETOOLONG", "ELOOP", "EMLINK", "EOVERFLOW"],
         ],
-        "mkdirat" | "symlinkat" => {
+        "mkdirat" | "symlinkat" | "mknodat" => {
             &[DISK, FULL, FORBIDDEN, SHORT, &["EMLINK", "ENAMETOOLONG", "EINVAL"]]
         }
         "unlinkat" => &[DISK, FULL, FORBIDDEN, SHORT, &["EBUSY"]],
@@ -52,8 +55,9 @@ pub fn of(call: &Call) -> Vec<&'static str> {
         "brk" | "mmap" | "mremap" => &[&["ENOMEM"]],
         "getrandom" => &[&["EINTR", "ENOSYS", "EAGAIN"]],
         // These do not fail, or nobody asks whether they did.
-        "geteuid" | "munmap" | "mprotect" | "madvise" | "sigaltstack" | "exit_group" | "futex"
-        | "rt_sigaction" | "rt_sigprocmask" | "gettid" | "clock_gettime" => &[],
+        "geteuid" | "umask" | "prlimit64" | "munmap" | "mprotect" | "madvise" | "sigaltstack"
+        | "exit_group" | "futex" | "rt_sigaction" | "rt_sigprocmask" | "gettid"
+        | "clock_gettime" => &[],
         name => panic!("how can {name} fail? {}", call.line),
     };
     lists.concat()

@@ -18,7 +18,8 @@ use crate::failures::Failures;
 use crate::kill;
 use crate::outcome::alike;
 use crate::scene::{Scene, Verb, open, sync};
-use crate::table;
+use crate::state::in_progress;
+use crate::tally;
 use crate::trees::Crash;
 
 /// Fails every call of a command.
@@ -39,7 +40,7 @@ pub fn at_every_call(tree: &'static Crash, verb: Verb) {
         }
     }
     let ended = |code| lab.ended.get(&code).copied().unwrap_or(0);
-    table::add(
+    tally::add(
         "Each system call failed with each errno that it can return, once and from there on for good",
         &[
             ("tree", &tree.case.name),
@@ -66,8 +67,16 @@ fn changes_the_disk(call: &Call, errno: &str) -> bool {
         | "fchmod" | "utimensat" => true,
         // To the disk, not to stderr; an interrupted one is repeated.
         "write" => !call.line.starts_with("write(2") && errno != "EINTR",
-        // There is another way where the flags are not known.
-        "renameat2" => !matches!(errno, "EINVAL" | "ENOSYS"),
+        // There is another way where the flags are not known, and where nothing can be
+        // moved into an `etc`: the marker is made in it.
+        "renameat2" => match errno {
+            "EINVAL" | "ENOSYS" => false,
+            // A marker and a home are then made where they are needed.
+            "EXDEV" => {
+                !call.line.contains("NIXOS_LUSTRATE") && !call.line.contains("nixos-root.tmp")
+            }
+            _ => true,
+        },
         _ => false,
     }
 }
@@ -113,9 +122,14 @@ impl Lab<'_> {
             sync(root);
             let copy = image.snapshot();
             command::on(self.scene.verb.name(), root).expect(0);
-            self.scene.assert_done(&Manifest::of(root), root);
-            let (_copy, mounted) = open(&copy).expect("a copy");
-            kill::undo(self.scene, mounted.path(), &now);
+            // What was noted before it stopped is in the record.
+            let noted = ["has\\x20new\\x20times"];
+            self.scene.assert_done_but_for(&Manifest::of(root), root, &noted);
+            // A refusal has taken everything away but new times: there is nothing to undo.
+            if in_progress(&now) || self.scene.verb == Verb::Revert {
+                let (_copy, mounted) = open(&copy).expect("a copy");
+                kill::undo(self.scene, mounted.path(), &now, &noted);
+            }
             self.known.push(now);
         }
     }
@@ -127,23 +141,65 @@ impl Lab<'_> {
             Fault::Fail(errno) | Fault::FailForGood(errno) => errno,
             Fault::Kill => unreachable!("no failure"),
         };
-        let passed = ended.code == 0 && changes_the_disk(call, errno);
+        let notes = match (ended.code, self.scene.verb) {
+            (0, Verb::Revert) => self.scene.notes(root, &said),
+            _ => Vec::new(),
+        };
+        // Where there was no space once, the reserve made some (I9).
+        let spared = matches!(fault, Fault::Fail("ENOSPC" | "EDQUOT"));
+        let open = says(&said, "stays open to users");
+        let failed = changes_the_disk(call, errno) && notes.is_empty() && !spared && !open;
+        let passed = ended.code == 0 && failed;
         assert!(!passed, "it failed, and nobody was told");
         match ended.code {
-            // Said, and in the record: "the attribute user.origin could not be set".
-            0 if call.name == "fsetxattr" => {
-                assert!(says(&said, "the attribute user.origin could not be set"), "{said}");
-                self.scene.assert_done_but_for(now, root, "user.origin");
+            // Said, and in the record. One call asks for a length only, or may be
+            // answered by another: then nothing is missing.
+            0 if call.name.ends_with("xattr") && says(&said, "the attribute ") => {
+                assert!(says(&said, " could not be set on "), "{said}");
+                self.scene.assert_done_but_for(
+                    now,
+                    root,
+                    &["user.origin", "the\\x20attribute\\x20*"],
+                );
+            }
+            // `differences` lets its mode differ; the record has the note.
+            0 if open => {
+                let texts = [": mode \"", "stays\\x20open\\x20to\\x20users"];
+                self.scene.assert_done_but_for(now, root, &texts);
+            }
+            // What cannot go to its place stays in the other home, and the rest goes on (I4).
+            0 if !notes.is_empty() => {
+                assert!(says(&said, &notes[0]), "a note that nobody was told: {notes:?}: {said}");
+                assert_nothing_lost(&self.scene.held(), now, &self.scene.half_done());
+                assert_protected(&self.scene.before, now, self.scene.tree.protected);
+                self.scene.assert_done_but_for_noted(now, root, &notes);
+            }
+            // The marker that asked stays in the old `etc`, with a name of its own.
+            0 if errno == "EXDEV" => {
+                let saved = [
+                    "etc/NIXOS_LUSTRATE.saved: new",
+                    "nixos-root/.lustrate/marker: gone",
+                    "/.lustrate/draft",
+                ];
+                self.scene.assert_done_but_for(now, root, &saved);
             }
             0 => self.scene.assert_done(now, root),
             1 => {
+                // A revert begins with directories and files that may all be there.
                 assert!(
-                    *now != self.scene.before,
+                    *now != self.scene.before || self.scene.verb == Verb::Revert,
                     "stopped part-way, and nothing was touched: {said}"
                 );
                 self.scene.assert_half_done(now, root, None);
             }
-            3 => assert!(*now == self.scene.before, "refused, and something was touched: {said}"),
+            3 => {
+                // What the old root holds in reserve may be another part of it.
+                let ours = |m: &Manifest| m.without(b"old-root/.lustrate");
+                assert!(
+                    ours(now) == ours(&self.scene.before),
+                    "refused, and something was touched: {said}"
+                );
+            }
             code => panic!("exit status {code}: {said}"),
         }
         let names = says(&said, "Failed to ") && says(&said, "'/");

@@ -7,13 +7,13 @@ use crate::common::command::{self, arguments};
 use crate::common::image::Fs;
 use crate::common::manifest::Manifest;
 use crate::common::strace::{self, Call, Fault};
+use crate::common::sys::seccomp::Lack;
 use crate::failures::Failures;
 use crate::outcome::alike;
 use crate::random::{Random, seed};
 use crate::scene::{Scene, Verb, open, sync};
 use crate::state::in_progress;
-use crate::sys::Lack;
-use crate::table;
+use crate::tally;
 use crate::trees::Crash;
 
 #[derive(Default)]
@@ -37,7 +37,7 @@ pub fn at_every_call(tree: &'static Crash, fs: Fs, verb: Verb, lack: Option<Lack
         failures.catch(&what, case);
     }
     let lacks = lack.map_or("nothing".to_owned(), |lack| format!("{lack:?}"));
-    table::add(
+    tally::add(
         "Killed at every system call; each state that this left was finished (killed once more at a random call) and undone",
         &[
             ("file system", &fs.name()),
@@ -79,7 +79,7 @@ fn kill_at(
     let copy = image.snapshot();
     count.again += usize::from(finish(scene, at, root, lack));
     let (_copy, mounted) = open(&copy).expect("a copy");
-    undo(scene, mounted.path(), &half);
+    undo(scene, mounted.path(), &half, &[]);
     count.undone += 1;
 }
 
@@ -101,8 +101,9 @@ fn finish(scene: &Scene, at: usize, root: &Path, lack: Option<Lack>) -> bool {
     ended.was_killed()
 }
 
-/// The other command, from a state in which the first was killed.
-pub fn undo(scene: &Scene, root: &Path, half: &Manifest) {
+/// The other command, from a state in which the first stopped, and may have noted lines
+/// with these words.
+pub fn undo(scene: &Scene, root: &Path, half: &Manifest, noted: &[&str]) {
     let verb = scene.verb.other();
     let ended = command::on(verb.name(), root);
     let now = Manifest::of(root);
@@ -116,7 +117,7 @@ pub fn undo(scene: &Scene, root: &Path, half: &Manifest) {
         // A revert that is done is not undone by the next boot.
         Verb::Revert if committed => {
             ended.expect(0);
-            scene.assert_done(&now, root);
+            scene.assert_done_but_for(&now, root, noted);
         }
         _ => {
             ended.expect(0);

@@ -4,9 +4,9 @@
 use std::thread;
 
 use crate::common::image::Fs;
+use crate::common::sys::seccomp::{self, Lack};
 use crate::kill;
 use crate::scene::Verb;
-use crate::sys::{self, Lack};
 use crate::trees::Crash;
 
 /// Kills a command at every call where `lack` is missing.
@@ -18,7 +18,7 @@ pub fn at_every_call(tree: &'static Crash, verb: Verb, lack: Lack) {
 pub fn in_a_thread(lack: Lack, test: impl FnOnce() + Send + 'static) {
     let name = thread::current().name().unwrap_or("a test").to_owned();
     let limited = move || {
-        sys::give_up(lack).expect("a filter for system calls");
+        seccomp::give_up(lack).expect("a filter for system calls");
         test();
     };
     let ended = thread::Builder::new().name(name).spawn(limited).expect("a thread").join();

@@ -21,16 +21,15 @@ mod outcome;
 mod random;
 mod scene;
 mod state;
-mod sys;
-mod table;
+mod tally;
 mod tamper;
 mod together;
 mod trees;
 
 use common::image::Fs;
 use common::require_root;
+use common::sys::seccomp::Lack;
 use scene::Verb;
-use sys::Lack;
 
 macro_rules! killed_where_something_is_lacking {
     ($($name:ident: $tree:ident, $verb:ident, $lack:ident;)*) => {

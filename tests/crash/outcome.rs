@@ -14,6 +14,15 @@ use crate::trees::Crash;
 /// What a revert gives back of a root: also what a stock lustration had moved,
 /// and with the old boot files in their place.
 pub fn given_back(tree: &Crash, root: &Manifest) -> Manifest {
+    let mut back = population(tree, root);
+    // An older one is closed to users.
+    if let Some(older) = back.nodes.get_mut(&b"old-root"[..]) {
+        older.mode = 0o700;
+    }
+    back
+}
+
+fn population(tree: &Crash, root: &Manifest) -> Manifest {
     if tree.outcome.start == Start::Interrupted {
         return rejoined(root, STAGING);
     }
@@ -44,12 +53,27 @@ impl Scene {
         let mut list = Vec::new();
         let nodes: BTreeMap<_, _> = want.nodes.iter().chain(&now.nodes).collect();
         for path in nodes.keys() {
+            // Which of our own files have been used, and under which names markers wait,
+            // depends on the kill; the marker that asked has to be somewhere.
+            if is_note(path) {
+                let asked = want.get(path).filter(|node| AGED.contains(&node.mtime.0));
+                let there = |node: &&Node| {
+                    now.nodes.values().any(|n| (n.size, n.content) == (node.size, node.content))
+                };
+                if asked.is_some_and(|node| !there(&node)) {
+                    list.push(format!("{}: lost", show(path)));
+                }
+                continue;
+            }
             match (want.get(path), now.get(path)) {
                 (Some(want), Some(now)) => {
                     if want.id != now.id && (known.contains(&want.id) || known.contains(&now.id)) {
                         list.push(format!("{}: another inode", show(path)));
                     }
-                    list.extend(metadata_diff(path, want, now, &Excuse::none()));
+                    let differs = metadata_diff(path, want, now, &Excuse::none());
+                    // An older old root is closed before anything moves, or not yet.
+                    let older = |line: &String| line.starts_with("old-root: mode ");
+                    list.extend(differs.into_iter().filter(|line| !older(line)));
                     if !excuse.is_touched(path) && !above.contains(&path[..]) {
                         list.extend(data_diff(path, want, now));
                     }
@@ -79,6 +103,14 @@ fn data_diff(path: &[u8], want: &Node, now: &Node) -> Vec<String> {
     list
 }
 
+/// Whether it is a file of ours that waits, or is being written.
+fn is_note(path: &[u8]) -> bool {
+    let Some(at) = path.windows(11).position(|part| part == b"/.lustrate/") else { return false };
+    let name = &path[at + 11..];
+    let ours: [&[u8]; 4] = [b"part", b"reserve", b"spare-", b"marker"];
+    ours.iter().any(|ours| name.starts_with(ours))
+}
+
 /// Whether a path is in a `.lustrate`.
 fn is_ours(path: &[u8]) -> bool {
     path.windows(11).any(|part| part == b"/.lustrate/")
@@ -98,8 +130,8 @@ pub fn alike(a: &Manifest, b: &Manifest) -> bool {
         })
 }
 
-/// What a record says but for times, the boot, inode numbers of its own, its order and
-/// length, and that `old-root` was pinned before it got its date.
+/// What a record says but for times, those of the root among them, the boot, inode
+/// numbers of its own, its order and length, and that `old-root` was pinned before it got its date.
 pub fn record(root: &Path, verb: Verb) -> Vec<String> {
     let home = match verb {
         Verb::Run => "old-root",
@@ -110,6 +142,7 @@ pub fn record(root: &Path, verb: Verb) -> Vec<String> {
     let varies = |line: &&str| {
         let key = line.split(' ').next();
         !matches!(key, Some("boot-id" | "started" | "finished" | "anchor" | "end" | "older"))
+            && key != Some("?root")
             && *line != "pinned protected old-root"
     };
     let mut lines: Vec<String> = text.lines().filter(varies).map(str::to_owned).collect();

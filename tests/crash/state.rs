@@ -8,9 +8,9 @@ use std::path::Path;
 use crate::common::compare::{Excuse, assert_none, show};
 use crate::common::manifest::{Id, Manifest, join, parent};
 use crate::common::population::{assert_nothing_lost, assert_protected};
+use crate::common::sys::seccomp::Lack;
 use crate::outcome::{given_back, record};
 use crate::scene::{Scene, Verb, has_marker};
-use crate::sys::Lack;
 
 pub const STAGING: &[u8] = b"old-root.tmp";
 pub const LEAVING: &[u8] = b"nixos-root.tmp";
@@ -78,14 +78,14 @@ impl Scene {
     /// Panics unless the tree is the one that an undisturbed command leaves.
     #[track_caller]
     pub fn assert_done(&self, now: &Manifest, root: &Path) {
-        self.assert_done_but_for(now, root, "");
+        self.assert_done_but_for(now, root, &[]);
     }
 
-    /// The same; lines with this text do not count.
+    /// The same; lines with one of these texts do not count.
     #[track_caller]
-    pub fn assert_done_but_for(&self, now: &Manifest, root: &Path, text: &str) {
+    pub fn assert_done_but_for(&self, now: &Manifest, root: &Path, texts: &[&str]) {
         let what = format!("not what an undisturbed {} leaves", self.verb.name());
-        let counts = |line: &String| text.is_empty() || !line.contains(text);
+        let counts = |line: &String| texts.iter().all(|text| !line.contains(text));
         let mut list = self.differences(&self.done, now);
         list.retain(counts);
         assert_none(&what, &list);
@@ -94,15 +94,66 @@ impl Scene {
         assert_eq!(record, self.record, "another record");
     }
 
+    /// What the record notes, and that of an undisturbed command does not; and what is
+    /// only said, since the record was written before.
+    pub fn notes(&self, root: &Path, said: &str) -> Vec<String> {
+        let lines = record(root, self.verb);
+        let new = lines.iter().filter(|line| !self.record.contains(line));
+        let told = new.filter_map(|line| line.strip_prefix("warning "));
+        let told = told.map(|note| note.replace("\\x20", " "));
+        let late = said.lines().filter(|line| line.contains("' keeps its name: "));
+        told.chain(late.map(str::to_owned)).collect()
+    }
+
+    /// Panics unless nothing but the files that these notes name, each in quotes, is
+    /// where an undisturbed command would not leave it.
+    #[track_caller]
+    pub fn assert_done_but_for_noted(&self, now: &Manifest, root: &Path, notes: &[String]) {
+        let named = |path: &str| {
+            let quoted = notes.iter().flat_map(|note| note.split('\'').skip(1).step_by(2));
+            let homes = ["", "nixos-root/", "nixos-root/.lustrate/left/"];
+            // With the name that it has, or should have, without the date.
+            let both = quoted.flat_map(|name| [Some(name), name.rsplit_once('-').map(|n| n.0)]);
+            both.flatten().any(|name| {
+                homes.iter().filter_map(|home| path.strip_prefix(home)).any(|path| {
+                    path.strip_prefix(name)
+                        .is_some_and(|rest| matches!(rest.get(..1), None | Some("/")))
+                })
+            })
+        };
+        let mut list = self.differences(&self.done, now);
+        list.retain(|line| {
+            let (path, what) = line.split_once(": ").expect("a path and what differs");
+            let made = path == "nixos-root/.lustrate/left";
+            !named(path) && !made && !what.starts_with("link count ")
+        });
+        assert_none(&format!("more than what is noted: {notes:?}"), &list);
+        let mut record = record(root, self.verb);
+        record.retain(|line| {
+            let tells = line.starts_with("warning ") || line.starts_with("aside ");
+            !tells || self.record.contains(line)
+        });
+        assert_eq!(record, self.record, "another record");
+    }
+
     /// Panics unless the command has been undone.
     #[track_caller]
     pub fn assert_undone(&self, half: &Manifest, now: &Manifest) {
         let what = format!("not what was there before {}", self.verb.name());
-        let begun = in_progress(half) || half.get(OLD_ROOT).map(|n| n.id) != self.old_root();
+        let begun = self.has_begun(half) || half.get(OLD_ROOT).map(|n| n.id) != self.old_root();
         let want = if begun { self.undone() } else { self.before.clone() };
         let mut list = self.differences(&want, now);
         list.retain(|line| !self.may_remain(line));
         assert_none(&what, &list);
+    }
+
+    /// Whether there is something to undo: a run without its intent takes nothing to
+    /// the staging directory, which a revert then only removes.
+    fn has_begun(&self, half: &Manifest) -> bool {
+        let told = ["intent", "record"]
+            .map(|n| half.get(&join(STAGING, &join(b".lustrate", n.as_bytes()))));
+        let proved = self.verb == Verb::Revert || in_progress(&self.before);
+        in_progress(half) && (proved || told.iter().any(Option::is_some))
     }
 
     /// The root before the command; but a revert brings the old boot files, and
@@ -132,8 +183,10 @@ impl Scene {
 pub fn lost_inodes(before: &Manifest, after: &Manifest) -> Vec<String> {
     let ours = |path: &[u8]| {
         let path = show(path);
-        let notes = ["intent", "part", "record", "making", "new"].map(|n| format!(".lustrate/{n}"));
+        let notes = ["intent", "part", "record", "making", "new", "draft", "reserve"];
+        let notes = notes.map(|n| format!(".lustrate/{n}"));
         notes.iter().any(|note| path.ends_with(note.as_str()))
+            || [".lustrate/spare-", ".lustrate/draft/"].iter().any(|part| path.contains(part))
             || path.contains(".lustrate/marker")
             || path.ends_with("/NIXOS_LUSTRATE")
             || path == "old-root.tmp"

@@ -19,7 +19,7 @@ use crate::common::trees::Root;
 use crate::failures::Failures;
 use crate::scene::{Verb, open, sync, what_nixos_writes};
 use crate::state::lost_inodes;
-use crate::table;
+use crate::tally;
 use crate::trees::Crash;
 
 mod files;
@@ -202,7 +202,7 @@ pub fn with_the_staging_directory(tree: &'static Crash, verb: Verb) {
             }
         }
     }
-    table::add(
+    tally::add(
         "Staging directories tampered with, of commands killed at three places",
         &[
             ("killed command", &verb.name()),

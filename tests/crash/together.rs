@@ -13,12 +13,12 @@ use crate::common::command::{self, arguments, binary};
 use crate::common::image::Fs;
 use crate::common::manifest::Manifest;
 use crate::common::population::assert_protected;
+use crate::common::sys;
 use crate::common::text::says;
 use crate::random::Random;
 use crate::scene::{Scene, Verb};
 use crate::state::{in_progress, lost_inodes};
-use crate::sys;
-use crate::table;
+use crate::tally;
 use crate::trees::Crash;
 
 const REFUSAL: &str = "another nixos-lustrate is at work on ";
@@ -72,7 +72,7 @@ pub fn second_is_refused(tree: &'static Crash) {
         if second == Verb::Run || first == Verb::Revert {
             scene.assert_done(&now, root);
         }
-        table::add(
+        tally::add(
             "Two at once",
             &[
                 ("first", &first.name()),
@@ -98,7 +98,7 @@ pub fn of_many_one_does_it(tree: &'static Crash, rounds: usize) {
         assert!(codes.contains(&0) && codes.iter().all(|code| matches!(code, 0 | 3)), "{codes:?}");
         scene.assert_done(&Manifest::of(root), root);
     }
-    table::add(
+    tally::add(
         "Two at once",
         &[
             ("first", &"run"),
@@ -210,7 +210,7 @@ pub fn with_somebody_at_work(tree: &'static Crash, verb: Verb, rounds: usize) {
         assert!(again.code == 0 || in_the_way, "{what}\nthen {}: {}", again.code, again.err());
         assert!(in_the_way || !in_progress(&after), "{what}\nstill in progress: {}", again.err());
     }
-    table::add(
+    tally::add(
         "A command while somebody creates, renames and removes entries of the root",
         &[
             ("command", &verb.name()),

@@ -7,7 +7,7 @@ use crate::paths::named;
 /// From the top floor down: a room, and the rooms that it may use. Those of one
 /// line of `src/lib.rs` are neighbours.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("main", &["cli", "engine", "error", "kmsg_logger", "term"]),
+    ("main", &["cli", "engine", "error", "fs", "kmsg_logger", "term"]),
     (
         "cli",
         &[
@@ -16,8 +16,8 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("status", &["engine", "error", "term"]),
+    ("purge", &["engine", "error", "fs", "machine", "prepare", "term"]),
     ("prepare", &["bootloader", "check", "engine", "error", "fs", "machine", "system", "term"]),
-    ("purge", &["engine", "error", "fs", "term"]),
     ("check", &["engine", "error", "fs", "machine", "system", "term"]),
     ("stage1", &["engine", "error", "fs"]),
     ("system", &["error", "fs", "machine"]),

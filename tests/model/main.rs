@@ -5,23 +5,30 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod chain;
 mod memory;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use memory::{Content, Memory, ROOT};
+use memory::{BLOCK, Content, Free, Memory, ROOT};
 use nixos_lustrate::engine::exchange::Boot;
 use nixos_lustrate::engine::facts::{Environment, Wishes};
 use nixos_lustrate::engine::run::{self, Outcome};
 use nixos_lustrate::error::Error;
 use nixos_lustrate::fs::name::Name;
-use nixos_lustrate::fs::sys::{APPEND, IMMUTABLE};
+use nixos_lustrate::fs::sys::{APPEND, IMMUTABLE, Space};
 
 /// xorshift64*: the same trees each time.
 struct Random(u64);
 
 impl Random {
+    /// Neighbours begin far from one another.
+    fn new(seed: u64) -> Self {
+        let mixed = (seed ^ (seed >> 30)).wrapping_add(1).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        Self((mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb).max(1))
+    }
+
     fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -39,17 +46,26 @@ impl Random {
 enum Command {
     Run,
     Revert,
+    Complete,
 }
 
 impl Command {
     fn other(self) -> Self {
-        if self == Self::Run { Self::Revert } else { Self::Run }
+        if self == Self::Revert { Self::Run } else { Self::Revert }
     }
 
     fn on(self, tree: &Memory) -> Result<Outcome, Error> {
-        let environment = Environment { root: "/".to_owned(), ..Environment::default() };
+        let space = Space { bytes: u64::MAX, files: None, metadata: None, base: 4 * BLOCK as u64 };
+        let (root, space) = ("/".to_owned(), Some(space));
+        let mounts = tree.mounts();
+        let environment = Environment { root, space, mounts, ..Environment::default() };
+        tree.forget();
+        // A revert leaves what is mounted.
+        tree.busy.set(self != Self::Revert);
+        let complete = self == Self::Complete;
+        let wishes = Wishes { complete, ..Wishes::default() };
         match self {
-            Self::Run => run::run(tree, &ROOT, environment, &Wishes::default(), |_| ()),
+            Self::Run | Self::Complete => run::run(tree, &ROOT, environment, &wishes, |_| ()),
             Self::Revert => run::revert(tree, &ROOT, environment, Boot::Exchange, |_| ()),
         }
     }
@@ -131,12 +147,16 @@ fn random_root(random: &mut Random) -> Memory {
 fn interrupt_stock(tree: &Memory, random: &mut Random) {
     use nixos_lustrate::fs::tree::Tree;
     let staging = tree.add(ROOT, &name("old-root.tmp"), Content::Dir(BTreeMap::new()));
-    for entry in tree.list(&ROOT).unwrap() {
+    let mut entries = tree.list(&ROOT).unwrap();
+    // `etc` first or not at all: what stage 1 makes comes after it.
+    entries.sort_by_key(|entry| *entry != name("etc"));
+    for entry in entries {
         let stays = ["nix", "boot", "old-root.tmp"].contains(&entry.to_string().as_str());
         let flagged = tree.stat(&ROOT, &entry).unwrap().unwrap().flags != 0;
         if !stays && !flagged && tree.inode(ROOT).flags == 0 && random.one_in(2) {
             tree.rename((&ROOT, &entry), (&staging, &entry)).unwrap();
-            if random.one_in(4) {
+            // Stage 1 makes directories; before that, what was moved is gone.
+            if random.one_in(4) && tree.stat(&staging, &name("etc")).unwrap().is_some() {
                 tree.add(ROOT, &entry, Content::Dir(BTreeMap::new()));
             }
         }
@@ -155,6 +175,9 @@ fn picture(tree: &Memory, known: usize) -> Picture {
             let path = path.iter().map(ToString::to_string).collect::<Vec<_>>().join("/");
             let what = match &inode.content {
                 _ if path.ends_with("/.lustrate/record") => "a record".to_owned(),
+                Content::File(text) if text.starts_with(b"# nixos-lustrate:") => {
+                    "a new file: in progress".to_owned()
+                }
                 _ if at < known => format!("inode {at} flags {:x}", inode.flags),
                 Content::Dir(_) => "a new directory".to_owned(),
                 Content::Link(target) => format!("a new link to {}", target.escape_ascii()),
@@ -224,8 +247,8 @@ fn undisturbed(tree: &Memory, command: Command) -> Option<(Memory, usize)> {
             let made = tree.made.get();
             Some((tree, made))
         }
-        Err(Error::Refused(_)) => {
-            assert_eq!(tree.made.get(), 0, "I6: a refusal has changed something");
+        Err(Error::Refused(why)) => {
+            assert_eq!(tree.made.get(), 0, "I6: a refusal has changed something: {why:?}");
             None
         }
         Err(error) => panic!("{command:?}: {error}"),
@@ -290,7 +313,11 @@ fn interrupt(start: &Memory, command: Command, random: &mut Random, tried: &mut 
                 let other = if last == command { &way_back } else { &goal };
                 let start = without_drafts(without(&picture(start, known), &ASIDE));
                 let other = without_drafts(without(other, &ASIDE));
-                let idle = refused || matches!(ended, Ok(Outcome::Nothing | Outcome::Finished(_)));
+                let idle = refused
+                    || matches!(
+                        ended,
+                        Ok(Outcome::Nothing | Outcome::Finished(_) | Outcome::Withdrawn)
+                    );
                 assert!(
                     idle && (found == other || found == start),
                     "{command:?} cut at {cut}, {turns:?}, {last:?}:\n{}{ended:?}",
@@ -307,8 +334,14 @@ fn without_drafts(mut picture: Picture) -> Picture {
     picture.retain(|path, what| {
         let draft = path.ends_with("/.lustrate/part") || path.ends_with("/.lustrate/intent");
         let marker = path.contains("/.lustrate/") && what.contains("in progress");
-        !draft && !marker && path != "old-root"
+        let waits = ["/.lustrate/spare-", "/.lustrate/reserve", "/.lustrate/draft"];
+        let waits = waits.iter().any(|file| path.contains(file));
+        !draft && !marker && !waits && path != "old-root"
     });
+    // One that was there and empty goes with what is taken back.
+    if !picture.keys().any(|path| path.starts_with("old-root.tmp/")) {
+        picture.remove("old-root.tmp");
+    }
     picture
 }
 
@@ -339,7 +372,9 @@ fn interrupt_all(seed: u64, exchanges: bool, command: Command) {
         }
         match (command, undisturbed(&tree, Command::Run)) {
             (_, None) => refused += 1,
-            (Command::Run, Some(_)) => interrupt(&tree, command, &mut random, &mut tried),
+            (Command::Run | Command::Complete, Some(_)) => {
+                interrupt(&tree, command, &mut random, &mut tried);
+            }
             (Command::Revert, Some((lustrated, _))) => {
                 live_on(&lustrated, &mut random);
                 interrupt(&lustrated, command, &mut random, &mut tried);
@@ -369,4 +404,113 @@ fn a_run_without_rename_exchange_can_be_cut_anywhere() {
 #[test]
 fn a_revert_without_rename_exchange_can_be_cut_anywhere() {
     interrupt_all(4, false, Command::Revert);
+}
+
+/// Consent can be withdrawn: without its marker, a run that was cut goes on only when
+/// something proves that it had begun.
+#[test]
+fn a_cut_run_without_its_marker_goes_on_only_when_it_can_be_proved() {
+    use nixos_lustrate::fs::tree::Tree;
+    let mut random = Random(5);
+    let (mut proved, mut not) = (0, 0);
+    for _ in 0..trees() / 5 {
+        let start = random_root(&mut random);
+        let Some((_, changes)) = undisturbed(&start, Command::Run) else { continue };
+        for cut in 0..changes {
+            let tree = start.clone();
+            tree.cut_after(cut);
+            Command::Run.on(&tree).expect_err("the power was cut");
+            tree.power_on();
+            let paths = tree.paths();
+            let meta = |note| vec![name("old-root.tmp"), name(".lustrate"), name(note)];
+            if ["intent", "record", "new"].iter().any(|note| paths.contains_key(&meta(note))) {
+                proved += 1;
+                continue;
+            }
+            not += 1;
+            tree.remove_file(&paths[&vec![name("etc")]], &name("NIXOS_LUSTRATE")).unwrap();
+            let before = picture(&tree, start.count());
+            assert_eq!(Command::Run.on(&tree), Ok(Outcome::Nothing), "cut at {cut}");
+            assert_eq!(picture(&tree, start.count()), before, "cut at {cut}");
+        }
+    }
+    assert!(proved > trees() && not > trees(), "{proved} proved, {not} not");
+}
+
+/// What an administrator sees of a tree: all but the program's own directory.
+fn seen(tree: &Memory, known: usize) -> Picture {
+    without(&picture(tree, known), &ASIDE)
+}
+
+fn full(tree: &Memory) {
+    tree.free.set(Free { files: 0, bytes: 0 });
+}
+
+/// With any space from none on: refused as if it had never been called, or done,
+/// and undone although NixOS has filled the disk since; also with the power cut.
+#[test]
+fn any_space_is_enough_or_refused() {
+    let mut random = Random(5);
+    let (mut refused, mut done, mut tight, mut from_full) = (0, 0, 0, 0);
+    for _ in 0..trees() / 3 {
+        let start = random_root(&mut random);
+        let known = start.count();
+        let Some((lustrated, _)) = undisturbed(&start, Command::Run) else { continue };
+        let Some((reverted, _)) = undisturbed(&lustrated, Command::Revert) else {
+            panic!("what was done cannot be undone");
+        };
+        let used = |free: Free| start.free.get().bytes - free.bytes;
+        let most = used(lustrated.free.get()) + BLOCK;
+        let before = picture(&start, known);
+        let mut tries: Vec<Free> =
+            (0..30).map(|files| Free { files, bytes: usize::MAX / 2 }).collect();
+        tries.extend((0..40).map(|_| Free { files: usize::MAX / 2, bytes: random.below(most) }));
+        tries.extend((0..20).map(|_| Free { files: random.below(30), bytes: random.below(most) }));
+        for free in tries {
+            let tree = start.clone();
+            tree.free.set(free);
+            match Command::Run.on(&tree) {
+                Err(Error::Refused(why)) => {
+                    refused += 1;
+                    assert_eq!(picture(&tree, known), before, "{free:?}: {why:?}");
+                    continue;
+                }
+                ended => assert!(matches!(ended, Ok(Outcome::Exchanged(_))), "{free:?}: {ended:?}"),
+            }
+            done += 1;
+            full(&tree);
+            let ended = Command::Revert.on(&tree);
+            assert!(matches!(ended, Ok(Outcome::Exchanged(_))), "{free:?}, full: {ended:?}");
+            assert_eq!(seen(&tree, known), seen(&reverted, known), "{free:?}");
+            // And cut anywhere, with what is left.
+            let tree = start.clone();
+            tree.free.set(free);
+            tree.cut_after(random.below(60));
+            if Command::Run.on(&tree).is_ok() {
+                continue;
+            }
+            tight += 1;
+            for last in [Command::Run, Command::Revert] {
+                let tree = tree.clone();
+                tree.power_on();
+                let ended = last.on(&tree);
+                let whole = matches!(ended, Ok(_) | Err(Error::Refused(_)));
+                assert!(whole, "{free:?}, cut, {last:?}: {ended:?}");
+                check_half_done(&tree, &start, false, &(free, last));
+            }
+            // Somebody fills the disk; what has begun goes back.
+            tree.power_on();
+            let begun = [name("old-root.tmp"), name(".lustrate"), name("intent")];
+            if tree.paths().contains_key(&begun[..]) {
+                full(&tree);
+                let ended = Command::Revert.on(&tree);
+                assert!(ended.is_ok(), "{free:?}, cut, full: {ended:?}");
+                check_half_done(&tree, &start, false, &free);
+                from_full += 1;
+            }
+        }
+    }
+    println!("{refused} refused, {done} there and back, {tight} cut, {from_full} of them filled");
+    assert!(refused > 10 * trees() && done > 4 * trees() && tight > 3 * trees());
+    assert!(from_full > trees());
 }

@@ -5,12 +5,16 @@ let
   lib = import (nixpkgs + "/lib");
   inherit (lib) elem filter hasInfix hasPrefix;
   machine = import ./machine.nix;
+  packages = machine.on nixpkgs;
 
   evaluate =
     modules:
     (import (nixpkgs + "/nixos/lib/eval-config.nix") {
       system = "x86_64-linux";
-      modules = [ machine.base ] ++ modules;
+      modules = [
+        machine.base
+        packages
+      ] ++ modules;
     }).config;
 
   dropIn = config: config.boot.initrd.systemd.services.nixos-lustrate;
@@ -312,19 +316,31 @@ in
     { boot.initrd.lustrate = { everyBoot = true; keep = [ "var/lib/nixos" ]; }; }
     ssh
   ];
-  "warning: every boot with a swap file" = warns "swap files \"/swapfile\"" [
-    everyBoot
-    { swapDevices = [ { device = "/swapfile"; } ]; }
-  ];
-  "warning: a swap partition, or a kept swap file, is fine" =
-    !warns "swap files" [
-      everyBoot
-      (keeping [ "swapfile" ])
-      {
+  "what file systems and swap files rest on is kept, in both kinds of stage 1, and said in the bootspec" =
+    let
+      resting = {
+        fileSystems."/var/log" = {
+          device = "/data/log";
+          fsType = "none";
+          options = [ "bind" ];
+        };
         swapDevices = [
           { device = "/swapfile"; }
           { device = "/dev/sda2"; }
         ];
-      }
-    ];
+      };
+      words = [
+        "--keep=data/log"
+        "--keep=swapfile"
+      ];
+      of = kind: evaluate [ kind resting ];
+    in
+    builtins.all (word: hasInfix word (dropInText (of machine.systemd))) words
+    && builtins.all (word: hasInfix word (of machine.scripted).boot.initrd.postResumeCommands) words
+    && !hasInfix "sda2" (dropInText (of machine.systemd))
+    && (extension (of machine.systemd)).keep == [
+      "data/log"
+      "swapfile"
+    ]
+    && isQuiet [ machine.systemd everyBoot resting ];
 }

@@ -19,7 +19,11 @@ let
         mkBefore = text: text;
         optionalAttrs = condition: set: if condition then set else { };
       };
-      options.boot.initrd.postResumeCommands = { };
+      options.boot.initrd = {
+        extraUtilsCommands = { };
+        postMountCommands = { };
+        postResumeCommands = { };
+      };
       config = {
         boot.initrd.lustrate = {
           inherit keep;
@@ -27,7 +31,6 @@ let
           guard = true;
           everyBoot = false;
         };
-        boot.initrd.systemd.enable = false;
         system.nixos.distroId = "nixos";
       };
     }).config.boot.initrd;

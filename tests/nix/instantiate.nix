@@ -3,12 +3,16 @@
 { nixpkgs }:
 let
   machine = import ./machine.nix;
+  packages = machine.on nixpkgs;
 
   evaluate =
     modules:
     (import (nixpkgs + "/nixos/lib/eval-config.nix") {
       system = "x86_64-linux";
-      modules = [ machine.base ] ++ modules;
+      modules = [
+        machine.base
+        packages
+      ] ++ modules;
     }).config;
   build = modules: (evaluate modules).system.build;
 

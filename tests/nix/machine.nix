@@ -1,6 +1,31 @@
 # Configurations that the evaluation suite judges. Each is a module; `base` is
 # part of all of them.
-{
+let
+  # A nixpkgs that says it has this Rust, whatever it has.
+  rust = version: _: previous: { rustc = previous.rustc // { inherit version; }; };
+
+  # It checks scripts, and all of Haskell is evaluated for it.
+  shellcheck =
+    final: _:
+    let
+      shellcheck = final.hello // { compiler = final.hello; };
+    in
+    {
+      inherit shellcheck;
+      shellcheck-minimal = shellcheck;
+    };
+in
+rec {
+  # One for all machines of a process: most of the time and memory goes into it.
+  packages =
+    nixpkgs: version: system:
+    import nixpkgs {
+      inherit system;
+      config = { };
+      overlays = [ (rust version) shellcheck ];
+    };
+  on = nixpkgs: let pkgs = packages nixpkgs "1.88.0" "x86_64-linux"; in { nixpkgs = { inherit pkgs; }; };
+
   base = {
     imports = [ ../../initrd/module.nix ];
     boot.initrd.lustrate.enable = true;

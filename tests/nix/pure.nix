@@ -82,6 +82,102 @@ in
   "a keeper covers what is below it" = keep.isKept [ "/home" ] "home/alice";
   "a keeper covers nothing beside it" = !keep.isKept [ "home/alice" ] "home" && !keep.isKept [ "home" ] "homework";
 
+  "what is mounted from the root is kept" =
+    keep.rests {
+      fileSystems = [
+        {
+          mountPoint = "/";
+          device = "/dev/disk/by-label/root";
+        }
+        {
+          mountPoint = "/nix";
+          device = "/home//nix/";
+          options = [ "bind" ];
+        }
+        {
+          mountPoint = "/persist";
+          device = "/dev/disk/by-label/persist";
+        }
+        {
+          mountPoint = "/var/log";
+          device = "/persist/log"; # on another file system
+          options = [ "bind" ];
+        }
+        {
+          mountPoint = "/srv";
+          device = "/data/srv.img";
+          options = [ "loop" ];
+        }
+        {
+          mountPoint = "/opt";
+          device = "overlay";
+          options = [
+            "lowerdir=/sysroot/opt.lower:/persist/lower:/opt.more"
+            "upperdir=/mnt-root/opt.upper"
+            "workdir=/opt.work"
+          ];
+        }
+        {
+          mountPoint = "/store";
+          device = "/nix/store"; # never moved
+          options = [ "bind" ];
+        }
+        {
+          mountPoint = "/share";
+          device = "//server/share";
+        }
+        {
+          mountPoint = "/tmp";
+          device = "tmpfs";
+        }
+        {
+          mountPoint = "/nothing";
+          device = null;
+          options = null;
+        }
+      ];
+      swapDevices = [
+        { device = "/dev/sda2"; }
+        { device = "/swapfile"; }
+        { device = "/home/nix"; }
+      ];
+    } == [
+      "home/nix"
+      "data/srv.img"
+      "opt.lower"
+      "opt.more"
+      "opt.upper"
+      "opt.work"
+      "swapfile"
+    ];
+  "subvolumes of the root's device count when they lie in it" =
+    let
+      of =
+        top: subvolumes:
+        keep.rests {
+          fileSystems =
+            [
+              {
+                mountPoint = "/";
+                device = "/dev/a";
+                fsType = "btrfs";
+                options = top;
+              }
+            ]
+            ++ map (subvolume: {
+              mountPoint = "/mnt/${subvolume}";
+              device = "/dev/a";
+              fsType = "btrfs";
+              options = [ "subvol=${subvolume}" ];
+            }) subvolumes;
+          swapDevices = [ ];
+        };
+    in
+    of [ ] [ "/@nix" "nix" ] == [ "@nix" ]
+    && of [ "subvol=/@" ] [ "@nix" "/@" ] == [ ]
+    && of [ "subvol=@" ] [ "@/var/lib" "@x/y" ] == [ "var/lib" ]
+    && keep.rests { fileSystems = [ ]; swapDevices = [ ]; } == [ ];
+
   "the defaults need no argument" = arguments.list defaults == [ ];
   "every option is an argument" =
     arguments.list {

@@ -117,10 +117,15 @@ fn facts(case: &Case) -> Facts {
         always: false,
         root: stat(Kind::Dir, 2),
         root_flags: 0,
+        folds_case: false,
+        system: true,
         entries,
         staged: None,
         incoming: Vec::new(),
         marker: Marker::Asks,
+        staging: nixos_lustrate::engine::facts::Staging::None,
+        rests: Vec::new(),
+        inodes: nixos_lustrate::engine::facts::Inodes::Lasting,
         marker_flagged: false,
         keeps: Ok(keeps),
         journal: Journal::None,
@@ -183,6 +188,16 @@ proptest! {
         for missing in &case.missing {
             prop_assert!(plan.warnings.iter().any(|w| w.contains(missing)), "no word of {missing}");
         }
+    }
+
+    /// Not every kernel has such directories: of a real one `trees` has a case.
+    #[test]
+    fn a_root_that_folds_case_is_refused(case in case()) {
+        let mut facts = facts(&case);
+        facts.folds_case = true;
+        let refusals = plan(&facts, Direction::Lustrate).expect_err("a refusal");
+        let texts: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+        prop_assert!(texts.len() == 1 && texts[0].contains("case-insensitive"), "{texts:?}");
     }
 
     /// A mount point below an entry that would move is refused, and only there.

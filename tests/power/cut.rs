@@ -15,7 +15,7 @@ use crate::log::Entry;
 use crate::random::{Random, seed};
 use crate::replay::Replay;
 use crate::scene::{Scene, Verb};
-use crate::table;
+use crate::tally;
 use crate::trees::Crash;
 
 /// Subsets that are tried of each recording, and on xfs and btrfs also points.
@@ -154,7 +154,7 @@ impl Cuts<'_> {
             ("different states", &states.len()),
             ("failures", &failed),
         ];
-        table::add(
+        tally::add(
             "Power cut after a write (points), and with a random part of the writes since the last flush lost (subsets); each different state that was mounted was finished and undone",
             &cells,
         );

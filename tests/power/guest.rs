@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use crate::common::image::Fs;
 use crate::lab::boot::kernel;
-use crate::lab::command::output;
 use crate::lab::cpio::Archive;
 use crate::lab::disk::{Disk, discard, scratch};
 use crate::lab::drive::{Drive, Path as Way};
+use crate::lab::host::output;
 use crate::lab::layout::{Fs as Kind, Layout};
 use crate::lab::machine::{Machine, Source, Waited};
 use crate::lab::stage1::{BUSYBOX, program};

@@ -42,11 +42,8 @@ mod scene;
 #[allow(dead_code, reason = "shared with the killed commands")]
 #[path = "../crash/state.rs"]
 mod state;
-#[allow(dead_code, reason = "shared with the killed commands")]
-#[path = "../crash/sys.rs"]
-mod sys;
-#[path = "../crash/table.rs"]
-mod table;
+#[path = "../crash/tally.rs"]
+mod tally;
 #[allow(dead_code, reason = "shared with the killed commands")]
 #[path = "../crash/trees.rs"]
 mod trees;

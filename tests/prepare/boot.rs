@@ -189,3 +189,110 @@ fn efi_variables_that_changed_are_said() {
     let said = machine.cancel().expect(0).out();
     assert!(says(&said, "efibootmgr -o 0001") && says(&said, "efibootmgr -b 0002 -B"), "{said}");
 }
+
+#[test]
+fn an_esp_without_anything_of_the_old_system_is_said() {
+    require_root!();
+    let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
+    let words = machine.arguments(&["--dry-run", "--clear-esp"]);
+    let said = crate::common::command::lustrate(words).expect(0).out();
+    let want = "skipped    remove from the ESP: nothing there has the old system's name";
+    assert!(says(&said, want), "{said}");
+}
+
+/// An entry with paths below the top of the file system, and files beside it.
+fn found(installer: &'static str) {
+    let machine = or_skip!(Machine::new(Boot::Directory, Installer(installer)));
+    let before = machine.manifest();
+    let said = machine.prepare(&[]).expect(0).out();
+    assert!(says(&said, "The next boot lustrates"), "{said}");
+    machine.cancel().expect(0);
+    assert_same(&before, &machine.manifest(), &Excuse::none());
+}
+
+/// As GRUB has it where the root is a subvolume (openSUSE's is a snapshot), or a
+/// dataset of ZFS.
+#[test]
+fn paths_from_above_the_root_are_found() {
+    require_root!();
+    for prefix in ["", "/@", "/@/root/x", "/@/.snapshots/1/snapshot", "/ROOT/debian/@"] {
+        let script = format!(
+            r#"
+mkdir -p /boot/grub
+cat >/boot/grub/grub.cfg <<END
+menuentry "NixOS" {{
+  linux (\$drive1){prefix}$(readlink -f "$top/kernel") init=$top/init
+  initrd (\$drive1){prefix}$(readlink -f "$top/initrd")
+}}
+END
+"#
+        );
+        found(script.leak());
+    }
+}
+
+#[test]
+fn an_entry_of_refind_is_found() {
+    require_root!();
+    found(
+        r#"
+mkdir -p /boot/EFI/refind /boot/EFI/nixos
+cp "$top/kernel" /boot/EFI/nixos/k
+cp "$top/initrd" /boot/EFI/nixos/i
+cat >/boot/EFI/refind/refind.conf <<END
+timeout 5
+menuentry "NixOS" {
+    loader /EFI/nixos/k
+    initrd /EFI/nixos/i
+    options "init=$top/init loglevel=4"
+}
+END
+"#,
+    );
+}
+
+const XEN: &str = r#"
+mkdir -p /boot/kernels
+cp "$top/kernel" /boot/kernels/k
+cp "$top/initrd" /boot/kernels/i
+echo xen >/boot/kernels/xen.gz
+cat >/boot/grub/grub.cfg <<END
+menuentry "NixOS - Default" {
+  multiboot2 (\$drive1)//kernels/xen.gz dom0_mem=1G
+  module2 (\$drive1)//kernels/k init=$top/init
+  module2 (\$drive1)//kernels/i
+}
+END
+"#;
+
+#[test]
+fn an_entry_of_grub_with_xen_is_found() {
+    require_root!();
+    found(XEN);
+}
+
+/// One good initrd, or the kernel alone, is not enough.
+#[test]
+fn every_file_that_an_entry_names_has_to_be_there() {
+    require_root!();
+    let without_xen = format!("{XEN}\nrm /boot/kernels/xen.gz\n");
+    let microcode = r#"
+mkdir -p /boot/kernels
+cp "$top/kernel" /boot/kernels/k
+cp "$top/initrd" /boot/kernels/i
+cat >/boot/grub/grub.cfg <<END
+menuentry "NixOS" {
+  linux (\$drive1)//kernels/k init=$top/init
+  initrd (\$drive1)//kernels/ucode (\$drive1)//kernels/i
+}
+END
+"#;
+    for (script, missing) in [(without_xen.leak() as &str, "kernels/xen.gz"), (microcode, "ucode")]
+    {
+        let machine = or_skip!(Machine::new(Boot::Directory, Installer(script)));
+        let before = machine.manifest();
+        machine.prepare(&[]).expect(1).says(&[&format!("{missing}, which is missing")]);
+        let log = Excuse::none().below(b"nix/var/nixos-lustrate");
+        assert_same(&before, &machine.manifest(), &log);
+    }
+}

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::command::on;
+use crate::common::command::{arguments, lustrate, on};
 use crate::common::compare::Excuse;
+use crate::common::strace::{self, Call, Fault};
 use crate::common::text::says;
 use crate::common::{or_skip, require_root};
 use crate::machine::{Boot, GRUB, Machine, SYSTEMD_BOOT, assert_same};
@@ -23,9 +24,12 @@ fn a_lustration_that_is_done_is_not_cancelled() {
 #[test]
 fn a_lustration_that_has_begun_is_not_cancelled() {
     require_root!();
+    or_skip!(strace::available());
     let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
     machine.prepare(&[]).expect(0);
-    machine.tree().directory("old-root.tmp", 0o755);
+    let call = Call { name: "renameat2".into(), nth: 8, line: String::new() };
+    let run = arguments("run", machine.path(), &[]);
+    assert!(strace::run_with(Fault::Kill, &call, run).was_killed());
     let before = machine.manifest();
     machine.cancel().expect(3).says(&["has begun and is not done"]);
     machine.prepare(&[]).expect(3).says(&["has begun and is not done"]);
@@ -134,4 +138,54 @@ fn while_something_names_nixos_the_marker_stays() {
     machine.cancel().expect(0);
     assert_eq!(machine.read("boot/grub/grub.cfg"), "menuentry 'Debian' {\n}\n");
     assert!(!machine.exists("etc/NIXOS_LUSTRATE"));
+}
+
+/// With the last old root nothing is left that `cancel` could bring back, and the
+/// copies of /boot are of no use.
+#[test]
+fn what_prepare_had_saved_goes_with_the_last_old_root() {
+    require_root!();
+    for boot in [Boot::Directory, Boot::Mount] {
+        let machine = or_skip!(Machine::new(boot, GRUB));
+        machine.prepare(&[]).expect(0);
+        on("run", machine.path()).expect(0);
+        let home = "nix/var/nixos-lustrate";
+        // Not while an older one is there.
+        fs::create_dir_all(machine.at("old-root-20240102T030405Z/etc")).expect("a directory");
+        fs::write(machine.at("old-root-20240102T030405Z/etc/os-release"), "ID=arch\n")
+            .expect("a file");
+        let purge = |more: &[&str]| lustrate(arguments("purge", machine.path(), more));
+        purge(&["--yes", "old-root"]).expect(0);
+        assert!(machine.exists(home), "{boot:?}");
+        let shown = purge(&["--dry-run"]).expect(0);
+        assert!(says(&shown.out(), "what prepare had saved"), "{}", shown.out());
+        purge(&["--yes"])
+            .expect(0)
+            .says(&[&format!("Removed {}/{home}: ", machine.path().display())]);
+        assert!(!machine.exists(home), "{boot:?}");
+        purge(&["--yes"]).expect(0).says(&["there is nothing to purge"]);
+    }
+}
+
+/// The root is still the one that was prepared.
+#[test]
+fn what_prepare_has_saved_of_the_system_that_is_there_stays() {
+    require_root!();
+    let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
+    machine.prepare(&[]).expect(0);
+    let purge = lustrate(arguments("purge", machine.path(), &["--yes"]));
+    purge.expect(0).says(&["there is nothing to purge"]);
+    machine.cancel().expect(0);
+}
+
+/// A purge that was cut, or somebody's rm, has removed the old root itself.
+#[test]
+fn what_prepare_had_saved_of_a_system_that_is_gone_goes() {
+    require_root!();
+    let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
+    machine.prepare(&[]).expect(0);
+    on("run", machine.path()).expect(0);
+    fs::remove_dir_all(machine.at("old-root")).expect("removed");
+    lustrate(arguments("purge", machine.path(), &["--yes"])).expect(0);
+    assert!(!machine.exists("nix/var/nixos-lustrate"));
 }

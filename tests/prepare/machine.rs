@@ -118,7 +118,9 @@ pub(crate) fn system(installer: Installer) -> System {
     let mut system = System::new();
     system = system.part("initrd", crate::common::system::initrd(&["init", "bin/nixos-lustrate"]));
     system = system.file("sw/bin/busybox", fs::read(BUSYBOX).expect("busybox-static"), 0o555);
-    for applet in ["sh", "mkdir", "cp", "mv", "cat", "rm", "echo", "kill", "sleep", "dd", "touch"] {
+    for applet in
+        ["sh", "mkdir", "cp", "mv", "cat", "rm", "echo", "kill", "sleep", "dd", "touch", "readlink"]
+    {
         system = system.link(&format!("sw/bin/{applet}"), "busybox");
     }
     system.file("bin/switch-to-configuration", script, 0o555)

@@ -97,6 +97,32 @@ fn a_boot_bak_of_somebody_elses_is_in_the_way() {
     let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
     machine.tree().file("boot.bak/precious", "x");
     refused(&machine, &[], &["boot.bak is there, and nixos-lustrate did not make it", "mv "]);
+    // A dry run finds what the real one would.
+    let dry = lustrate(machine.arguments(&["--dry-run"]));
+    dry.expect(3).says(&["boot.bak is there, and nixos-lustrate did not make it"]);
+}
+
+/// As a hardened fstab has it: found before the old boot loader is touched.
+#[test]
+fn a_place_that_is_mounted_read_only_is_refused() {
+    require_root!();
+    for (boot, at) in [(Boot::Mount, "boot"), (Boot::Esp, "boot"), (Boot::Nested, "boot/efi")] {
+        let machine = or_skip!(Machine::new(boot, GRUB));
+        let shown = machine.at(at);
+        let remount = |how: &str| {
+            let mut mount = std::process::Command::new("mount");
+            mount.args(["-o", &format!("remount,{how}")]).arg(&shown);
+            crate::common::command::run_limited(&mut mount, crate::common::command::LIMIT)
+                .expect(0);
+        };
+        remount("ro");
+        let found = format!("{} is mounted read-only", shown.display());
+        refused(&machine, &[], &[&found, &format!("remount,rw {}", shown.display())]);
+        lustrate(machine.arguments(&["--dry-run"])).expect(3).says(&[&found]);
+        remount("rw");
+        machine.prepare(&[]).expect(0);
+        machine.cancel().expect(0);
+    }
 }
 
 #[test]

@@ -196,3 +196,27 @@ fn what_an_interrupted_purge_left_is_found_in_an_old_root_too() {
     purge(root, &["--yes", "--keep", "2"]).expect(0).says(&[&nested, &second]);
     assert_only_gone(&before, &Manifest::of(root), &[&nested, &second]);
 }
+
+/// On a machine that was never lustrated, somebody's own directories.
+#[test]
+fn what_nothing_shows_to_be_an_old_root_goes_by_its_name_only() {
+    require_root!();
+    let (_image, mounted) = or_skip!(lustrated(Fs::Tmpfs, |root| {
+        root.file("old-root-20240102T030405Z/photo.jpg", "mine");
+        Ok(())
+    }));
+    let root = mounted.path();
+    let name = "old-root-20240102T030405Z";
+    let why = "nothing in it shows an old system; name it to remove it";
+    // Nor does it stand for one that --keep spares.
+    let shown = purge(root, &["--dry-run", "--keep", "1"]).expect(0);
+    assert!(says(&shown.out(), why) && says(&shown.out(), "the newest"), "{}", shown.out());
+    let before = Manifest::of(root);
+    purge(root, &["--yes"]).expect(0);
+    assert_only_gone(&before, &Manifest::of(root), &["old-root"]);
+    let again = purge(root, &["--yes"]).expect(0);
+    assert!(says(&again.err(), "nothing to purge; 1 old root stays"), "{}", again.err());
+    let before = Manifest::of(root);
+    purge(root, &["--yes", name]).expect(0);
+    assert_only_gone(&before, &Manifest::of(root), &[name]);
+}

@@ -80,6 +80,7 @@ fn disturbed(fault: Fault, call: &Call, root: &Path, whole: &Manifest) -> bool {
     assert!(left.iter().all(|n| known(&n)), "{left:?}");
     let rest = |manifest: &Manifest| {
         let mut rest = manifest.without(b"etc/NIXOS_LUSTRATE.flags");
+        rest = rest.without(b"etc/NIXOS_LUSTRATE.flags.part");
         for name in old_roots_in(manifest) {
             rest = rest.without(name.as_bytes());
         }

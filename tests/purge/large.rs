@@ -8,9 +8,8 @@ use std::process::{Command, Stdio};
 use crate::common::command::{LIMIT, arguments, binary, run_limited};
 use crate::common::image::{Fs, Options};
 use crate::common::trees::{Built, Case, Root};
-use crate::common::{or_skip, require_root, sys as common_sys};
+use crate::common::{or_skip, require_root, sys};
 use crate::scene::{old_roots, purge};
-use crate::sys;
 
 /// A purge with little of everything; how much memory it took, in KiB.
 fn frugal(root: &Path) -> i64 {
@@ -55,8 +54,7 @@ fn deepen(top: &Path, levels: usize, name: &str) {
         let base = format!("/proc/self/fd/{}", at.as_raw_fd());
         fs::create_dir(Path::new(&base).join(name)).expect("a directory");
         fs::write(Path::new(&base).join("file"), "").expect("a file");
-        at = common_sys::open_at(at.as_raw_fd(), name.as_bytes(), libc::O_DIRECTORY)
-            .expect("a directory");
+        at = sys::open_at(at.as_raw_fd(), name.as_bytes(), libc::O_DIRECTORY).expect("a directory");
     }
 }
 

@@ -8,16 +8,16 @@
 mod common;
 
 mod choice;
-mod kernel;
 mod kill;
 mod large;
 mod links;
 mod locks;
 mod mounts;
+mod older;
 mod refusals;
 mod running;
 mod scene;
 mod subvolumes;
-mod sys;
 mod table;
 mod terminal;
+mod uses;

@@ -19,8 +19,8 @@ use crate::scene::{lustrated, purge};
 
 pub type Parts = [String; 3];
 
-pub fn refusal(found: &str, consequence: &str, mend: &str) -> Parts {
-    [found, consequence, mend].map(str::to_owned)
+pub fn refusal(found: &str, consequence: &str, fix: &str) -> Parts {
+    [found, consequence, fix].map(str::to_owned)
 }
 
 /// Panics unless stderr is these refusals and nothing else; `@` is the root.

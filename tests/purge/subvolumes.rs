@@ -43,10 +43,10 @@ fn nested_and_read_only_subvolumes_go() {
 fn an_old_root_that_is_a_subvolume_goes() {
     purged(|root| {
         root.subvolume("old-root-20240102T030405Z");
-        root.file("old-root-20240102T030405Z/etc/file", "");
+        root.file("old-root-20240102T030405Z/etc/os-release", "ID=debian\n");
         root.subvolume("old-root-20240102T030405Z/inner");
         root.subvolume("old-root-20240102T030406Z");
-        root.file("old-root-20240102T030406Z/etc/file", "");
+        root.file("old-root-20240102T030406Z/etc/os-release", "ID=debian\n");
         root.make_subvolume_read_only("old-root-20240102T030405Z");
         root.make_subvolume_read_only("old-root-20240102T030406Z");
         Ok(())

@@ -36,11 +36,11 @@ fn lustrate_and_purge(case: &Case, root: &Path, fs: Fs) {
     }
     let before = Manifest::of(root);
     // Names that look like it and are none of ours.
-    let gone: Vec<&str> = held
-        .iter()
-        .map(String::as_str)
-        .filter(|name| name.starts_with("old-root") && *name != "old-root-backup")
-        .collect();
+    let ours = held.iter().map(String::as_str);
+    let ours = ours.filter(|name| name.starts_with("old-root") && *name != "old-root-backup");
+    // What somebody has protected stays.
+    let is_flagged = |name: &&str| before.get(name.as_bytes()).is_some_and(|n| n.flags != 0);
+    let (stay, gone): (Vec<&str>, Vec<&str>) = ours.partition(is_flagged);
     let ended = purge(root, &["--yes"]).expect(0);
     for name in &gone {
         let said = format!("Removed {}/{name}: ", root.display());
@@ -49,7 +49,12 @@ fn lustrate_and_purge(case: &Case, root: &Path, fs: Fs) {
     assert_only_gone(&before, &Manifest::of(root), &gone);
     canary.assert_alive();
     let again = purge(root, &["--yes"]).expect(0);
-    assert_eq!(again.err(), format!("{}: there is nothing to purge\n", root.display()));
+    let stay = match stay.len() {
+        0 => String::new(),
+        1 => "; 1 old root stays".to_owned(),
+        many => format!("; {many} old roots stay"),
+    };
+    assert_eq!(again.err(), format!("{}: there is nothing to purge{stay}\n", root.display()));
     let reverted = on("revert", root).expect(0);
     let nothing = format!("{}: there is nothing to revert\n", root.display());
     assert_eq!(reverted.err(), nothing, "{} on {}", case.name, fs.name());

@@ -10,16 +10,16 @@ use crate::common::command::{arguments, program};
 use crate::common::image::{Fs, Options};
 use crate::common::manifest::Manifest;
 use crate::common::population::assert_untouched;
+use crate::common::sys;
 use crate::common::text::{says, unfolded};
 use crate::common::trees::{Built, Case, Root};
 use crate::common::{or_skip, require_root, strace};
 use crate::scene::{assert_only_gone, lustrated, old_roots, purge};
-use crate::sys;
 
 /// Runs a command in front of a person who says `answer` to the question; the
 /// exit status and all that was on the screen.
 fn before_a_person(command: &mut Command, answer: &[u8]) -> (i32, String) {
-    let (mut person, terminal) = sys::terminal().expect("a terminal");
+    let (mut person, terminal) = sys::terminal::open().expect("a terminal");
     let end = || Stdio::from(terminal.try_clone().expect("its other end"));
     let mut child = command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("it runs");
     drop(terminal);
@@ -166,7 +166,7 @@ fn ctrl_c_ends_it_cleanly_and_it_can_be_repeated() {
     child.stderr.take().expect("stderr").read_to_string(&mut said).expect("what it says");
     assert_eq!(child.wait().expect("its end").code(), Some(1), "{said}");
     assert!(said.starts_with("stopped part-way: Interrupted. So far, "), "{said}");
-    assert!(said.ends_with(" removed.\nTo go on, give the same command again.\n"), "{said}");
+    assert!(said.ends_with(" removed. To go on, give the same command again.\n"), "{said}");
     assert!(going(), "{:?}", old_roots(root));
     // The same command with a name finds it under its new one.
     purge(root, &["--yes", "old-root"]).expect(0);

@@ -7,9 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::lab::cache;
-use crate::lab::command::output;
 use crate::lab::disk::Disk;
 use crate::lab::drive::{self, Drive};
+use crate::lab::host::output;
 use crate::lab::layout::Fs;
 use crate::lab::machine::{Machine, OVMF_VARIABLES, Source, Waited};
 

@@ -12,7 +12,7 @@ use crate::common::text::says;
 use crate::computer::{At, Computer};
 use crate::debian::Variant;
 use crate::lab::check;
-use crate::lab::command::output;
+use crate::lab::host::output;
 use crate::system::{Built, program};
 
 /// Debian with the built system in its store and the program at hand.

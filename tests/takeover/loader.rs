@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::common::system::System;
 use crate::debian::{self, BOOT_UUID, Variant};
-use crate::lab::command::output;
+use crate::lab::host::output;
 use crate::system::PARAMETERS;
 
 /// Where GRUB goes.

@@ -6,9 +6,9 @@ use std::fs;
 
 use crate::computer::{At, Computer, Session};
 use crate::lab::boot::kernel;
-use crate::lab::command::filter;
 use crate::lab::cpio::Archive;
 use crate::lab::drive::Path;
+use crate::lab::host::filter;
 use crate::lab::layout::ESP;
 use crate::lab::stage1::BUSYBOX;
 use crate::system::{PARAMETERS, program};

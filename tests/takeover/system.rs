@@ -10,7 +10,7 @@ use crate::common::isolation;
 use crate::common::system::{SYSTEMD, System};
 use crate::debian::{BOOT_UUID, ESP_UUID, ROOT_UUID, Variant};
 use crate::lab::boot::kernel;
-use crate::lab::command::output;
+use crate::lab::host::output;
 use crate::lab::layout::{ESP, Fs, Layout};
 use crate::lab::stage1::{BUSYBOX, Kind, Stage1};
 use crate::loader;

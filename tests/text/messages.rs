@@ -61,7 +61,7 @@ const JARGON: &[&str] = &[
 ];
 
 const TITLES: [(Kind, &str); 11] = [
-    (Kind::Refusal, "Refusals: what was found, what would have happened, the mend"),
+    (Kind::Refusal, "Refusals: what was found, what would have happened, the fix"),
     (Kind::Stop, "Stops, part-way"),
     (Kind::Blocker, "check: what blocks"),
     (Kind::Warning, "Warnings, of check and of plans"),
@@ -238,7 +238,7 @@ fn help() -> String {
     text
 }
 
-/// Refusals and findings: what was found, the consequence, the mend.
+/// Refusals and findings: what was found, the consequence, the fix.
 #[test]
 fn what_stops_somebody_has_its_three_parts() {
     let mut seen = 0;
@@ -266,12 +266,12 @@ fn what_stops_somebody_has_its_three_parts() {
             if at > 0 && at + 1 < parts {
                 assert!(!starts_small, "a consequence is a sentence: {text}");
             }
-            // A mend in small letters is something to type.
+            // A fix in small letters is something to type.
             let types = ["=", "chmod", "chown", "rm ", "nix-", "swapoff"]
                 .iter()
                 .any(|word| text.contains(word));
             if at > 0 && at + 1 == parts {
-                assert!(!starts_small || types, "a mend says what to do: {text}");
+                assert!(!starts_small || types, "a fix says what to do: {text}");
             }
         }
     }

@@ -53,8 +53,10 @@ impl Prediction {
                 self.judge_record(&record(root), ran);
                 self.judge_tree(before, after);
             }
-            // A full disk is met on the way.
-            (1 | 3, "begins" | "takes over") => assert!(matches!(case.expect, Expect::Safe(_))),
+            // What is missing on a full disk shows when it is taken.
+            (3, "begins" | "takes over") => {
+                assert!(ran.err().contains("would have stopped part-way. Free some space"));
+            }
             (code, run) => panic!("plan: {run}; run: {code}\n{}", ran.err()),
         }
     }
@@ -65,7 +67,7 @@ impl Prediction {
         assert_eq!(self.code, 3);
         let part = |refusal: &Value, part: &str| text(&refusal[part]);
         let lines = self.list("refusals").iter().map(|refusal| {
-            let parts = ["found", "consequence", "mend"].map(|p| part(refusal, p));
+            let parts = ["found", "consequence", "fix"].map(|p| part(refusal, p));
             format!("refused: {}", parts.join(". "))
         });
         let want = lines.collect::<Vec<_>>().join(".\n") + ". Nothing was touched.\n";
@@ -89,7 +91,8 @@ impl Prediction {
         let becomes = self.plan["old_root_becomes"].as_str().map(str::to_owned);
         assert_eq!(becomes, record.rotated.as_ref().map(ToString::to_string));
         let warnings = self.names("warnings");
-        assert_eq!(record.warnings, warnings, "warnings");
+        // What was noticed on the way comes after them.
+        assert!(record.warnings.starts_with(&warnings), "{:?}", record.warnings);
         let said = ran.err();
         let unsaid = warnings.iter().take(5).filter(|w| !said.contains(&format!("warning: {w}\n")));
         assert_none("predicted, and not said", &unsaid.cloned().collect::<Vec<_>>());

@@ -14,14 +14,14 @@ pub(super) fn judge(entry: &FstabEntry, target: &Target) -> Option<Finding> {
     if entry.fs_type == "swap" {
         let found = format!("the configuration has swap on {spec}, and there is no such device");
         let consequence = "The boot would wait 90 seconds for it";
-        let mend = "swapDevices = [ ]; or the device that it is now: swapon --show";
-        return Some(Finding::warning(id, found, consequence, mend));
+        let fix = "swapDevices = [ ]; or the device that it is now: swapon --show";
+        return Some(Finding::warning(id, found, consequence, fix));
     }
     Some(Finding::blocker(
         id,
         format!("the configuration mounts {spec} at {point}, and there is no such device"),
         "The boot would wait for it, and end in emergency mode",
-        format!("Mend fileSystems.\"{point}\".device, or set its options = [ \"nofail\" ];"),
+        format!("Correct fileSystems.\"{point}\".device, or set its options = [ \"nofail\" ];"),
     ))
 }
 

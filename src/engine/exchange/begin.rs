@@ -1,141 +1,354 @@
 //! The beginning of an exchange, from whatever state the root is in: the
 //! staging directory with the intent in it, and a home for both populations.
+//! Until the intent is there nothing has moved, and all that was made can be
+//! taken away again.
 
-use super::flags::HINDERING;
-use super::marker::{Need, arm};
-use super::{Boot, Done, Exchange, Result, rename};
-use crate::engine::intent::{Direction, Intent};
+use nix::errno::Errno;
+
+use super::close::{remove_leftover, undo_note};
+use super::flags::{Change, HINDERING, change_flags, remove_note, write_note};
+use super::marker::{arm_nixos, prepare};
+use super::space::{Take, give_back, reserve, stock, undone, unstock};
+use super::spares::draft;
+use super::{Boot, Coming, Done, Exchange, Result, gave_way, open, rename};
+use crate::engine::intent::{Direction, Intent, Pin};
 use crate::engine::names::{
-    ETC, FLAGS_NOTE, INTENT, LUSTRATE, NEW, NIXOS_ROOT_TMP, OLD_ROOT, OLD_ROOT_TMP, PART,
+    DRAFT, ETC, INTENT, LEFT, LUSTRATE, MAKING, NEW, NIXOS_ROOT, OLD_ROOT, OLD_ROOT_TMP, RECORD,
+    RESERVE,
 };
-use crate::error::Stop;
+use crate::engine::time::is_dated;
+use crate::error::{Error, Stop};
 use crate::fs::name::Name;
-use crate::fs::tree::{Moved, Tree};
+use crate::fs::sys::Kind;
+use crate::fs::tree::{Moved, Stat, Tree};
+
+/// What only root looks into: programs of a system that nobody patches any more
+/// run with their owner's rights when a user calls them.
+const CLOSED: u32 = 0o700;
+
+/// What an exchange begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// A finished lustration, to revert it.
+    Finished,
+    /// A root that is whole, or an exchange in progress.
+    Anywhere,
+}
 
 /// Begins an exchange, or takes up one in progress, whichever way it went.
 ///
 /// # Errors
-/// [`Stop`]; nothing has moved yet.
+/// [`Error::Refused`] with nothing left behind when the space is not there, a
+/// stop otherwise; nothing has moved yet.
 pub fn begin<'a, T: Tree>(
     tree: &'a T,
     root: &'a T::Dir,
     mut intent: Intent,
     boot: Boot,
-) -> Result<Exchange<'a, T>> {
-    let in_progress = tree.open(root, &[OLD_ROOT_TMP])?.is_some()
-        || tree.open(root, &[NIXOS_ROOT_TMP, LUSTRATE])?.is_some();
-    let meta = if !in_progress && intent.direction == Direction::Revert {
-        reopen(tree, root, &mut intent)?
-    } else {
-        stage(tree, root, &mut intent)?
-    };
-    // An older old root makes room; also when the stock function had buried
-    // another one, which a revert brings back under that name.
+    from: From,
+    take: Take,
+) -> Result<Exchange<'a, T>, Error> {
+    let mut coming = Coming::Unknown;
+    let mut done = Done::default();
+    match from {
+        From::Finished => reopen(tree, root, &mut intent, take)?,
+        From::Anywhere if is_begun(tree, root, &intent)? => resume(tree, root, &mut intent, take)?,
+        From::Anywhere => {
+            (intent, done) = stage(tree, root, intent, take)?;
+            if intent.direction == Direction::Lustrate {
+                coming = Coming::Made;
+            }
+        }
+    }
+    done.notes.extend(settle(tree, root, &intent)?);
+    let staging = open(tree, root, &OLD_ROOT_TMP)?;
+    let meta = open(tree, &staging, &LUSTRATE)?;
+    let incoming = come_home(tree, root, &meta, &intent)?;
+    // The stock function, or an earlier version, has left them open.
+    tree.set_mode(&staging, CLOSED)?;
+    tree.set_mode(&incoming, CLOSED)?;
+    let staged = tree.list(&staging)?;
+    if let (Direction::Revert, Some((etc, dated))) =
+        (intent.direction, intent.aside.iter().find(|(name, _)| *name == ETC))
+    {
+        done.notes.push(gave_way(etc, dated));
+    }
+    Ok(Exchange { tree, root, intent, boot, staging, meta, incoming, staged, coming, done })
+}
+
+/// Whether there is an intent to go on with, or a revert is in its last steps.
+fn is_begun<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<bool> {
+    for home in [OLD_ROOT_TMP, intent.incoming()] {
+        let Some(meta) = tree.open(root, &[home, LUSTRATE])? else { continue };
+        for name in [INTENT, RECORD, NEW] {
+            if tree.stat(&meta, &name)?.is_some() {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Takes up an exchange in progress.
+fn resume<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent, take: Take) -> Result<()> {
+    let home = intent.incoming();
+    if tree.stat(root, &OLD_ROOT_TMP)?.is_none() {
+        note_root_flags(tree, root, intent)?;
+        clear_root_flags(tree, root, intent)?;
+        // What a revert had to leave there comes with it.
+        let left = tree.open(root, &[home.clone(), LUSTRATE])?;
+        let left = left.map(|meta| rename(tree, (&meta, &LEFT), (root, &OLD_ROOT_TMP)));
+        if left.transpose()?.is_none_or(|moved| moved == Moved::Missing) {
+            tree.make_dir(root, &OLD_ROOT_TMP, CLOSED)?;
+        }
+    }
+    let staging = open(tree, root, &OLD_ROOT_TMP)?;
+    // The last steps of a revert, backwards.
+    if let Some(incoming) = tree.open(root, &[home])? {
+        rename(tree, (&incoming, &LUSTRATE), (&staging, &LUSTRATE))?;
+    }
+    let meta = open(tree, &staging, &LUSTRATE)?;
+    intent.anchor = tree.stat_dir(&meta)?.inode;
+    let text = intent.to_text();
+    // Whatever can be had: an exchange in progress is not refused.
+    if tree.stat(&meta, &RESERVE)?.is_none()
+        && stock(tree, &meta, reserve(intent, take.base, text.len()), intent.direction).is_err()
+    {
+        unstock(tree, &meta)?;
+    }
+    // What there is serves to get to the end, whichever it is.
+    tree.reserve(&meta, &RESERVE, 0, 0)?;
+    if tree.read(&meta, &INTENT, text.len())?.as_ref() != Some(&text) {
+        write_intent(tree, &meta, &text)?;
+    }
+    Ok(())
+}
+
+/// The intent is on the disk, whole, before anything moves.
+pub(super) fn write_intent<T: Tree>(tree: &T, meta: &T::Dir, text: &[u8]) -> Result<()> {
+    let written = draft(tree, meta, text)?;
+    tree.sync(meta)?;
+    Ok(tree.replace((meta, &written), (meta, &INTENT))?)
+}
+
+/// Once the intent is on the disk: the root can be changed, and an older old root
+/// makes room; also when the stock function had buried another one, which a revert
+/// brings back under that name.
+fn settle<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<Vec<String>> {
+    change_flags(tree, &[root], &intent.flags, Change::ClearHolders)?;
+    if intent.root_flags().is_some()
+        && let Some(etc) = tree.open(root, &[ETC])?
+    {
+        remove_note(tree, &etc)?;
+    }
     if (intent.direction == Direction::Lustrate || intent.moves(&OLD_ROOT))
         && let Some(rotated) = &intent.rotated
         && tree.stat(root, rotated)?.is_none()
     {
         rename(tree, (root, &OLD_ROOT), (root, rotated))?;
     }
-    // A revert in progress shows in the name of the new population's home.
     match intent.direction {
-        Direction::Lustrate => {
-            if rename(tree, (root, &NIXOS_ROOT_TMP), (&meta, &NEW))? == Moved::Missing {
-                tree.make_dir(&meta, &NEW, 0o755)?;
+        Direction::Lustrate => close_old_roots(tree, root, intent),
+        Direction::Revert => Ok(Vec::new()),
+    }
+}
+
+/// The home of the new population; a revert in progress shows in its name.
+fn come_home<T: Tree>(tree: &T, root: &T::Dir, meta: &T::Dir, intent: &Intent) -> Result<T::Dir> {
+    let home = intent.incoming();
+    let (inside, outside) = ((meta, &NEW), (root, &home));
+    let (from, to) = match intent.direction {
+        Direction::Lustrate => (outside, inside),
+        Direction::Revert => (inside, outside),
+    };
+    if rename(tree, from, to)? == Moved::Missing {
+        match tree.rename((meta, &first_home(intent)), to) {
+            Ok(Moved::Missing) => tree.make_dir(to.0, to.1, CLOSED)?,
+            // The old root has become a subvolume, or of another project.
+            Err(error)
+                if intent.direction == Direction::Revert && error.errno() == Errno::EXDEV =>
+            {
+                tree.make_dir(to.0, to.1, CLOSED)?;
             }
-        }
-        Direction::Revert => {
-            if rename(tree, (&meta, &NEW), (root, &NIXOS_ROOT_TMP))? == Moved::Missing {
-                tree.make_dir(root, &NIXOS_ROOT_TMP, 0o755)?;
-            }
+            moved => drop(moved?),
         }
     }
-    let incoming = match intent.direction {
-        Direction::Lustrate => open(tree, &meta, &NEW)?,
-        Direction::Revert => open(tree, root, &NIXOS_ROOT_TMP)?,
-    };
-    let staging = open(tree, root, &OLD_ROOT_TMP)?;
-    let staged = tree.list(&staging)?;
-    let done = Done::default();
-    Ok(Exchange { tree, root, intent, boot, staging, meta, incoming, staged, done })
+    open(tree, to.0, to.1)
+}
+
+/// What becomes the home of the new population. What the stock function has copied
+/// is of that one, and has the names of directories in the draft: an empty one then,
+/// and the draft comes in once the copies are aside.
+fn first_home(intent: &Intent) -> Name {
+    if intent.copies.is_empty() { DRAFT } else { MAKING }
 }
 
 /// Makes a finished lustration one in progress, to revert it.
-fn reopen<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent) -> Result<T::Dir> {
+fn reopen<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent, take: Take) -> Result<(), Error> {
     let old_root = open(tree, root, &OLD_ROOT)?;
-    tree.make_dir(&old_root, &LUSTRATE, 0o700)?;
+    if tree.stat(&old_root, &LUSTRATE)?.is_none() {
+        // The stock function's: there is no place yet to note its flags in.
+        unlock(tree, &old_root, None)?;
+    }
+    let before = tree.stat_dir(&old_root)?;
+    tree.make_dir(&old_root, &LUSTRATE, CLOSED).map_err(|e| undone(e.into(), Ok(())))?;
     let meta = open(tree, &old_root, &LUSTRATE)?;
-    write_intent(tree, &meta, intent)?;
-    tree.sync(root)?;
+    unlock(tree, &meta, None)?;
+    for name in tree.list(&meta)? {
+        if tree.stat(&meta, &name)?.is_some_and(|stat| stat.flags != 0) {
+            unlock(tree, &meta, Some(&name))?;
+        }
+    }
+    // Taken when it was lustrated; not by an earlier version, or the stock function.
+    let size = if tree.stat(&meta, &RESERVE)?.is_some() { None } else { Some(take.base) };
+    if let Err(stop) = take_back(tree, &meta, intent, take, size) {
+        return Err(undone(stop, leave(tree, &old_root, &meta, &before, size)));
+    }
     // From here a boot finds work: the marker first, then the staging directory.
-    if let Some(etc) = tree.open(root, &[ETC])? {
-        arm(tree, &meta, &etc, Need::InProgress(Direction::Revert))?;
+    change_flags(tree, &[root], &intent.flags, Change::ClearEtc)?;
+    arm_nixos(tree, root, &meta, intent)?;
+    change_flags(tree, &[root], &intent.flags, Change::Clear)?;
+    if tree.stat(root, &OLD_ROOT_TMP)?.is_some() {
+        remove_leftover(tree, root)?;
     }
-    clear_root_flags(tree, root, intent)?;
     rename(tree, (root, &OLD_ROOT), (root, &OLD_ROOT_TMP))?;
-    Ok(meta)
+    Ok(())
 }
 
-/// Makes the staging directory, or completes the one that is there.
-fn stage<T: Tree>(tree: &T, root: &T::Dir, intent: &mut Intent) -> Result<T::Dir> {
-    if tree.stat(root, &OLD_ROOT_TMP)?.is_none() {
-        note_root_flags(tree, root, intent)?;
-        clear_root_flags(tree, root, intent)?;
-        tree.make_dir(root, &OLD_ROOT_TMP, 0o755)?;
-    }
-    let staging = open(tree, root, &OLD_ROOT_TMP)?;
-    // The last steps of a revert, backwards.
-    if let Some(incoming) = tree.open(root, &[NIXOS_ROOT_TMP])? {
-        rename(tree, (&incoming, &LUSTRATE), (&staging, &LUSTRATE))?;
-    }
-    tree.make_dir(&staging, &LUSTRATE, 0o700)?;
-    let meta = open(tree, &staging, &LUSTRATE)?;
-    write_intent(tree, &meta, intent)?;
-    tree.sync(root)?;
-    clear_root_flags(tree, root, intent)?;
-    if let Some(etc) = tree.open(root, &[ETC])? {
-        tree.remove_file(&etc, &FLAGS_NOTE)?;
-    }
-    Ok(meta)
-}
-
-/// The intent is on the disk, whole, before anything moves.
-fn write_intent<T: Tree>(tree: &T, meta: &T::Dir, intent: &mut Intent) -> Result<()> {
+/// All that a revert is going to make, and its intent on the disk. Without a base
+/// it was taken before.
+fn take_back<T: Tree>(
+    tree: &T,
+    meta: &T::Dir,
+    intent: &mut Intent,
+    take: Take,
+    base: Option<u64>,
+) -> Result<()> {
     intent.anchor = tree.stat_dir(meta)?.inode;
     let text = intent.to_text();
-    if tree.read(meta, &INTENT, text.len())?.as_ref() != Some(&text) {
-        tree.remove_file(meta, &PART)?;
-        tree.make_file(meta, &PART, &text)?;
-        tree.replace((meta, &PART), (meta, &INTENT))?;
+    match base {
+        None => tree.reserve(meta, &RESERVE, 0, 0)?,
+        Some(base) => stock(tree, meta, reserve(intent, base, text.len()), intent.direction)?,
     }
-    Ok(())
+    tree.make_dir(meta, &DRAFT, CLOSED)?;
+    prepare(tree, meta, intent.direction, take.markers)?;
+    write_intent(tree, meta, &text)
+}
+
+/// The same backwards.
+fn leave<T: Tree>(
+    tree: &T,
+    old_root: &T::Dir,
+    meta: &T::Dir,
+    before: &Stat,
+    base: Option<u64>,
+) -> Result<()> {
+    if base.is_some() {
+        unstock(tree, meta)?;
+    }
+    give_back(tree, old_root)?;
+    Ok(tree.set_times(old_root, before)?)
+}
+
+/// Makes the staging directory, with all that either direction is going to make in
+/// it; that of an interrupted stock lustration is completed.
+fn stage<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    intent: Intent,
+    take: Take,
+) -> Result<(Intent, Done), Error> {
+    let before = tree.stat_dir(root)?;
+    let is_new = tree.stat(root, &OLD_ROOT_TMP)?.is_none();
+    // A note of the root's flags comes and goes in it.
+    let etc = if intent.root_flags().is_some() { tree.open(root, &[ETC])? } else { None };
+    let etc = etc.map(|etc| tree.stat_dir(&etc).map(|stat| (etc, stat))).transpose()?;
+    taken(tree, root, intent, take, is_new).map_err(|stop| {
+        let undo = unstage(tree, root, &before, is_new);
+        let times = |(etc, stat)| tree.set_times(etc, stat).map_err(Stop::from);
+        undone(stop, undo.and_then(|()| etc.iter().map(|(e, s)| (e, s)).try_for_each(times)))
+    })
+}
+
+/// The same backwards.
+fn unstage<T: Tree>(tree: &T, root: &T::Dir, before: &Stat, is_new: bool) -> Result<()> {
+    if let Some(staging) = tree.open(root, &[OLD_ROOT_TMP])? {
+        give_back(tree, &staging)?;
+        if is_new {
+            tree.remove_dir(root, &OLD_ROOT_TMP)?;
+            tree.set_times(root, before)?;
+        }
+    }
+    undo_note(tree, root).map(drop)
+}
+
+fn taken<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    intent: Intent,
+    take: Take,
+    is_new: bool,
+) -> Result<(Intent, Done)> {
+    if is_new {
+        note_root_flags(tree, root, &intent)?;
+        clear_root_flags(tree, root, &intent)?;
+    }
+    tree.make_dir(root, &OLD_ROOT_TMP, CLOSED)?;
+    let staging = open(tree, root, &OLD_ROOT_TMP)?;
+    let staged = if is_new { Vec::new() } else { tree.list(&staging)? };
+    if !is_new {
+        give_back(tree, &staging)?;
+    }
+    tree.make_dir(&staging, &LUSTRATE, CLOSED)?;
+    let meta = open(tree, &staging, &LUSTRATE)?;
+    tree.make_dir(&meta, &DRAFT, CLOSED)?;
+    let incoming = open(tree, &meta, &DRAFT)?;
+    let (coming, done, boot) = (Coming::Making, Done::default(), Boot::Keep);
+    let mut exchange =
+        Exchange { tree, root, intent, boot, staging, meta, incoming, staged, coming, done };
+    exchange.take(take)?;
+    Ok((exchange.intent, exchange.done))
 }
 
 /// An immutable root can hold no staging directory and so no intent: until it
-/// can, its flags are noted in `etc`.
+/// does, a note in `etc` has the flags.
 fn note_root_flags<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<()> {
     let Some(flags) = intent.root_flags() else { return Ok(()) };
     let Some(etc) = tree.open(root, &[ETC])? else { return Ok(()) };
-    let note = format!("{flags}\n");
-    if tree.read(&etc, &FLAGS_NOTE, note.len())?.as_deref() != Some(note.as_bytes()) {
-        tree.remove_file(&etc, &FLAGS_NOTE)?;
-        tree.make_file(&etc, &FLAGS_NOTE, note.as_bytes())?;
-        tree.sync(root)?;
-    }
-    Ok(())
+    write_note(tree, root, &etc, flags)
 }
 
 fn clear_root_flags<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<()> {
-    if intent.root_flags().is_some() {
-        let now = tree.flags(root, None)?;
-        if now & HINDERING != 0 {
-            tree.set_flags(root, None, now & !HINDERING)?;
-        }
+    change_flags(tree, &[root], &intent.flags, Change::ClearRoot)
+}
+
+/// Clears the flags of a directory of ours, or of what waits in it.
+fn unlock<T: Tree>(tree: &T, dir: &T::Dir, name: Option<&Name>) -> Result<()> {
+    let now = tree.flags(dir, name)?;
+    if now & HINDERING != 0 {
+        tree.set_flags(dir, name, now & !HINDERING)?;
     }
     Ok(())
 }
 
-pub(super) fn open<T: Tree>(tree: &T, dir: &T::Dir, name: &Name) -> Result<T::Dir> {
-    let opened = tree.open(dir, std::slice::from_ref(name))?;
-    opened.ok_or_else(|| Stop::changed(format!("'{}' is no directory", tree.show(dir, Some(name)))))
+/// Old roots that an earlier version, or the stock function, has left open; those
+/// that cannot be closed are noted.
+fn close_old_roots<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<Vec<String>> {
+    let here = tree.stat_dir(root)?;
+    let mut notes = Vec::new();
+    for (name, _) in intent.pinned.iter().filter(|(_, pin)| *pin == Pin::Protected) {
+        let holds = [OLD_ROOT, NIXOS_ROOT].iter().any(|b| name == b || is_dated(name, b));
+        let is_open = |stat: &Stat| {
+            let plain = stat.kind == Kind::Dir && stat.mount == here.mount;
+            plain && stat.mode & 0o77 != 0
+        };
+        if holds
+            && tree.stat(root, name)?.as_ref().is_some_and(is_open)
+            && let Some(dir) = tree.open(root, std::slice::from_ref(name))?
+            && let Err(error) = tree.set_mode(&dir, CLOSED)
+        {
+            notes.push(format!("'{name}' stays open to users: {error}"));
+        }
+    }
+    Ok(notes)
 }

@@ -4,10 +4,17 @@
 
 use super::{Boot, Exchange, Population, Result};
 use crate::engine::names::{BOOT, BOOT_BAK};
+use crate::error::Stop;
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
 
 impl<T: Tree> Exchange<'_, T> {
+    /// Whether the two have changed places already.
+    pub(super) fn has_old_boot(&self) -> Result<bool> {
+        let boot = self.tree.stat(self.root, &BOOT)?;
+        Ok(boot.is_some_and(|boot| self.intent.boot_bak == Some(boot.inode)))
+    }
+
     pub(super) fn exchange_boot(&mut self, coming: Population) -> Result<()> {
         let Some(old) = self.intent.boot_bak.filter(|_| self.boot == Boot::Exchange) else {
             return Ok(());
@@ -32,10 +39,15 @@ impl<T: Tree> Exchange<'_, T> {
         if !due || !plain {
             return Ok(());
         }
-        if !self.tree.exchange((self.root, &BOOT), (holder, &BOOT_BAK))? {
+        let exchanged = self.tree.exchange((self.root, &BOOT), (holder, &BOOT_BAK));
+        let exchanged = match exchanged.map_err(Stop::from) {
+            Err(stop) => self.tolerated(stop).map(|_| false)?,
+            Ok(exchanged) => exchanged,
+        };
+        if !exchanged {
             let (boot, saved) = ("boot", "boot.bak");
             self.note(format!(
-                "'{boot}' and '{saved}' cannot be exchanged on this file system; rename them by hand"
+                "'{boot}' and '{saved}' cannot be exchanged here; rename them by hand"
             ));
         }
         Ok(())

@@ -72,21 +72,36 @@ impl<T: Tree> Exchange<'_, T> {
         }
         let leaves = self.etc()?.root == Some(out);
         while let Some(step) = next(self.etc()?, out, coming) {
-            match step {
-                Step::Exchange(a, b) => {
-                    let (a_dir, b_dir) = (self.place(a), self.place(b));
-                    if !self.tree.exchange((a_dir, &ETC), (b_dir, &ETC))? {
-                        // Two renames then; between them only the staging
-                        // directory tells that an exchange is in progress.
-                        let spare = if b == home(out) { (b, home(coming)) } else { (a, home(out)) };
-                        self.move_etc(spare.0, spare.1)?;
-                    }
+            if let Err(stop) = self.step(step, out, coming) {
+                if self.whose_etc(Place::Root)? != Some(out) {
+                    return Err(stop);
                 }
-                Step::Rename(from, to) => self.move_etc(from, to)?,
+                self.tolerated(stop)?;
+                self.give_way(&ETC)?;
+                if self.whose_etc(Place::Root)? == Some(out) {
+                    // Not even that: the old one cannot come.
+                    return Err(Stop::changed(format!("'{ETC}' of NixOS cannot leave the root")));
+                }
             }
         }
         self.done.displaced += usize::from(leaves);
         Ok(())
+    }
+
+    fn step(&self, step: Step, out: Population, coming: Population) -> Result<()> {
+        match step {
+            Step::Exchange(a, b) => {
+                let (a_dir, b_dir) = (self.place(a), self.place(b));
+                if !self.tree.exchange((a_dir, &ETC), (b_dir, &ETC))? {
+                    // Two renames then; between them only the staging
+                    // directory tells that an exchange is in progress.
+                    let spare = if b == home(out) { (b, home(coming)) } else { (a, home(out)) };
+                    self.move_etc(spare.0, spare.1)?;
+                }
+                Ok(())
+            }
+            Step::Rename(from, to) => self.move_etc(from, to),
+        }
     }
 
     fn move_etc(&self, from: Place, to: Place) -> Result<()> {

@@ -1,10 +1,10 @@
 //! Nested keepers: each is renamed from its place in the population that goes
 //! out to the same place in the one that comes in (I1: never copied).
 
-use super::{Exchange, Population, Result};
-use crate::engine::names::{COPIES, ETC};
+use super::{Coming, Exchange, Population, Result};
+use crate::engine::names::{BOOT_BAK, COPIES, ETC, MAKING};
 use crate::error::Stop;
-use crate::fs::name::{Name, RelPath};
+use crate::fs::name::{Name, RelPath, Shown, joined};
 use crate::fs::tree::{Moved, Stat, Tree};
 
 impl<T: Tree> Exchange<'_, T> {
@@ -13,21 +13,45 @@ impl<T: Tree> Exchange<'_, T> {
         let mut open: Option<(Vec<Name>, Pair<T::Dir>)> = None;
         for at in 0..self.intent.keepers.len() {
             let keeper = self.intent.keepers[at].clone();
+            if coming == Population::Old && *keeper.entry() == BOOT_BAK && self.has_old_boot()? {
+                continue; // that name means another directory by now
+            }
             // Neighbours in the sorted list mostly share their directories.
             let pair = match open.take() {
-                Some((parents, pair)) if parents == keeper.parents() => Some(pair),
-                _ => self.open_pair(&keeper, out, coming)?,
+                // Each entry of the root may be somewhere else.
+                Some((parents, pair)) if !keeper.is_entry() && parents == keeper.parents() => {
+                    Ok(Some(pair))
+                }
+                _ => self.open_pair(&keeper, out, coming),
             };
-            if let Some(pair) = pair {
-                self.collect_one(&keeper, &pair, coming)?;
-                open = Some((keeper.parents().to_vec(), pair));
+            let collected = pair.and_then(|pair| {
+                if let Some(pair) = pair {
+                    open = Some((keeper.parents().to_vec(), pair));
+                }
+                open.as_ref().map_or(Ok(()), |(_, pair)| self.collect_one(&keeper, pair))
+            });
+            match collected {
+                // A revert that is turned round had left it here.
+                Err(Stop::Root(_)) if coming == Population::New => {
+                    self.note(format!("'{keeper}' is there; the other one stays in the old root"));
+                }
+                Err(stop) => {
+                    let why = self.tolerated(stop)?;
+                    self.not_back(&keeper, &why);
+                }
+                Ok(()) => {}
             }
         }
-        if coming == Population::New {
-            for at in 0..self.intent.links.len() {
-                let link = self.intent.links[at].clone();
-                self.recreate(&link)?;
-            }
+        if coming == Population::New && self.coming != Coming::Made {
+            self.recreate_links()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn recreate_links(&mut self) -> Result<()> {
+        for at in 0..self.intent.links.len() {
+            let link = self.intent.links[at].clone();
+            self.recreate(&link)?;
         }
         Ok(())
     }
@@ -46,12 +70,18 @@ impl<T: Tree> Exchange<'_, T> {
         if keeper.is_entry() && coming == Population::Old && original(keeper.entry())? {
             return Ok(None);
         }
+        // When a revert is turned round, it may have stayed, and by hand somebody has put
+        // another into the old root.
+        let here = coming == Population::New && keeper.is_entry() && self.is_staged(keeper.entry());
+        if here && self.tree.stat(self.root, keeper.entry())?.is_some() {
+            return Ok(None);
+        }
         let Some(holder) = self.holder(out, keeper.entry())? else { return Ok(None) };
         let Some(from) = self.tree.open(holder, keeper.parents())? else { return Ok(None) };
         if self.tree.stat(&from, keeper.last())?.is_none() {
             return Ok(None);
         }
-        if coming == Population::New {
+        if coming == Population::New && self.coming != Coming::Made {
             self.make_parents(keeper.parents())?;
         }
         let to = match self.holder(coming, keeper.entry())? {
@@ -61,38 +91,21 @@ impl<T: Tree> Exchange<'_, T> {
             None => None,
         };
         let Some(to) = to else {
-            self.note(format!(
-                "'{keeper}' could not go back to its place, which is gone; it stays in the new root"
-            ));
+            self.not_back(keeper, "its place is gone");
             return Ok(None);
         };
         let times = self.tree.stat_dir(&to)?;
         Ok(Some(Pair { from, to, times }))
     }
 
-    fn collect_one(
-        &mut self,
-        keeper: &RelPath,
-        pair: &Pair<T::Dir>,
-        coming: Population,
-    ) -> Result<()> {
+    fn collect_one(&mut self, keeper: &RelPath, pair: &Pair<T::Dir>) -> Result<()> {
         let name = keeper.last();
-        match self.tree.rename((&pair.from, name), (&pair.to, name))? {
-            Moved::Done => {
-                self.done.keepers += 1;
-                // The new parents have the times of the originals.
-                self.tree.set_times(&pair.to, &pair.times)?;
-            }
-            Moved::Missing => {}
-            Moved::Taken if coming == Population::Old => {
-                let place = self.tree.show(&pair.to, Some(name));
-                self.note(format!(
-                    "'{keeper}' could not go back to '{place}', where there is another; \
-                     it stays with what NixOS wrote"
-                ));
-            }
-            Moved::Taken => {
-                self.rename((&pair.from, name), (&pair.to, name))?;
+        if self.rename((&pair.from, name), (&pair.to, name))? == Moved::Done {
+            self.done.keepers += 1;
+            // The new parents have the times of the originals.
+            if let Err(error) = self.tree.set_times(&pair.to, &pair.times) {
+                let why = self.tolerated(error.into())?;
+                self.note(format!("the directory of '{keeper}' has new times: {why}"));
             }
         }
         Ok(())
@@ -139,11 +152,11 @@ impl<T: Tree> Exchange<'_, T> {
             let times = tree.stat_dir(parent)?;
             self.rename((&self.meta, &MAKING), (parent, name))?;
             tree.set_times(parent, &times)?;
-            let path = path[..=depth].iter().map(ToString::to_string);
-            let path = path.collect::<Vec<_>>().join("/");
-            let note =
-                |attribute| format!("the attribute {attribute} could not be set on '{path}'");
-            notes.extend(failed.into_iter().map(note));
+            let path = joined(&path[..=depth]);
+            for attribute in failed {
+                let path = Shown(&path);
+                notes.push(format!("the attribute {attribute} could not be set on '{path}'"));
+            }
             at = Some(made);
         }
         self.done.notes.extend(notes);
@@ -209,9 +222,6 @@ impl<T: Tree> Exchange<'_, T> {
         Ok(())
     }
 }
-
-/// In `.lustrate`: a directory or link that is being made.
-const MAKING: Name = Name::literal("making");
 
 struct Pair<D> {
     from: D,

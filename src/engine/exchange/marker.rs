@@ -5,14 +5,19 @@
 //! also after a power cut (I5). With this content and no staging directory,
 //! only its own removal is missing.
 
-use super::{Exchange, Population, Result, rename};
-use crate::engine::intent::Direction;
-use crate::engine::names::{ETC, MARKER, NIXOS, PART, SAVED_MARKER};
+use nix::errno::Errno;
+
+use super::flags::{Change, change_flags};
+use super::spares::draft;
+use super::{Coming, Exchange, Population, Result, note_aside, open, rename};
+use crate::engine::intent::{Direction, Intent};
+use crate::engine::names::{ETC, MARKER, MARKER_PART, MARKER_SAVED, NIXOS, PART, SAVED_MARKER};
+use crate::error::Stop;
 use crate::fs::name::Name;
-use crate::fs::tree::Tree;
+use crate::fs::tree::{Moved, Tree};
 
 /// The content of the in-progress marker.
-fn content(direction: Direction) -> &'static [u8] {
+pub(super) fn content(direction: Direction) -> &'static [u8] {
     match direction {
         Direction::Lustrate => {
             b"# nixos-lustrate: lustration in progress\n\
@@ -39,7 +44,7 @@ pub fn direction_of(marker: &[u8]) -> Option<Direction> {
     [Direction::Lustrate, Direction::Revert].into_iter().find(|d| content(*d) == marker)
 }
 
-fn is_in_progress(marker: &[u8]) -> bool {
+pub(super) fn is_in_progress(marker: &[u8]) -> bool {
     direction_of(marker).is_some()
 }
 
@@ -55,12 +60,15 @@ pub(super) enum Need {
 
 impl<T: Tree> Exchange<'_, T> {
     /// Sees to a marker in the `etc` that is in the root now.
-    pub(super) fn arm_root(&self) -> Result<()> {
+    pub(super) fn arm_root(&mut self) -> Result<()> {
         let leaves = self.intent.pin(&ETC).is_none();
         let need = match self.intent.direction {
             Direction::Lustrate if leaves => Need::Any,
             direction => Need::InProgress(direction),
         };
+        if self.intent.direction == Direction::Revert && leaves {
+            return arm_nixos(self.tree, self.root, &self.meta, &mut self.intent);
+        }
         match self.tree.open(self.root, &[ETC])? {
             Some(etc) => arm(self.tree, &self.meta, &etc, need),
             None => Ok(()),
@@ -69,7 +77,7 @@ impl<T: Tree> Exchange<'_, T> {
 
     /// Completes the `etc` that is going to come in.
     pub(super) fn arm_coming(&mut self, coming: Population) -> Result<()> {
-        if self.intent.pin(&ETC).is_some() {
+        if self.intent.pin(&ETC).is_some() || self.coming == Coming::Made {
             return Ok(());
         }
         if coming == Population::New {
@@ -90,7 +98,7 @@ impl<T: Tree> Exchange<'_, T> {
         let Some(holder) = self.holder(Population::New, &ETC)? else { return Ok(()) };
         let Some(etc) = self.tree.open(holder, &[ETC])? else { return Ok(()) };
         if self.tree.stat(&etc, &NIXOS)?.is_none() {
-            self.tree.make_file(&etc, &NIXOS, b"")?;
+            self.tree.make_empty(&etc, &NIXOS)?;
         }
         Ok(())
     }
@@ -107,15 +115,31 @@ pub(super) fn arm<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir, need: Need) ->
         (Need::InProgress(direction), Some(found)) if found == direction => return Ok(()),
         (Need::InProgress(direction), Some(_)) => {
             // One of ours for the other way: nothing of the user's.
-            tree.remove_file(meta, &PART)?;
-            tree.make_file(meta, &PART, content(direction))?;
-            return Ok(tree.replace((meta, &PART), (etc, &MARKER))?);
+            let ours = draft(tree, meta, content(direction))?;
+            tree.sync(meta)?;
+            return match tree.replace((meta, &ours), (etc, &MARKER)) {
+                Err(error) if error.errno() == Errno::EXDEV => make_in(tree, etc, direction),
+                done => Ok(done?),
+            };
         }
         (Need::InProgress(direction), None) => direction,
     };
     let ours = marker_aside(tree, meta, direction)?;
-    if there.is_some() && tree.exchange((etc, &MARKER), (meta, &ours))? {
-        return Ok(());
+    let exchanged = match there {
+        Some(_) => tree.exchange((etc, &MARKER), (meta, &ours)),
+        None => Ok(false),
+    };
+    match exchanged {
+        Ok(true) => return Ok(()),
+        Err(error) if error.errno() == Errno::EXDEV => {
+            // It stays in this directory, where no boot looks for it.
+            let mut at = 0;
+            while tree.rename((etc, &MARKER), (etc, &MARKER_SAVED.numbered(at)))? == Moved::Taken {
+                at += 1;
+            }
+            return make_in(tree, etc, direction);
+        }
+        exchanged => drop(exchanged?),
     }
     if there.is_some() {
         // Without RENAME_EXCHANGE ours makes room first: the one that was
@@ -126,8 +150,89 @@ pub(super) fn arm<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir, need: Need) ->
         tree.replace((meta, &PART), (etc, &MARKER))?;
         return Ok(());
     }
-    rename(tree, (meta, &ours), (etc, &MARKER))?;
+    match rename(tree, (meta, &ours), (etc, &MARKER)) {
+        // NixOS's is a subvolume, or has files of one project only: made in it, then.
+        Err(Stop::Op(error)) if error.errno() == Errno::EXDEV => make_in(tree, etc, direction),
+        done => done.map(drop),
+    }
+}
+
+/// Makes the marker in an `etc` that nothing can be moved into.
+fn make_in<T: Tree>(tree: &T, etc: &T::Dir, direction: Direction) -> Result<()> {
+    let mut at = 0;
+    let part = loop {
+        let name = MARKER_PART.numbered(at);
+        match tree.read(etc, &name, LONGEST_MARKER)? {
+            // The power went before it had its name.
+            Some(there) if there.is_empty() || is_in_progress(&there) => {
+                tree.remove_file(etc, &name)?;
+                break name;
+            }
+            None if tree.stat(etc, &name)?.is_none() => break name,
+            _ => at += 1,
+        }
+    };
+    tree.make_file(etc, &part, content(direction))?;
+    if let Err(error) = tree.replace((etc, &part), (etc, &MARKER)) {
+        tree.remove_file(etc, &part)?;
+        return Err(error.into());
+    }
     Ok(())
+}
+
+/// The same for a revert of the `etc` that NixOS leaves. One that takes no marker, a
+/// read-only subvolume, does not keep the old system from coming back: another stands in
+/// for it, since without a marker half a root would boot (I5, I7).
+pub(super) fn arm_nixos<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    meta: &T::Dir,
+    intent: &mut Intent,
+) -> Result<()> {
+    let Some(etc) = tree.open(root, &[ETC])? else { return Ok(()) };
+    match arm(tree, meta, &etc, Need::InProgress(Direction::Revert)) {
+        Err(Stop::Op(error))
+            if error.errno() == Errno::EROFS && tree.is_read_only(root, &ETC)? =>
+        {
+            change_flags(tree, &[root], &intent.flags, Change::ClearRoot)?;
+            let dated = note_aside(tree, root, meta, intent, &ETC)?;
+            tree.make_dir(root, &dated, 0o755)?;
+            make_in(tree, &open(tree, root, &dated)?, Direction::Revert)?;
+            // Within one directory a read-only subvolume gets another name.
+            if tree.exchange((root, &ETC), (root, &dated))? {
+                return Ok(());
+            }
+            Err(error.into())
+        }
+        done => done,
+    }
+}
+
+/// The way back from that, once the lustration is whole again: with its stand-in the
+/// marker goes. The name that the stand-in has then, if there is more in it.
+pub(super) fn take_etc_again<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    intent: &Intent,
+) -> Result<Option<Name>> {
+    let dated = intent.aside.iter().find(|(name, _)| *name == ETC);
+    let (Some((_, dated)), Some(etc)) = (dated, tree.open(root, &[ETC])?) else {
+        return Ok(None);
+    };
+    if intent.etc == Some(tree.stat_dir(&etc)?.inode)
+        || tree.stat(root, dated)?.is_none()
+        || !tree.exchange((root, &ETC), (root, dated))?
+    {
+        return Ok(None);
+    }
+    for name in [MARKER, NIXOS] {
+        tree.remove_file(&etc, &name)?;
+    }
+    if tree.list(&etc)?.is_empty() {
+        tree.remove_dir(root, dated)?;
+        return Ok(None);
+    }
+    Ok(Some(dated.clone()))
 }
 
 /// An in-progress marker in `.lustrate`, under a name that no marker that was
@@ -135,19 +240,45 @@ pub(super) fn arm<T: Tree>(tree: &T, meta: &T::Dir, etc: &T::Dir, need: Need) ->
 fn marker_aside<T: Tree>(tree: &T, meta: &T::Dir, direction: Direction) -> Result<Name> {
     let mut at = 0;
     loop {
-        let name = numbered(&SAVED_MARKER, at);
+        let name = SAVED_MARKER.numbered(at);
         match tree.read(meta, &name, MAX_MARKER)? {
             Some(marker) if marker == content(direction) => return Ok(name),
             Some(marker) if is_in_progress(&marker) => tree.remove_file(meta, &name)?,
             None if tree.stat(meta, &name)?.is_none() => {
-                tree.remove_file(meta, &PART)?;
-                tree.make_file(meta, &PART, content(direction))?;
-                rename(tree, (meta, &PART), (meta, &name))?;
+                let ours = draft(tree, meta, content(direction))?;
+                // Without its content it would ask for a lustration.
+                tree.sync(meta)?;
+                rename(tree, (meta, &ours), (meta, &name))?;
                 return Ok(name);
             }
             _ => at += 1,
         }
     }
+}
+
+/// Makes in-progress markers before anything else of an exchange; the sync that
+/// the intent needs is theirs too.
+pub(super) fn prepare<T: Tree>(
+    tree: &T,
+    meta: &T::Dir,
+    direction: Direction,
+    many: u32,
+) -> Result<()> {
+    let (mut at, mut there) = (0, 0);
+    while there < many {
+        let name = SAVED_MARKER.numbered(at);
+        match tree.read(meta, &name, LONGEST_MARKER)? {
+            Some(marker) => there += u32::from(marker == content(direction)),
+            None if tree.stat(meta, &name)?.is_some() => {}
+            None => {
+                let ours = draft(tree, meta, content(direction))?;
+                rename(tree, (meta, &ours), (meta, &name))?;
+                there += 1;
+            }
+        }
+        at += 1;
+    }
+    Ok(())
 }
 
 /// Takes our marker out of an `etc` that goes home; when that is the old one,
@@ -180,12 +311,4 @@ pub(super) fn disarm<T: Tree>(
 pub(super) fn holds_in_progress<T: Tree>(tree: &T, etc: &T::Dir) -> Result<bool> {
     let content = tree.read(etc, &MARKER, MAX_MARKER)?;
     Ok(content.is_some_and(|content| is_in_progress(&content)))
-}
-
-/// `BASE` itself, then `BASE-1` and so on.
-pub(super) fn numbered(base: &Name, at: u32) -> Name {
-    match at {
-        0 => base.clone(),
-        at => base.with_suffix(&format!("-{at}")),
-    }
 }

@@ -1,10 +1,10 @@
 //! Reading an intent back, trusting nothing in it.
 
-use super::{Direction, Flagged, Intent, MAGIC, Pin, VERSION, direction_word};
-use crate::engine::names::OLD_ROOT;
-use crate::engine::names::is_reserved;
-use crate::engine::time::{Timestamp, is_dated};
-use crate::fs::name::{Name, RelPath};
+use super::field::{Words, number};
+use super::{Intent, MAGIC, VERSION};
+use crate::engine::names::{NIXOS_ROOT_TMP, OLD_ROOT, is_numbered, is_reserved};
+use crate::engine::time::is_dated;
+use crate::fs::name::{RelPath, Shown};
 
 /// Why bytes are not an intent that can be followed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,9 +12,14 @@ pub enum BadIntent {
     /// It does not begin like one.
     #[error("nixos-lustrate did not write it")]
     Foreign,
-    /// A later version of the format.
-    #[error("it has format {0}, and this nixos-lustrate reads format 1 only; use a newer one")]
-    Newer(u32),
+    /// A later version of the format, or a field of a later program.
+    #[error("it has {what}, which this program does not know; use {program}")]
+    Newer {
+        /// What is newer.
+        what: String,
+        /// The program that reads it.
+        program: String,
+    },
     /// Its end is missing.
     #[error("its end is missing")]
     Truncated,
@@ -26,7 +31,7 @@ pub enum BadIntent {
     Missing(&'static str),
 }
 
-/// Reads an intent or a record.
+/// Reads an intent or a record, of this version of the format or an earlier one.
 ///
 /// # Errors
 /// [`BadIntent`] for anything that [`Intent::to_text`] does not write.
@@ -37,169 +42,77 @@ pub fn parse(text: &[u8]) -> Result<Intent, BadIntent> {
         return Err(BadIntent::Foreign);
     }
     match (first.next().and_then(number::<u32>), first.next()) {
-        (Some(VERSION), None) => {}
-        (Some(version), _) if version > VERSION => return Err(BadIntent::Newer(version)),
+        (Some(1..=VERSION), None) => {}
+        (Some(version), _) if version > VERSION => {
+            let tool = lines.next().and_then(|line| line.strip_prefix(b"tool "));
+            return Err(newer(format!("format {version}"), tool.unwrap_or_default()));
+        }
         _ => return Err(BadIntent::Foreign),
     }
-    let mut draft = Draft::default();
+    let (mut intent, mut seen) = (Intent::default(), 0);
     for (at, line) in lines.enumerate() {
         let at = at + 2;
         if let Some(count) = line.strip_prefix(b"end ") {
             let rest = text.split(|&b| b == b'\n').skip(at);
             let whole = number(count) == Some(at - 1) && rest.eq([b""]);
-            return if whole { draft.complete(at) } else { Err(BadIntent::Line(at)) };
+            return if whole { complete(intent, seen, at) } else { Err(BadIntent::Line(at)) };
         }
-        draft.take(line).ok_or(BadIntent::Line(at))?;
+        let mut words = line.split((|&b| b == b' ') as fn(&u8) -> bool);
+        let key = words.next().unwrap_or_default();
+        let is_note = key.starts_with(b"?");
+        match intent.take(key, Words(words), &mut seen) {
+            Some(Some(())) => {}
+            _ if is_note => {}
+            None if intent.is_of_another_program() && !key.is_empty() => {
+                return Err(newer(format!("a line '{}'", Shown(key)), intent.tool.as_bytes()));
+            }
+            _ => return Err(BadIntent::Line(at)),
+        }
     }
     Err(BadIntent::Truncated)
 }
 
-#[derive(Default)]
-struct Draft {
-    tool: Option<String>,
-    direction: Option<Direction>,
-    started: Option<Timestamp>,
-    boot_id: Option<String>,
-    anchor: Option<u64>,
-    etc: Option<u64>,
-    boot_bak: Option<u64>,
-    rotated: Option<Name>,
-    pinned: Vec<(Name, Pin)>,
-    keepers: Vec<RelPath>,
-    links: Vec<RelPath>,
-    flags: Vec<Flagged>,
-    copies: Vec<Name>,
-    old: Vec<Name>,
-    older: Option<(u64, Timestamp)>,
-    warnings: Vec<String>,
-    finished: Option<Timestamp>,
-}
-
-impl Draft {
-    /// Takes one line; `None` if it is not understood, or there twice.
-    fn take(&mut self, line: &[u8]) -> Option<()> {
-        let mut fields = line.split(|&b| b == b' ');
-        let (key, value) = (fields.next()?, unescape(fields.next()?)?);
-        match (key, fields.next(), fields.next(), fields.next()) {
-            (b"tool", None, ..) => once(&mut self.tool, String::from_utf8(value).ok()?)?,
-            (b"direction", None, ..) => {
-                let directions = [Direction::Lustrate, Direction::Revert];
-                let word = |d: &Direction| direction_word(*d).as_bytes() == value;
-                once(&mut self.direction, directions.into_iter().find(word)?)?;
-            }
-            (b"started", None, ..) => once(&mut self.started, Timestamp(number(&value)?))?,
-            (b"finished", None, ..) => once(&mut self.finished, Timestamp(number(&value)?))?,
-            (b"boot-id", None, ..) => once(&mut self.boot_id, String::from_utf8(value).ok()?)?,
-            (b"anchor", None, ..) => once(&mut self.anchor, number(&value)?)?,
-            (b"etc", None, ..) => once(&mut self.etc, number(&value)?)?,
-            (b"boot-bak", None, ..) => once(&mut self.boot_bak, number(&value)?)?,
-            (b"rotated", None, ..) => {
-                // It is renamed to `old-root`: nothing else may be (I2).
-                let name = Name::new(&value).ok().filter(|name| is_dated(name, &OLD_ROOT))?;
-                once(&mut self.rotated, name)?;
-            }
-            (b"pinned", Some(name), None, _) => {
-                let (pin, _) = Pin::ALL.into_iter().find(|(_, w)| w.as_bytes() == value)?;
-                self.pinned.push((Name::new(&unescape(name)?).ok()?, pin));
-            }
-            (b"keeper", None, ..) => self.keepers.push(path(&value)?),
-            (b"link", None, ..) => self.links.push(path(&value)?),
-            (b"flags", Some(flags), Some(whose), None) => {
-                let whose = unescape(whose)?;
-                let path = if whose == b"/" { None } else { Some(path(&whose)?) };
-                let (inode, flags) = (number(&value)?, number(flags)?);
-                self.flags.push(Flagged { path, inode, flags });
-            }
-            (b"copy", None, ..) => self.copies.push(Name::new(&value).ok()?),
-            (b"old", None, ..) => self.old.push(Name::new(&value).ok()?),
-            (b"older", Some(time), None, _) => {
-                once(&mut self.older, (number(&value)?, Timestamp(number(time)?)))?;
-            }
-            (b"warning", None, ..) => self.warnings.push(String::from_utf8(value).ok()?),
-            _ => return None,
-        }
-        Some(())
-    }
-
-    /// The whole intent, if nothing is missing in it; `end` is its last line.
-    fn complete(self, end: usize) -> Result<Intent, BadIntent> {
-        // Sorted and without repetition: what follows searches in it. And no
-        // intent can have moved what never moves (I2).
-        let sorted =
-            self.old.is_sorted_by(|a, b| a < b) && self.pinned.is_sorted_by(|(a, _), (b, _)| a < b);
-        let entries = self.old.iter().chain(&self.copies);
-        let mut entries = entries.chain(self.keepers.iter().chain(&self.links).map(RelPath::entry));
-        if !sorted || entries.any(is_reserved) {
-            return Err(BadIntent::Line(end));
-        }
-        Ok(Intent {
-            tool: self.tool.ok_or(BadIntent::Missing("tool"))?,
-            direction: self.direction.ok_or(BadIntent::Missing("direction"))?,
-            started: self.started.ok_or(BadIntent::Missing("started"))?,
-            boot_id: self.boot_id.ok_or(BadIntent::Missing("boot-id"))?,
-            anchor: self.anchor.ok_or(BadIntent::Missing("anchor"))?,
-            etc: self.etc,
-            boot_bak: self.boot_bak,
-            rotated: self.rotated,
-            pinned: self.pinned,
-            keepers: self.keepers,
-            links: self.links,
-            flags: self.flags,
-            copies: self.copies,
-            old: self.old,
-            older: self.older,
-            warnings: self.warnings,
-            finished: self.finished,
-        })
-    }
-}
-
-fn once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
-    slot.replace(value).is_none().then_some(())
-}
-
-/// Decimal digits, the way that they are written: no sign, no leading zero.
-fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
-    let canonical = matches!(digits, [b'0'] | [b'1'..=b'9', ..]);
-    std::str::from_utf8(digits).ok().filter(|_| canonical)?.parse().ok()
-}
-
-/// A path exactly as it is written: no empty components.
-fn path(bytes: &[u8]) -> Option<RelPath> {
-    RelPath::parse(bytes).ok().filter(|p| p.to_bytes() == bytes)
-}
-
-/// Undoes the escape; `None` where a byte stands that would have been escaped.
-fn unescape(value: &[u8]) -> Option<Vec<u8>> {
-    let digit = |b: u8| match b {
-        b'0'..=b'9' => Some(b - b'0'),
-        b'a'..=b'f' => Some(b - b'a' + 10),
-        _ => None,
+/// What a later program wrote, and who can read it.
+fn newer(what: String, tool: &[u8]) -> BadIntent {
+    let program = match tool {
+        [] => "a newer nixos-lustrate".to_owned(),
+        tool => format!("nixos-lustrate {}", Shown(tool)),
     };
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value;
-    while let Some((&first, tail)) = rest.split_first() {
-        rest = tail;
-        match first {
-            b'\\' => {
-                let [b'x', high, low, after @ ..] = tail else { return None };
-                let byte = digit(*high)? << 4 | digit(*low)?;
-                if byte != b'\\' && (b'!'..=b'~').contains(&byte) {
-                    return None;
-                }
-                bytes.push(byte);
-                rest = after;
-            }
-            b'!'..=b'~' => bytes.push(first),
-            _ => return None,
-        }
+    BadIntent::Newer { what, program }
+}
+
+impl Intent {
+    fn is_of_another_program(&self) -> bool {
+        !self.tool.is_empty() && self.tool != env!("CARGO_PKG_VERSION")
     }
-    Some(bytes)
+}
+
+/// The intent, if nothing is missing in it; `end` is its last line.
+fn complete(intent: Intent, seen: u32, end: usize) -> Result<Intent, BadIntent> {
+    // Sorted and without repetition: what follows searches in it. No intent can
+    // have moved what never moves, what is renamed to `old-root` is an older one of
+    // ours, and a home has no name of another's (I2).
+    let sorted =
+        intent.old.is_sorted_by(|a, b| a < b) && intent.pinned.is_sorted_by(|(a, _), (b, _)| a < b);
+    let entries = intent.old.iter().chain(&intent.copies);
+    let entries = entries.chain(intent.keepers.iter().chain(&intent.links).map(RelPath::entry));
+    let mut entries = entries.chain(intent.aside.iter().flat_map(|(name, dated)| [name, dated]));
+    let dated = intent.rotated.as_ref().is_none_or(|name| is_dated(name, &OLD_ROOT));
+    let home = intent.incoming.as_ref().is_none_or(|name| is_numbered(name, &NIXOS_ROOT_TMP));
+    let bad = !sorted || !dated || !home || entries.any(is_reserved);
+    drop(entries);
+    if bad {
+        return Err(BadIntent::Line(end));
+    }
+    Intent::missing(seen).map_or(Ok(intent), |key| Err(BadIntent::Missing(key)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::intent::{Direction, Flagged, Pin, RootLook};
+    use crate::engine::time::Timestamp;
+    use crate::fs::name::Name;
     use proptest::collection::{btree_map, btree_set, vec};
     use proptest::prelude::*;
 
@@ -224,7 +137,9 @@ mod tests {
             flags in vec((prop::option::of(nested()), any::<u64>(), any::<u32>()), 0..3),
             (copies, old) in (vec(name(), 0..3), btree_set(name(), 0..9)),
             (warnings, finished) in (vec("(?s).{1,9}", 0..3), any::<Option<u64>>()),
-            older in any::<Option<(u64, u64)>>(),
+            (older, aside, incoming) in
+                (any::<Option<(u64, u64)>>(), vec((name(), any::<u64>()), 0..2), any::<Option<u32>>()),
+            look in any::<Option<(u32, u32, u32, (i64, u32), (i64, u32))>>(),
         ) -> Intent {
             let flags = flags.into_iter();
             Intent {
@@ -236,8 +151,13 @@ mod tests {
                 flags: flags.map(|(path, inode, flags)| Flagged { path, inode, flags }).collect(),
                 old: old.into_iter().collect(),
                 warnings,
+                aside: aside.into_iter().map(|(n, t)| (n.clone(), Timestamp(t).dated(&n))).collect(),
+                incoming: incoming.map(|at| NIXOS_ROOT_TMP.numbered(at)),
                 older: older.map(|(inode, time)| (inode, Timestamp(time))),
                 finished: finished.map(Timestamp),
+                look: look.map(|(mode, uid, gid, accessed, modified)| {
+                    RootLook { mode, uid, gid, accessed, modified }
+                }),
             }
         }
     }
@@ -276,8 +196,21 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_says_so() {
-        assert_eq!(parse(b"nixos-lustrate-intent 2\nwhatever\n"), Err(BadIntent::Newer(2)));
+    fn a_newer_format_names_the_program_that_reads_it() {
+        let told = |text: &str| parse(text.as_bytes()).expect_err("newer").to_string();
+        let this = env!("CARGO_PKG_VERSION");
+        for (text, what, tool) in [
+            ("3\nwhatever\n", "format 3", "a newer nixos-lustrate"),
+            ("3\ntool 7.0\n", "format 3", "nixos-lustrate 7.0"),
+            ("2\ntool 7.0\nfrob x\nend 3\n", "a line 'frob'", "nixos-lustrate 7.0"),
+        ] {
+            let text = told(&format!("nixos-lustrate-intent {text}"));
+            let want = format!("it has {what}, which this program does not know; use {tool}");
+            assert_eq!(text, want);
+        }
+        // Of this very program it is no newer field, but a mistake.
+        let ours = format!("nixos-lustrate-intent 2\ntool {this}\nfrob x\nend 3\n");
+        assert_eq!(parse(ours.as_bytes()), Err(BadIntent::Line(3)));
         assert_eq!(
             parse(b"nixos-lustrate-intent 1\ntool x\nend 2\n"),
             Err(BadIntent::Missing("direction"))
@@ -285,11 +218,28 @@ mod tests {
     }
 
     #[test]
+    fn a_note_that_is_unknown_is_passed_over() {
+        let intent = Intent { tool: "7.0".to_owned(), ..Intent::default() };
+        let text = String::from_utf8(intent.to_text()).expect("ASCII");
+        let lines = text.lines().count();
+        let text = text.replace(&format!("end {}", lines - 1), &format!("end {}", lines + 1));
+        let text = text.replace("\nend", "\n?weather rain and \\ wind\n?root in a new way\nend");
+        assert_eq!(parse(text.as_bytes()), Ok(intent));
+        let needed = text.replace("?weather", "weather");
+        assert!(matches!(parse(needed.as_bytes()), Err(BadIntent::Newer { .. })), "{needed}");
+    }
+
+    #[test]
     fn a_path_that_leads_elsewhere_is_refused() {
-        let old = ["old ..", "old a/b", "old \\x2e", "rotated nix", "rotated old-root"];
-        for line in ["keeper ../x", "keeper a//b", "keeper /a/b"].into_iter().chain(old) {
+        for line in ["keeper ../x", "keeper a//b", "keeper /a/b", "old ..", "old a/b", "old \\x2e"]
+        {
             let text = format!("nixos-lustrate-intent 1\n{line}\nend 2\n");
             assert_eq!(parse(text.as_bytes()), Err(BadIntent::Line(2)), "{line}");
+        }
+        let homes = ["incoming nix", "incoming nixos-root.tmp-x", "aside nix nix-1"];
+        for line in ["rotated nix", "rotated old-root", "old nix"].into_iter().chain(homes) {
+            let text = format!("nixos-lustrate-intent 1\n{line}\nend 2\n");
+            assert_eq!(parse(text.as_bytes()), Err(BadIntent::Line(3)), "{line}");
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The keep-list's part of a plan: which paths are kept, and how.
 
 use super::{Draft, add_flags};
-use crate::engine::facts::Keep;
+use crate::engine::facts::{Keep, Rest};
 use crate::engine::intent::{Direction, Flagged, Intent, Pin};
-use crate::engine::names::{ETC, MARKER, OLD_ROOT, RW_ETC, UPPER};
+use crate::engine::names::{BOOT, ETC, MARKER, NIX, OLD_ROOT, RW_ETC, UPPER};
 use crate::error::Refusal;
 use crate::fs::name::{Name, RelPath};
 use crate::fs::sys::{Kind, Stat};
@@ -66,11 +66,17 @@ struct Settled {
 
 impl Draft<'_> {
     /// Decides on every line of the keep-list.
-    pub(super) fn keep(&mut self, keeps: &[Keep]) -> Vec<Refusal> {
+    pub(super) fn keep(&mut self, keeps: &[Keep], rests: &[Rest]) -> Vec<Refusal> {
         let mut refusals = Vec::new();
         let mut settled = Vec::new();
         for keep in keeps {
             match self.settle(keep) {
+                Ok(one) => settled.extend(one),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        for rest in rests {
+            match self.rest(rest) {
                 Ok(one) => settled.extend(one),
                 Err(refusal) => refusals.push(refusal),
             }
@@ -82,12 +88,58 @@ impl Draft<'_> {
         refusals
     }
 
+    /// What something that stays leads to is kept as if it were listed (I8).
+    fn rest(&mut self, rest: &Rest) -> Result<Option<Settled>, Refusal> {
+        let point = self.facts.show(&rest.point);
+        let moves = |source: String| {
+            Refusal::new(
+                format!("{point} leads to {source}, which has to move"),
+                "It would have led nowhere, and perhaps no system been left to boot",
+                "Move that to a directory of its own, and let it lead there",
+            )
+        };
+        let Some(keep) = &rest.source else {
+            // The whole root, mounted at one of its entries as well: nothing rests on it.
+            let ours = [NIX, BOOT].contains(rest.point.entry());
+            let root = self.facts.environment.root.clone();
+            return if ours { Err(moves(root)) } else { Ok(None) };
+        };
+        let source = match &keep.found {
+            Found::Missing | Found::Loop if rest.link => {
+                self.warn(format!("{point} is a link that leads nowhere; it stays as it is"));
+                return Ok(None);
+            }
+            Found::Missing | Found::Loop | Found::Mount { .. } => return Ok(None),
+            Found::Root => return Err(moves(self.facts.environment.root.clone())),
+            Found::Here { real, .. } => real,
+            Found::Subvolume { at, .. } => at,
+        };
+        let entry = source.entry();
+        let rotated = *entry == OLD_ROOT && self.plan.intent.rotated.is_some();
+        if !rotated && self.plan.intent.pin(entry) == Some(Pin::Protected) {
+            return Ok(None);
+        }
+        let settled = if rotated || super::is_ours(entry) { None } else { self.settle(keep)? };
+        if settled.is_none() {
+            return Err(moves(self.facts.show(source)));
+        }
+        if self.plan.rests.iter().any(|known| known.covers(source)) {
+            return Ok(settled);
+        }
+        let why = if rest.link { "leads to it" } else { "is mounted from it" };
+        self.warn(format!("'{source}' is kept, since {point} {why}"));
+        self.plan.rests.push(source.clone());
+        Ok(settled)
+    }
+
     fn settle(&mut self, keep: &Keep) -> Result<Option<Settled>, Refusal> {
         let asked = &keep.asked;
         let (real, links, stat, parent, how) = match &keep.found {
             // The last part of a keeper is never followed, so it is never the root.
             Found::Missing | Found::Root => {
-                self.warn(format!("'{asked}' is in the keep-list but not there"));
+                let pattern = asked.to_bytes().iter().any(|b| b"*?[".contains(b));
+                let hint = if pattern { ": wildcards are not expanded here" } else { "" };
+                self.warn(format!("'{asked}' is in the keep-list but not there{hint}"));
                 return Ok(None);
             }
             Found::Loop => {

@@ -1,13 +1,15 @@
 //! The reasons to refuse, each with what was found, what would have happened,
-//! and the mend (I6).
+//! and the fix (I6).
 
-use crate::engine::facts::{Facts, Journal, Marker};
-use crate::engine::intent::Direction;
+use crate::engine::exchange::reserve;
+use crate::engine::facts::{Facts, Journal, Marker, Staging};
+use crate::engine::intent::{Direction, Intent};
 use crate::engine::keeplist::BadKeep;
-use crate::engine::names::{ETC, LUSTRATE, MARKER, NIX, NIXOS_ROOT_TMP, OLD_ROOT_TMP};
+use crate::engine::names::{ETC, LUSTRATE, MARKER, NIX, OLD_ROOT, OLD_ROOT_TMP};
 use crate::error::Refusal;
-use crate::fs::name::{Name, Shown, word};
+use crate::fs::name::{Shown, word};
 use crate::fs::sys::Kind;
+use crate::fs::walk::Found;
 
 mod moves;
 
@@ -15,31 +17,52 @@ pub(super) use moves::after;
 
 /// What can be judged before anything is decided.
 pub(super) fn before(facts: &Facts, direction: Direction) -> Vec<Refusal> {
-    let checks = [
-        read_only(facts),
-        journal(facts),
-        in_the_way(facts, &OLD_ROOT_TMP),
-        in_the_way(facts, &NIXOS_ROOT_TMP),
-        our_name(facts),
-        etc(facts, direction),
-        marker(facts, direction),
-    ];
-    let mut refusals: Vec<Refusal> = checks.into_iter().flatten().collect();
-    if direction == Direction::Lustrate {
-        refusals.extend([nix(facts), init(facts)].into_iter().flatten());
-    }
-    refusals
+    type Judge = fn(&Facts) -> Option<Refusal>;
+    let lustrate: &[Judge] = &[our_name, folds_case, etc, marker, nix, init, used];
+    let judges: &[Judge] = match direction {
+        Direction::Lustrate => lustrate,
+        // Whatever NixOS or its users did, the old system comes back (I4).
+        Direction::Revert => &[no_system],
+    };
+    let both: [Judge; 3] = [unwritable, journal, in_the_way];
+    both.iter().chain(judges).filter_map(|judge| judge(facts)).collect()
 }
 
-fn read_only(facts: &Facts) -> Option<Refusal> {
+fn unwritable(facts: &Facts) -> Option<Refusal> {
+    facts.environment.unwritable("Nothing can be moved in it")
+}
+
+/// btrfs takes new space for each rename, among the metadata, where nothing can be
+/// set aside for it.
+const MARGIN: u64 = 16 << 20;
+
+/// What shows to be too little without trying (I9); the rest shows when it is taken.
+pub(super) fn space(facts: &Facts, intent: &Intent) -> Option<Refusal> {
+    let space = facts.environment.space?;
     let root = &facts.environment.root;
-    facts.environment.read_only.then(|| {
-        Refusal::new(
-            format!("{root} is mounted read-only"),
-            "Nothing can be moved in it",
-            format!("Remount it: mount -o remount,rw {}", word(root)),
-        )
-    })
+    // Both directions, and the files of one, at the least.
+    let (bytes, least) = (2 * reserve(intent, space.base, 0), 16);
+    let files = space.files.unwrap_or(u64::MAX);
+    let short = space.bytes < bytes || files < least;
+    let found = match space.metadata.filter(|free| *free < MARGIN) {
+        Some(free) => format!(
+            "{root} has {} MiB left for metadata, and btrfs needs {} for renames",
+            free >> 20,
+            MARGIN >> 20
+        ),
+        // A revert has its space, if a lustration of this version took it.
+        None if short && intent.direction == Direction::Lustrate => format!(
+            "{root} has {} KiB and {files} inodes left, and {} KiB and {least} are needed",
+            space.bytes >> 10,
+            bytes >> 10
+        ),
+        None => return None,
+    };
+    Some(Refusal::new(
+        found,
+        "The move, or the way back, would have stopped part-way",
+        "Free some space there (delete files, or make it larger), then try again",
+    ))
 }
 
 fn journal(facts: &Facts) -> Option<Refusal> {
@@ -51,16 +74,15 @@ fn journal(facts: &Facts) -> Option<Refusal> {
     ))
 }
 
-/// A file with one of the names that an exchange needs for a directory.
-fn in_the_way(facts: &Facts, name: &Name) -> Option<Refusal> {
-    let entry = facts.entry(name)?;
-    let fresh = facts.journal == Journal::None && facts.staged.is_none();
-    let foreign = *name == NIXOS_ROOT_TMP && !entry.ours && (facts.finished || fresh);
+/// What has the name of the staging directory, and is none of ours.
+fn in_the_way(facts: &Facts) -> Option<Refusal> {
+    let entry = facts.entry(&OLD_ROOT_TMP)?;
+    let foreign = facts.staging == Staging::Foreign;
     if entry.stat.kind == Kind::Dir && !foreign {
         return None;
     }
-    let path = facts.show(name);
-    let found = if foreign && entry.stat.kind == Kind::Dir {
+    let path = facts.show(&entry.name);
+    let found = if entry.stat.kind == Kind::Dir {
         format!("{path} is there, and nixos-lustrate did not make it")
     } else {
         format!("{path} is there and is no directory")
@@ -72,8 +94,36 @@ fn in_the_way(facts: &Facts, name: &Name) -> Option<Refusal> {
     ))
 }
 
+/// In such a directory two of the names that an exchange gives may be one.
+fn folds_case(facts: &Facts) -> Option<Refusal> {
+    let root = &facts.environment.root;
+    facts.folds_case.then(|| {
+        Refusal::new(
+            format!("{root} is a case-insensitive directory"),
+            "Entries that differ in case only could not be told apart",
+            "Copy the system to a root directory without that flag: lsattr -d shows it (F)",
+        )
+    })
+}
+
+/// Some directory of that name: nothing in it could be started.
+fn no_system(facts: &Facts) -> Option<Refusal> {
+    let gone = match &facts.journal {
+        Journal::Good(journal) => journal.moves(&ETC) && facts.staged(&ETC).is_none(),
+        _ => !facts.system,
+    };
+    (facts.finished && gone && !facts.is_mount_point(&OLD_ROOT)).then(|| {
+        let path = facts.show(&OLD_ROOT);
+        Refusal::new(
+            format!("{path}/{ETC} is missing: there is no system in {path}"),
+            "A root that nothing can be started from would have been left",
+            "Bring it back from a backup first",
+        )
+    })
+}
+
 fn our_name(facts: &Facts) -> Option<Refusal> {
-    facts.entry(&LUSTRATE)?;
+    facts.entry(&LUSTRATE).filter(|_| facts.journal == Journal::None)?;
     let path = facts.show(&LUSTRATE);
     Some(Refusal::new(
         format!("{path} is there"),
@@ -82,29 +132,31 @@ fn our_name(facts: &Facts) -> Option<Refusal> {
     ))
 }
 
-fn etc(facts: &Facts, direction: Direction) -> Option<Refusal> {
+fn etc(facts: &Facts) -> Option<Refusal> {
     let entry = facts.entry(&ETC)?;
     let path = facts.show(&ETC);
     let stays = "A boot could not see that files are being moved, and would go on with half a root";
-    if direction == Direction::Lustrate && entry.stat.kind != Kind::Dir {
+    // Turned round, a revert gives NixOS its own again, whatever it is.
+    let fresh = facts.journal == Journal::None;
+    if fresh && entry.stat.kind != Kind::Dir {
         let what = if entry.stat.kind == Kind::Link { "a symbolic link" } else { "no directory" };
         let (etc, new) = (word(&path), word(&format!("{path}.new")));
-        let mend = format!(
+        let fix = format!(
             "Make it a directory with the same content: \
              cp -a {etc}/. {new} && rm {etc} && mv {new} {etc}"
         );
-        return Some(Refusal::new(format!("{path} is {what}"), stays, mend));
+        return Some(Refusal::new(format!("{path} is {what}"), stays, fix));
     }
-    if entry.stat.device != facts.root.device && entry.stat.mount == facts.root.mount {
+    if fresh && entry.stat.device != facts.root.device && entry.stat.mount == facts.root.mount {
         let [etc, new, old] = ["", ".new", ".old"].map(|end| word(&format!("{path}{end}")));
-        let mend = format!(
+        let fix = format!(
             "Make it a plain directory: \
              cp -a --reflink=auto {etc} {new} && mv {etc} {old} && mv {new} {etc}"
         );
         return Some(Refusal::new(
             format!("{path} is a subvolume of its own"),
             "The marker could not be moved out of it, and every boot would lustrate again",
-            mend,
+            fix,
         ));
     }
     if entry.stat.mount != facts.root.mount || facts.is_mount_point(&ETC) {
@@ -115,7 +167,7 @@ fn etc(facts: &Facts, direction: Direction) -> Option<Refusal> {
             format!("Unmount it first: umount {}", word(&path)),
         ));
     }
-    if entry.stat.flags != 0 {
+    if fresh && entry.stat.flags != 0 {
         let found = format!("{path} is immutable or append-only");
         return Some(Refusal::new(found, stays, format!("Clear that: chattr -ia {}", word(&path))));
     }
@@ -129,8 +181,8 @@ fn etc(facts: &Facts, direction: Direction) -> Option<Refusal> {
     })
 }
 
-fn marker(facts: &Facts, direction: Direction) -> Option<Refusal> {
-    if facts.marker != Marker::NoFile || direction == Direction::Revert {
+fn marker(facts: &Facts) -> Option<Refusal> {
+    if facts.marker != Marker::NoFile {
         return None;
     }
     let marker = format!("{}/{MARKER}", facts.show(&ETC));
@@ -149,13 +201,41 @@ fn nix(facts: &Facts) -> Option<Refusal> {
             "No system would have been left to boot",
             "Install Nix and build the NixOS system first, or give the right --root",
         )),
-        Some(entry) if entry.stat.kind != Kind::Dir => Some(Refusal::new(
+        Some(entry) if entry.stat.kind != Kind::Dir && !leads(facts) => Some(Refusal::new(
             format!("{path} is no directory"),
-            "What it leads to would have moved to /old-root, and no system been left to boot",
+            "No system would have been left to boot",
             format!("Make {path} a directory that holds the store"),
         )),
         Some(_) => None,
     }
+}
+
+/// Whether `nix` is a link that leads somewhere; when an exchange goes on, that may
+/// be on its way.
+fn leads(facts: &Facts) -> bool {
+    let link = facts.entry(&NIX).is_some_and(|e| e.stat.kind == Kind::Link);
+    let nix = facts.rests.iter().find(|rest| rest.point.is_entry() && *rest.point.entry() == NIX);
+    let found = nix.and_then(|rest| rest.source.as_ref()).map(|keep| &keep.found);
+    let nowhere = matches!(found, None | Some(Found::Missing | Found::Loop));
+    link && (!nowhere || matches!(facts.journal, Journal::Good(_)))
+}
+
+/// NixOS has used a root on which a stock lustration was interrupted.
+fn used(facts: &Facts) -> Option<Refusal> {
+    (facts.staging == Staging::Used).then(|| {
+        let root = &facts.environment.root;
+        Refusal::new(
+            format!(
+                "a lustration of {root} by other means was interrupted, and NixOS has used it since"
+            ),
+            "What it has written would have been exchanged for old copies",
+            format!(
+                "Copy by hand what is missing: nixos-lustrate status lists it. \
+                 Or go back: nixos-lustrate revert --root {}",
+                word(root)
+            ),
+        )
+    })
 }
 
 fn init(facts: &Facts) -> Option<Refusal> {

@@ -7,7 +7,7 @@ use crate::engine::intent::{Flagged, Intent};
 use crate::engine::keeplist;
 use crate::engine::names::{ETC, MARKER, RW_ETC, UPPER};
 use crate::fs::name::RelPath;
-use crate::fs::sys::Kind;
+use crate::fs::sys::{Kind, PROJECT};
 use crate::fs::tree::Tree;
 use crate::fs::walk::{Found, Last, resolve};
 
@@ -56,7 +56,7 @@ pub(super) fn keeps<T: Tree>(
     Ok(Ok(keeps))
 }
 
-fn keep<T: Tree>(tree: &T, base: &T::Dir, asked: RelPath) -> Result<Keep> {
+pub(super) fn keep<T: Tree>(tree: &T, base: &T::Dir, asked: RelPath) -> Result<Keep> {
     let found = resolve(tree, base, &asked, Last::Keep)?;
     let target = match &found {
         Found::Here { real, stat, .. } if stat.kind == Kind::Link => {
@@ -93,7 +93,9 @@ pub(super) fn keeper_flags<T: Tree>(
         let Some(dir) = tree.open(base, keeper.parents())? else { continue };
         let parent = tree.stat_dir(&dir)?;
         let path = RelPath::new(keeper.parents().to_vec());
-        flags.push(Flagged { path, inode: parent.inode, flags: parent.flags });
+        // What another project has must be able to go back into it.
+        let project = tree.flags(&dir, None)? & PROJECT;
+        flags.push(Flagged { path, inode: parent.inode, flags: parent.flags | project });
         if let Some(stat) = tree.stat(&dir, keeper.last())? {
             let path = Some(keeper.clone());
             flags.push(Flagged { path, inode: stat.inode, flags: stat.flags });

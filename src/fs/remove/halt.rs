@@ -1,12 +1,13 @@
 //! Why a removal ends before it is through.
 
+use std::borrow::Cow;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 
-use crate::error::OpError;
+use crate::error::{OpError, Refusal};
 use crate::fs::mounts;
 use crate::fs::name::Shown;
 use crate::fs::name::word;
@@ -23,6 +24,8 @@ pub(crate) enum Halt {
     Subvolume(String),
     /// Somebody moved that directory away while it was being emptied.
     Moved(String),
+    /// Something else was not as it had been: how.
+    Changed(String),
     /// A system call failed.
     Failed(OpError),
 }
@@ -42,46 +45,53 @@ impl Halt {
     }
 
     /// Something is mounted on `name` in `dir`.
-    pub(super) fn mounted(dir: BorrowedFd<'_>, name: &CStr) -> Self {
+    pub(crate) fn mounted(dir: BorrowedFd<'_>, name: &CStr) -> Self {
         let mounts = sys::read_proc("/proc/self/mountinfo").unwrap_or_default();
         let what = mounts::mounted_on(&mounts, &raw_path_of(dir, name));
         Self::Mounted(path_of(dir, name), what.map(|what| Shown(&what).to_string()))
     }
 
-    /// As [`Self::said`], with what is mounted there.
-    pub(crate) fn said_with_source(&self) -> (String, Option<String>) {
-        let (found, mend) = self.said();
+    /// As a reason to end, with what that leads to.
+    pub(crate) fn refusal(&self, consequence: impl Into<Cow<'static, str>>) -> Refusal {
+        let fix = self.fix().unwrap_or_else(|| "Try again".to_owned());
+        Refusal::new(self.found(), consequence, fix)
+    }
+
+    /// What was found.
+    pub(crate) fn found(&self) -> String {
         match self {
-            Self::Mounted(_, Some(source)) => (format!("{found} ({source})"), mend),
-            _ => (found, mend),
+            Self::Interrupted => "Interrupted".to_owned(),
+            Self::Mounted(path, None) => {
+                format!("{path} is a mount point, which is not crossed")
+            }
+            Self::Mounted(path, Some(what)) => {
+                format!("{path} is a mount point, which is not crossed ({what})")
+            }
+            Self::Subvolume(path) => {
+                format!("{path} is a subvolume that nixos-lustrate did not make")
+            }
+            Self::Moved(path) => format!("{path} was moved elsewhere while it was being removed"),
+            Self::Changed(how) => how.clone(),
+            Self::Failed(error) => error.to_string(),
         }
     }
 
-    /// What was found, and the mend; each a sentence without its full stop.
-    pub(crate) fn said(&self) -> (String, Option<String>) {
-        match self {
-            Self::Interrupted => ("Interrupted".to_owned(), None),
-            Self::Mounted(path, _) => (
-                format!("{path} is a mount point, which is not crossed"),
-                Some(format!("Unmount it: umount {}", word(path))),
-            ),
-            Self::Subvolume(path) => (
-                format!("{path} is a subvolume that nixos-lustrate did not make"),
-                Some("Move it elsewhere".to_owned()),
-            ),
-            Self::Moved(path) => (
-                format!("{path} was moved elsewhere while it was being removed"),
-                Some("Stop what moves files there".to_owned()),
-            ),
-            Self::Failed(error) => (error.to_string(), mend(error.errno()).map(str::to_owned)),
-        }
+    /// What can be done, if anything has to be before it is tried again.
+    pub(crate) fn fix(&self) -> Option<String> {
+        Some(match self {
+            Self::Interrupted => return None,
+            Self::Mounted(path, _) => format!("Unmount it: umount {}", word(path)),
+            Self::Subvolume(_) => "Move it elsewhere".to_owned(),
+            Self::Moved(_) | Self::Changed(_) => "Stop what changes files there".to_owned(),
+            Self::Failed(error) => fix_of(error.errno())?.to_owned(),
+        })
     }
 }
 
-fn mend(errno: Errno) -> Option<&'static str> {
+fn fix_of(errno: Errno) -> Option<&'static str> {
     Some(match errno {
         Errno::EIO | Errno::EUCLEAN | Errno::EBADMSG | Errno::EROFS => {
-            "Mend the file system (see the kernel's messages: dmesg)"
+            "Repair the file system (see the kernel's messages: dmesg)"
         }
         Errno::EPERM | Errno::EACCES => {
             "See what protects it: lsattr -d, btrfs subvolume show, swapon --show"

@@ -5,10 +5,10 @@ use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
+use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{FileStat, fstat, fstatat};
 
-use super::{Kind, Result, Stat};
+use super::{APPEND, IMMUTABLE, Kind, Links, Result, Stat, inode_flags, open_beneath};
 use crate::fs::name::Name;
 
 /// Whether this is such a system, by the first answer of statx(2). What one
@@ -20,13 +20,26 @@ pub(super) fn lacks_statx<T>(answer: &Result<T>) -> bool {
     *LACKS.get_or_init(|| is_missing) && is_missing
 }
 
-/// As [`super::stat`], without the mount and without inode flags.
+/// As [`super::stat`], without the mount.
 pub(super) fn stat(dir: impl AsFd, name: Option<&Name>) -> Result<Stat> {
     let found = match name {
-        Some(name) => fstatat(dir, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW),
-        None => fstat(dir),
+        Some(name) => fstatat(&dir, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW),
+        None => fstat(&dir),
     };
-    found.map(|found| translated(&found))
+    let mut stat = translated(&found?);
+    if matches!(stat.kind, Kind::Dir | Kind::File) {
+        let how = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+        let flags = match name {
+            Some(name) => open_beneath(&dir, name.as_bytes(), how, Links::Refuse)
+                .and_then(|file| inode_flags(&file)),
+            None => inode_flags(&dir),
+        };
+        stat.flags = match flags {
+            Err(Errno::ENOTTY | Errno::EOPNOTSUPP) => 0,
+            flags => flags? & (IMMUTABLE | APPEND),
+        };
+    }
+    Ok(stat)
 }
 
 fn translated(found: &FileStat) -> Stat {

@@ -10,7 +10,7 @@ use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{FileStat, Mode, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::{Result, Stat, stat};
+use super::{Result, Stat, errno, stat};
 
 /// What a directory says about an entry of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,8 +100,7 @@ pub(crate) fn mount_id(dir: impl AsFd, stat: &Stat) -> Result<u64> {
         return Ok(mount.get());
     }
     let path = format!("/proc/self/fdinfo/{}", dir.as_fd().as_raw_fd());
-    let info = std::fs::read_to_string(path)
-        .map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+    let info = std::fs::read_to_string(path).map_err(|e| errno(&e))?;
     let line = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
     line.and_then(|id| id.trim().parse().ok()).ok_or(Errno::ENOSYS)
 }

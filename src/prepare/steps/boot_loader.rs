@@ -6,13 +6,13 @@ use crate::error::Stop;
 use crate::fs::name::Name;
 use crate::fs::sys::Kind;
 use crate::fs::tree::Tree;
-use crate::prepare::installation::{self, Known, STEP};
+use crate::prepare::installer_record::{self, Known, STEP};
 use crate::prepare::notes::Key;
 use crate::prepare::saving::{SAVED, SavedHow};
 use crate::prepare::site::Site;
 use crate::prepare::state_file::{HOME, LOG};
 use crate::prepare::step::{Look, Result, Step};
-use crate::prepare::{adopt, clear_esp, efi, escape, installed, installer, named, restore};
+use crate::prepare::{adopt, clear_esp, efi, escape, installer, named, proof, restore};
 
 /// Whether `/run/current-system` is made for the boot loader's installer.
 pub(crate) const MADE_CURRENT: Key<bool> = Key::new("current-system");
@@ -34,11 +34,11 @@ impl Step<Site> for BootLoader {
 
     fn look(&self, site: &Site) -> Result<Look> {
         let wanted = site.wish.system.as_ref().map(ToString::to_string).unwrap_or_default();
-        let ended = installation::known(site)? == Known::Ended(None);
-        let whole = ended && !site.state.window && installation::has_begun(site);
+        let ended = installer_record::known(site)? == Known::Ended(None);
+        let whole = ended && !site.state.window && installer_record::has_begun(site);
         if whole
             && site.state.system == wanted
-            && let Ok(found) = installed::look(site, &wanted)?
+            && let Ok(found) = proof::look(site, &wanted)?
         {
             return Ok(Look::Skip(format!("installed before: {found}")));
         }
@@ -67,7 +67,7 @@ impl Step<Site> for BootLoader {
         // Read by others too, so it is complete before anything begins.
         site.disk.sync(&site.root)?;
         site.window(true)?;
-        installation::begins(site)?;
+        installer_record::begins(site)?;
         if site.wish.clear_esp {
             clear_esp::old_loader(site)?;
         }
@@ -76,7 +76,7 @@ impl Step<Site> for BootLoader {
         current_system(site, false)?;
         let trouble = match ended? {
             Some(how) => Some(how),
-            None => installed::look(site, &site.state.system)?.err(),
+            None => proof::look(site, &site.state.system)?.err(),
         };
         if let Some(trouble) = trouble {
             site.failed = true;

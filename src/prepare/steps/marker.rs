@@ -162,7 +162,7 @@ fn shown(lines: &[RelPath]) -> String {
 /// # Errors
 /// When the marker cannot be read.
 pub(crate) fn kept(site: &Site) -> Result<Vec<RelPath>> {
-    let shown = format!("{}/{ETC}/{MARKER}", site.shown.trim_end_matches('/'));
+    let shown = format!("{}/{ETC}/{MARKER}", site.base());
     parsed(&wanted(site)?, &shown)
 }
 

@@ -15,7 +15,7 @@ use nix::fcntl::AtFlags;
 use crate::engine::names::NIX;
 use crate::fs::disk::Dir;
 use crate::fs::name::Name;
-use crate::fs::sys::{self, Kind};
+use crate::fs::sys::{self, Kind, errno};
 use crate::fs::tree::{Stat, Tree};
 use crate::prepare::durable::{self, failed, open, parent, set_mode, temporary};
 use crate::prepare::escape;
@@ -91,7 +91,7 @@ fn list(site: &Site, name: &Name) -> Result<bool> {
         let shared = last.iter().zip(&bytes).take_while(|(a, b)| a == b).count();
         let rest = escape::escape(bytes.get(shared..).unwrap_or_default());
         writeln!(file, "{} {} {:o} {shared} {rest}", stat.uid, stat.gid, stat.mode)
-            .map_err(|e| wrong(Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO))))?;
+            .map_err(|e| wrong(errno(&e)))?;
         (last, any) = (bytes, true);
         Ok(true)
     })?;

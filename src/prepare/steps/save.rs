@@ -15,7 +15,7 @@ use crate::fs::tree::{Moved, Tree};
 use crate::prepare::catalog;
 use crate::prepare::copy;
 use crate::prepare::durable::{From, remove, temporary};
-use crate::prepare::installation;
+use crate::prepare::installer_record;
 use crate::prepare::places::Place;
 use crate::prepare::saving::{self, SAVED, Saved, SavedHow, SavedPlace, how, list_name, read};
 use crate::prepare::site::Site;
@@ -39,7 +39,7 @@ impl Step<Site> for Save {
     }
 
     fn look(&self, site: &Site) -> Result<Look> {
-        if installation::has_begun(site) {
+        if installer_record::has_begun(site) {
             return Ok(Look::Skip("saved before".into()));
         }
         let mut due = Vec::new();

@@ -1,5 +1,5 @@
 //! The reasons to refuse a purge: what was found, what would have happened, and
-//! the mend.
+//! the fix.
 
 use crate::engine::facts::Marker;
 use crate::engine::intent::Direction;
@@ -8,6 +8,7 @@ use crate::error::Refusal;
 pub(super) use crate::fs::name::word;
 use crate::fs::name::{RelPath, Shown};
 use crate::fs::sys::Kind;
+use crate::machine::uses::{By, Process};
 use crate::purge::facts::{Candidate, Found, Sort};
 
 /// ` --root DIR`, where it is not the running system's.
@@ -100,9 +101,9 @@ pub(super) fn named(facts: &Found, candidate: &Candidate) -> Option<Refusal> {
 pub(super) fn what_goes(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     refusals.extend(scheduled(facts));
-    refusals.extend(read_only(facts));
+    refusals.extend(facts.environment.unwritable("Nothing can be removed in it"));
     refusals.extend(mounts(facts, remove));
-    refusals.extend(binds(facts, remove));
+    refusals.extend(in_use(facts, remove));
     refusals.extend(swaps(facts, remove));
     refusals
 }
@@ -120,17 +121,6 @@ fn scheduled(facts: &Found) -> Option<Refusal> {
             word(&marker)
         ),
     ))
-}
-
-fn read_only(facts: &Found) -> Option<Refusal> {
-    let root = &facts.environment.root;
-    facts.environment.read_only.then(|| {
-        Refusal::new(
-            format!("{root} is mounted read-only"),
-            "Nothing can be removed in it",
-            format!("Remount it: mount -o remount,rw {}", word(root)),
-        )
-    })
 }
 
 fn goes(remove: &[Candidate], path: &RelPath) -> bool {
@@ -158,20 +148,82 @@ fn mounts(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
     points.into_iter().map(refusal).collect()
 }
 
-fn binds(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
-    let seen = facts.binds.iter().filter(|bind| goes(remove, &bind.source));
-    seen.map(|bind| {
-        let (path, point) = (facts.show(&bind.source), Shown(&bind.point).to_string());
-        Refusal::new(
-            format!("{path} is mounted at {point}"),
-            format!("What is in use there would have been removed: {point} shows the same files"),
-            format!(
-                "Move them to where they belong, or unmount them first: umount {}",
-                word(&point)
+fn in_use(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {
+    let mut processes: Vec<&Process> = Vec::new();
+    let mut refusals = Vec::new();
+    for used in facts.in_use.iter().filter(|used| goes(remove, &used.source)) {
+        let path = facts.show(&used.source);
+        let refusal = match &used.by {
+            By::Mount(point, of) => {
+                let (point, place) = places(point, of.as_ref());
+                Refusal::new(
+                    format!("{path} is mounted at {place}"),
+                    shared(&point),
+                    match of {
+                        None => format!(
+                            "Move them to where they belong, or unmount them first: umount {}",
+                            word(&point)
+                        ),
+                        Some(process) => stop(process),
+                    },
+                )
+            }
+            By::Overlay(point, of) => {
+                let (point, place) = places(point, of.as_ref());
+                Refusal::new(
+                    format!("{path} is a layer of the overlay at {place}"),
+                    shared(&point),
+                    match of {
+                        None => format!("Unmount it first: umount {}", word(&point)),
+                        Some(process) => stop(process),
+                    },
+                )
+            }
+            By::Loop(device) => Refusal::new(
+                format!("{path} is in use as {device}"),
+                format!("What is on {device} would have been lost once it is detached"),
+                format!("Unmount it, if it is mounted, and detach it first: losetup -d {device}"),
             ),
-        )
-    })
-    .collect()
+            By::Process(process) => {
+                // Its first file: one that is open keeps a hundred others company.
+                if processes.contains(&process) {
+                    continue;
+                }
+                processes.push(process);
+                let Process { id, name } = process;
+                Refusal::new(
+                    format!("{path} is in use by {} (process {id})", Shown(name.as_bytes())),
+                    "What it works with would have been removed",
+                    stop(process),
+                )
+            }
+        };
+        refusals.push(refusal);
+    }
+    refusals
+}
+
+/// What is seen at two places.
+fn shared(point: &str) -> String {
+    format!("What is in use there would have been removed: {point} shows the same files")
+}
+
+/// A mount point as it is shown, and with it whose mount namespace has it, if not
+/// ours.
+fn places(point: &[u8], of: Option<&Process>) -> (String, String) {
+    let point = Shown(point).to_string();
+    let place = match of {
+        None => point.clone(),
+        Some(Process { id, name }) => {
+            format!("{point} for {} (process {id})", Shown(name.as_bytes()))
+        }
+    };
+    (point, place)
+}
+
+fn stop(process: &Process) -> String {
+    let id = process.id;
+    format!("Let it end first, or stop what it belongs to: systemctl status {id}")
 }
 
 fn swaps(facts: &Found, remove: &[Candidate]) -> Vec<Refusal> {

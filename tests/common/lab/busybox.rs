@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::command::filter;
 use super::cpio::Archive;
+use super::host::filter;
 use super::kernel::Kernel;
 use super::module::Module;
 use super::stage1::{BUSYBOX, Stage1, Wiring};

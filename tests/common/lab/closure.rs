@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use super::cache;
-use super::command::{output, run};
+use super::host::{output, run};
 use super::stage1::BUSYBOX;
 
 /// A folder that holds `/nix`, and the store path of the system in it.

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::cache;
 use super::closure;
-use super::command::{output, run};
+use super::host::{output, run};
 use super::layout::{Fs, Nix};
 use super::population::{Population, furnish};
 use crate::common::isolation;

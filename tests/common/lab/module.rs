@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use super::command::output;
+use super::host::output;
 use super::layout::Layout;
 
 /// The options of the module.

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use super::command::{output, run};
+use super::host::{output, run};
 
 /// Who lives there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

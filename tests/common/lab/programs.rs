@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::command::output;
 use super::cpio::Archive;
+use super::host::output;
 
 /// Makes the links of a merged `/usr`.
 pub fn merge_usr(archive: &mut Archive) {

@@ -2,12 +2,12 @@
 //! once, and the few files of a scenario appended to it.
 
 use super::cache;
-use super::command::filter;
 use super::cpio::Archive;
+use super::host::filter;
 use super::kernel::Kernel;
 use super::programs::{install, merge_usr};
 use super::stage1::{BUSYBOX, Stage1};
-use super::{command, units};
+use super::{host, units};
 
 const PROGRAMS: [&str; 13] = [
     "/lib/systemd/systemd",
@@ -101,7 +101,7 @@ const MODULES: [&str; 10] = [
 
 /// The initrd, whole.
 pub fn initrd(kernel: &Kernel, stage1: &Stage1) -> Vec<u8> {
-    let version = command::run("dpkg-query", &["-W", "-f", "${Version}", "systemd"]);
+    let version = host::run("dpkg-query", &["-W", "-f", "${Version}", "systemd"]);
     let key = cache::key(&[
         version.as_bytes(),
         kernel.release.as_bytes(),
@@ -138,7 +138,7 @@ fn base(kernel: &Kernel) -> Vec<u8> {
         archive.link(&format!("usr/bin/{name}"), target);
     }
     archive.link("usr/sbin/modprobe", "../bin/kmod");
-    for applet in command::run(BUSYBOX, &["--list"]).lines() {
+    for applet in host::run(BUSYBOX, &["--list"]).lines() {
         let place = format!("usr/bin/{applet}");
         if !archive.contains(&place) {
             archive.link(&place, "busybox");

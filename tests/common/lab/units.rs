@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use super::closure::closure;
-use super::command::run;
 use super::cpio::Archive;
+use super::host::run;
 use super::layout::Layout;
 use super::module::Module;
 use super::stage1::{Stage1, Wiring};

@@ -57,7 +57,18 @@ let
     (import (module + "/${file}") {
       inherit lib utils;
       config = config isSystemd;
-      options.boot.initrd.postResumeCommands = true;
+      # Names alone matter, and which stage 1 is asked for.
+      options.boot.initrd = {
+        extraUtilsCommands = null;
+        postMountCommands = null;
+        postResumeCommands = null;
+        systemd = {
+          enable.value = isSystemd;
+          extraBin = null;
+          packages = null;
+          services = null;
+        };
+      };
     }).config.boot.initrd;
 
   systemd = (evaluate "systemd.nix" true).systemd.services.nixos-lustrate;

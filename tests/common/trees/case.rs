@@ -6,7 +6,7 @@ use super::root::{Built, Root};
 use super::typical::{self, KEEP, KEEPERS};
 use crate::common::compare::{Excuse, assert_none, show};
 use crate::common::image::{Fs, Image, Mounted, Options};
-use crate::common::manifest::Manifest;
+use crate::common::manifest::{Kind, Manifest};
 use crate::common::population::{
     Lustrated, assert_lustrated, assert_nothing_lost, assert_protected, rejoined,
 };
@@ -101,10 +101,18 @@ impl Outcome {
 
     /// The old population, with what an interrupted run has moved in its place.
     pub fn population(&self, before: &Manifest) -> Manifest {
-        match self.start {
+        let mut population = match self.start {
             Start::Whole => before.clone(),
             Start::Interrupted => rejoined(before, b"old-root.tmp"),
-        }
+        };
+        // Old roots that are open are closed to users.
+        let holds = |path: &[u8]| {
+            let plain = [&b"old-root"[..], b"old-root.tmp"].contains(&path);
+            plain || (path.starts_with(b"old-root-2") && !path.contains(&b'/'))
+        };
+        let nodes = population.nodes.iter_mut().filter(|(path, _)| holds(path));
+        nodes.filter(|(_, n)| n.kind == Kind::Directory).for_each(|(_, n)| n.mode = 0o700);
+        population
     }
 
     /// Panics unless `after` is what a finished run leaves.

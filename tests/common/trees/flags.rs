@@ -1,7 +1,7 @@
 //! Immutable and append-only inodes: the flag is cleared for the rename, set
 //! again, and never lost.
 
-use super::case::{Case, Expect, Outcome};
+use super::case::{Case, Expect, OldRoot, Outcome};
 use crate::common::manifest::{APPEND, IMMUTABLE};
 
 pub const CASES: &[Case] = &[
@@ -83,6 +83,36 @@ pub const CASES: &[Case] = &[
         keep: b"etc\n",
         seal: |root| root.flags("etc/NIXOS_LUSTRATE", IMMUTABLE),
         expect: Expect::Safe(Outcome { keepers: &[b"etc"], ..Outcome::NOTHING_KEPT }),
+        ..Case::TYPICAL
+    },
+    // An older old root makes room, and has its name and its flags again.
+    Case {
+        name: "immutable-old-roots",
+        build: |root| {
+            root.file("old-root/etc/os-release", "ID=debian\n");
+            root.file("old-root-20240102T030405Z/etc/os-release", "ID=debian\n");
+            root.file("old-root-backup/file", "");
+            Ok(())
+        },
+        seal: |root| {
+            root.flags("old-root", IMMUTABLE)?;
+            root.flags("old-root-20240102T030405Z", IMMUTABLE | APPEND)?;
+            root.flags("old-root-backup", APPEND)
+        },
+        expect: Expect::Lustrates(Outcome {
+            protected: &[b"old-root-20240102T030405Z"],
+            old_root: OldRoot::Dated,
+            ..Outcome::TYPICAL
+        }),
+        ..Case::TYPICAL
+    },
+    Case {
+        name: "immutable-root-with-a-foreign-note",
+        build: |root| {
+            root.file("etc/NIXOS_LUSTRATE.flags", "mine\n");
+            Ok(())
+        },
+        seal: |root| root.flags("", IMMUTABLE),
         ..Case::TYPICAL
     },
     Case {

@@ -15,6 +15,7 @@ pub mod mounts;
 pub mod names;
 pub mod old_roots;
 pub mod refusals;
+pub mod rests;
 pub mod root;
 pub mod special;
 pub mod stock;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<&'static Case> {
         stock::CASES,
         media::CASES,
         refusals::CASES,
+        rests::CASES,
     ];
     tables.into_iter().flatten().collect()
 }

@@ -16,16 +16,6 @@ pub const CASES: &[Case] = &[
         ..Case::TYPICAL
     },
     Case {
-        name: "nix-is-a-link",
-        build: |root| {
-            root.rename("nix", "srv/nix");
-            root.link("nix", "srv/nix");
-            Ok(())
-        },
-        expect: Expect::Refuses(&["nix"]),
-        ..Case::TYPICAL
-    },
-    Case {
         name: "nix-is-a-file",
         build: |root| {
             root.remove("nix");

@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::common::image::Fs;
-use crate::common::manifest::{Kind, Manifest, PROJECT_INHERIT};
+use crate::common::manifest::{Kind, Manifest, PROJECT_INHERIT, join};
 use crate::common::skip::Skipped;
 use crate::common::sys;
 
@@ -148,6 +148,16 @@ impl Root<'_> {
         self.flags(path, PROJECT_INHERIT)
     }
 
+    /// The same of each directory below a path, and of that.
+    pub fn project_everywhere(&self, below: &str, id: u32) -> Built {
+        for (path, node) in &Manifest::hashing_up_to(self.at(below), 0).nodes {
+            if node.kind == Kind::Directory {
+                self.project(join(below.as_bytes(), path), id)?;
+            }
+        }
+        Ok(())
+    }
+
     pub fn subvolume(&self, path: impl AsRef<[u8]>) {
         let path = self.place(path);
         let parent = File::open(path.parent().expect("a parent")).expect("the parent");
@@ -166,6 +176,13 @@ impl Root<'_> {
         fs::create_dir_all(&path).expect("a mount point");
         sys::mount(Path::new("other"), &path, "tmpfs", 0, "size=1m").expect("a mount");
         fs::write(path.join("other-file-system"), b"").expect("a file");
+    }
+
+    /// Mounts a directory of the tree on another.
+    pub fn bind(&self, source: impl AsRef<[u8]>, path: impl AsRef<[u8]>) {
+        let (source, path) = (self.at(source), self.at(path));
+        fs::create_dir_all(&path).expect("a mount point");
+        sys::mount(&source, &path, "none", libc::MS_BIND, "").expect("a bind mount");
     }
 
     /// Writes to a file until the disk is full, then in ever smaller pieces.

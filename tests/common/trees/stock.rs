@@ -4,9 +4,8 @@
 
 use std::process::Command;
 
-use super::case::{Case, Check, Expect, Outcome, Start};
+use super::case::{Case, Expect, Outcome, Start};
 use super::root::Root;
-use super::typical::KEEPERS;
 
 /// Moves entries to `staging` as the stock function does, until `stop` says so.
 fn displace(root: &Root<'_>, staging: &str, stop: fn(usize, &str) -> bool) {
@@ -76,6 +75,20 @@ pub const CASES: &[Case] = &[
         expect: INTERRUPTED,
         ..Case::TYPICAL
     },
+    Case {
+        name: "stock-stopped-beside-a-foreign-nixos-root.tmp",
+        build: |root| {
+            displace(root, "old-root.tmp", |_, name| name == "etc");
+            root.file("nixos-root.tmp/usr/notes", "mine");
+            Ok(())
+        },
+        expect: Expect::Lustrates(Outcome {
+            start: Start::Interrupted,
+            left: &[b"nixos-root.tmp"],
+            ..Outcome::TYPICAL
+        }),
+        ..Case::TYPICAL
+    },
     // The next boot went on without the marker, and NixOS made itself at home.
     Case {
         name: "stock-stopped-after-etc-then-nixos",
@@ -88,12 +101,7 @@ pub const CASES: &[Case] = &[
             root.link("bin/sh", "/nix/store/bash/bin/sh");
             Ok(())
         },
-        expect: Expect::Safe(Outcome {
-            start: Start::Whole,
-            check: Check::NothingLost,
-            keepers: KEEPERS,
-            ..Outcome::NOTHING_KEPT
-        }),
+        expect: Expect::Refuses(&["NixOS has used it since", "old copies"]),
         ..Case::TYPICAL
     },
     Case {

@@ -131,7 +131,7 @@ const ODD: &[&str] = &[
 ];
 
 const BAD_INSTEAD: &[(&str, &str)] = &[
-    ("nixos-lustrate-intent", "nixos-lustrate-intent 2"),
+    ("nixos-lustrate-intent", "nixos-lustrate-intent 3"),
     ("nixos-lustrate-intent", "nixos-lustrate-intent 01"),
     ("direction", "direction sideways"),
     ("anchor", "anchor 2"),

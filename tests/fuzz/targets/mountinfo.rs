@@ -3,11 +3,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nixos_lustrate::fs::mounts::{below, overlay_redirects};
+use nixos_lustrate::fs::mounts::{Table, overlay_redirects};
 
 fuzz_target!(|info: &[u8]| {
     for root in [&b"/sysroot"[..], b"/", b""] {
-        let mounts = below(info, root);
+        let table = Table::new(info, root, Some(26));
+        let _ = table.binds();
+        let mounts = table.mounts();
         for (at, mount) in mounts.iter().enumerate() {
             assert!(mounts.iter().skip(at + 1).all(|other| other.point != mount.point));
         }

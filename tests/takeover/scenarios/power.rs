@@ -159,11 +159,13 @@ fn the_power_fails_in_a_later_boot_and_in_the_revert() {
         }
         let found = left(&computer);
         let console = rescue::start_nixos(&computer, "lustrate=revert", Path::Plain).goes_off();
-        // Where the revert was done before the cut, a reboot would follow a reboot.
-        let (end, other) = ("reboot: Restarting system", "there is nothing to revert");
-        let (end, other) = if found == REVERTED { (other, end) } else { (end, other) };
-        assert!(console.contains(end), "{found}, and not {end:?}\n{console}");
-        assert!(!console.contains(other), "{found}, and {other:?}\n{console}");
+        // A revert that was done before the cut may lack its last step, which is not in
+        // any name: then there is nothing to revert, or only that step, and the reboot.
+        let (reboots, nothing) = ("reboot: Restarting system", "there is nothing to revert");
+        let (reboots, nothing) = (console.contains(reboots), console.contains(nothing));
+        assert!(reboots != nothing, "{found}: a reboot, or nothing to revert\n{console}");
+        let done = found == ALMOST_REVERTED || found == REVERTED;
+        assert!(reboots || done, "{found}, and nothing to revert\n{console}");
         assert_reverted(&station.before, &computer.manifest(), &KEPT);
         last = Some(computer);
         found.to_owned()

@@ -120,6 +120,7 @@ fn a_directory_that_is_moved_away_meanwhile_is_not_followed() {
         }
     }
     let mut command = traced(root, &["inject=unlinkat:delay_enter=3000000:when=1"]);
+    command.arg("old-root"); // nothing shows any more that it is one
     let ended = std::thread::scope(|scope| {
         let purge = scope.spawn(move || run_limited(&mut command, LIMIT));
         let going = renamed(root);
@@ -170,8 +171,9 @@ fn a_mount_that_appears_meanwhile_is_not_crossed() {
                 });
                 let shown = point.to_str().expect("UTF-8");
                 ended.expect(1).says(&[
-                    &format!("stopped part-way: {shown} is a mount point, which is not crossed."),
-                    &format!("Unmount it: umount {shown}. So far, "),
+                    &format!("stopped part-way: {shown} is a mount point, which is not crossed ("),
+                    "). So far, ",
+                    &format!("removed. Unmount it: umount {shown}\n"),
                     "To go on, give the same command again",
                 ]);
                 canary.assert_alive();

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::io::Write;
 use std::sync::{Mutex, Once, PoisonError};
 
+use crate::common::sys;
 use crate::random::seed;
-use crate::sys;
 
 struct Row {
     table: &'static str,

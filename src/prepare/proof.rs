@@ -6,13 +6,14 @@ use std::io::{ErrorKind, Read};
 
 use crate::bootloader::configurations::{FILES, FOLDERS, is_image};
 use crate::bootloader::entries::{MenuEntry, components, entries, image_boots};
+use crate::engine::names::{BOOT, NIX};
 use crate::error::{OpError, Stop};
 use crate::fs::disk::Dir;
 use crate::fs::name::Name;
-use crate::fs::sys::Kind;
+use crate::fs::sys::{Kind, errno};
 use crate::fs::tree::Tree;
 use crate::fs::walk;
-use crate::prepare::durable::{errno, open, parent};
+use crate::prepare::durable::{open, parent};
 use crate::prepare::escape;
 use crate::prepare::places::Kept;
 use crate::prepare::site::Site;
@@ -105,47 +106,61 @@ fn lacks(
         if what == "initrd" && paths.is_empty() {
             return Ok(Some("no initrd".to_owned()));
         }
-        let mut verdict = None;
+        // More initrds, with microcode or secrets, may stand beside it.
+        let (mut is_there, mut other) = (false, None);
         for path in paths {
-            verdict = differs(site, base, config, path, &wanted)?;
-            if verdict.is_none() {
-                break; // more initrds, with microcode or secrets, may stand beside it
+            match find(site, base, config, path, &wanted)? {
+                Seen::Wanted => is_there = true,
+                Seen::Other => other = Some(format!("{path}, which is not that of the system")),
+                Seen::Missing => return Ok(Some(format!("{path}, which is missing"))),
             }
         }
-        if let Some(verdict) = verdict {
-            return Ok(Some(verdict));
+        if let Some(other) = other.filter(|_| !is_there) {
+            return Ok(Some(other));
         }
+    }
+    if let Some(path) = &entry.hypervisor
+        && find(site, base, config, path, &[])? == Seen::Missing
+    {
+        return Ok(Some(format!("{path}, which is missing")));
     }
     Ok(None)
 }
 
-/// Why what a configuration names is not the wanted file.
-fn differs(
-    site: &Site,
-    base: &[Name],
-    config: &[Name],
-    path: &str,
-    wanted: &[Name],
-) -> Result<Option<String>> {
+/// What a configuration names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// Nothing is there.
+    Missing,
+    /// Something else.
+    Other,
+    /// A file with the wanted content.
+    Wanted,
+}
+
+/// What is there, and whether it is the wanted file.
+fn find(site: &Site, base: &[Name], config: &[Name], path: &str, wanted: &[Name]) -> Result<Seen> {
     let here = config.split_last().map_or(&[][..], |(_, dir)| dir);
     let named = components(path, here);
     let mut places = vec![base.to_vec(), Vec::new()];
     places.extend(bases(site)?);
-    // What GRUB calls / may be above the root: a btrfs with subvolumes.
-    let tails = (0..named.len()).take(3).map(|skip| &named[skip..]);
-    let mut found = false;
+    // What GRUB calls / may be above the root: the top of a btrfs with subvolumes, far
+    // above with snapshots, or a pool of ZFS.
+    let deep = |tail: &&[Name]| tail.first().is_some_and(|name| [NIX, BOOT].contains(name));
+    let all = (0..named.len()).map(|skip| (skip, &named[skip..]));
+    let tails = all.filter(|(skip, tail)| *skip < 3 || deep(tail)).map(|(_, tail)| tail);
+    let mut seen = Seen::Missing;
     for tail in tails {
         for place in &places {
             let candidate = [place.as_slice(), tail].concat();
             let Some(real) = walk::real(&site.disk, &site.root, &candidate)? else { continue };
-            found = true;
+            seen = Seen::Other;
             if begins_with(site, &real, wanted)? {
-                return Ok(None);
+                return Ok(Seen::Wanted);
             }
         }
     }
-    let how = if found { "is not that of the system" } else { "is missing" };
-    Ok(Some(format!("{path}, which {how}")))
+    Ok(seen)
 }
 
 /// Whether a file has the content of another, perhaps with more behind it:

@@ -18,6 +18,7 @@ use super::places::Kept;
 use super::saving::list_name;
 use super::site::Site;
 use super::step::{Ledger, Result};
+use crate::engine::environment::boot_id;
 use crate::fs::name::Name;
 use crate::fs::tree::Tree;
 
@@ -77,11 +78,6 @@ impl Known {
         let slack = if item.vfat { VFAT } else { 0 };
         (from.0 - slack, from.1) <= item.modified && item.modified <= *until
     }
-}
-
-fn boot_id() -> String {
-    let text = crate::fs::sys::read_proc("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    String::from_utf8_lossy(&text).trim().to_owned()
 }
 
 /// Reads what is known.
