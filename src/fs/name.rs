@@ -23,6 +23,10 @@ mod bytes {
     pub(super) fn kept(bytes: Vec<u8>) -> Bytes {
         bytes.leak()
     }
+
+    pub(super) const fn seen(bytes: &Bytes) -> &[u8] {
+        bytes
+    }
 }
 
 #[cfg(any(feature = "full", fuzzing))]
@@ -37,6 +41,10 @@ mod bytes {
 
     pub(super) fn kept(bytes: Vec<u8>) -> Bytes {
         Cow::Owned(bytes)
+    }
+
+    pub(super) fn seen(bytes: &Bytes) -> &[u8] {
+        bytes
     }
 }
 
@@ -137,7 +145,7 @@ impl Name {
     /// The bytes of the name.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        bytes::seen(&self.0)
     }
 
     /// The name as C has it.
@@ -151,13 +159,13 @@ impl Name {
     /// The name as system calls take it.
     #[must_use]
     pub fn as_os_str(&self) -> &OsStr {
-        OsStr::from_bytes(&self.0)
+        OsStr::from_bytes(self.as_bytes())
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&Shown(&self.0), f)
+        fmt::Display::fmt(&Shown(self.as_bytes()), f)
     }
 }
 

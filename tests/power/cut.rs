@@ -129,7 +129,7 @@ impl Cuts<'_> {
             scene.assert_done(&Manifest::of(mounted.path()), mounted.path());
             mounted.unmount();
             let mounted = copy.mount().expect("the file system recovers again");
-            undo(scene, mounted.path(), &half);
+            undo(scene, mounted.path(), &half, &[]);
             // One that fails is tried, and shown, each time.
             states.push(half);
             *passed += 1;
