@@ -10,6 +10,8 @@
 //! so an exchange can be stopped anywhere and go on, or turn round (I3, I4).
 //! Nothing is ever copied or replaced (I1).
 
+use std::cell::Cell;
+
 use nix::errno::Errno;
 
 use crate::engine::intent::{Direction, Intent};
@@ -21,6 +23,7 @@ use crate::fs::tree::{Moved, Tree};
 mod begin;
 mod boot;
 mod close;
+mod coming;
 mod etc;
 mod flags;
 mod keepers;
@@ -29,6 +32,7 @@ mod space;
 mod spares;
 
 use begin::write_intent;
+use etc::Etc;
 use flags::Change;
 
 pub use begin::{From, begin};
@@ -81,7 +85,8 @@ pub struct Done {
 enum Coming {
     /// They are being made; nothing has moved, and none of it is in the root.
     Making,
-    /// This process has made them all.
+    /// This process has made them all, and until `etc` is exchanged it has moved
+    /// nothing but keepers.
     Made,
     /// Some may be missing: another process has begun.
     Unknown,
@@ -101,7 +106,14 @@ pub struct Exchange<'a, T: Tree> {
     incoming: T::Dir,
     /// The entries of the old population that were at home when we began.
     staged: Vec<Name>,
+    /// Whose `etc` is where, until one of them moves.
+    etc: Cell<Option<Etc>>,
     coming: Coming,
+    /// The marker that asked serves to the end: it goes home with the old `etc`, and
+    /// the new one has ours.
+    serves: bool,
+    /// What was taken for it when it began.
+    take: Take,
     done: Done,
 }
 
@@ -299,12 +311,13 @@ impl<T: Tree> Exchange<'_, T> {
             || self.intent.aside.iter().any(|(aside, dated)| aside == name || dated == name)
     }
 
-    /// The directory that holds the entry `name` of a population now.
+    /// The directory that holds the entry `name` of a population now, if any: once all
+    /// is made, what is missing shows when it is opened.
     fn holder(&self, population: Population, name: &Name) -> Result<Option<&T::Dir>> {
-        if self.coming == Coming::Making {
-            let old = if self.is_staged(name) { &self.staging } else { self.root };
-            let holder = if population == Population::Old { old } else { &self.incoming };
-            return Ok(self.tree.stat(holder, name)?.map(|_| holder));
+        if self.coming != Coming::Unknown {
+            let holder = self.settled(population, name);
+            let there = self.coming == Coming::Made || self.tree.stat(holder, name)?.is_some();
+            return Ok(there.then_some(holder));
         }
         if *name == ETC && self.intent.pin(&ETC).is_none() {
             return Ok(self.etc_holder(population)?.map(|place| self.place(place)));
@@ -322,11 +335,23 @@ impl<T: Tree> Exchange<'_, T> {
         Ok(there.then_some(self.root))
     }
 
+    /// The same before any entry has moved.
+    fn settled(&self, population: Population, name: &Name) -> &T::Dir {
+        match population {
+            Population::Old if self.is_staged(name) => &self.staging,
+            Population::Old => self.root,
+            Population::New => &self.incoming,
+        }
+    }
+
     fn note(&mut self, note: String) {
         self.done.notes.push(note);
     }
 
     fn rename(&self, from: (&T::Dir, &Name), to: (&T::Dir, &Name)) -> Result<Moved> {
+        if [from.1, to.1].contains(&&ETC) {
+            self.etc.set(None);
+        }
         rename(self.tree, from, to)
     }
 }

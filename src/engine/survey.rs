@@ -136,14 +136,18 @@ pub(crate) fn survey<T: Tree>(
         && look.marker == Marker::None;
     let staging = match look.staging {
         _ if complete => tree.open(root, &[OLD_ROOT])?,
-        Staging::Foreign => None,
+        Staging::None | Staging::Foreign => None,
         Staging::Empty if finished => None,
         _ => tree.open(root, &[OLD_ROOT_TMP])?,
     };
     let old_home = if finished { tree.open(root, &[OLD_ROOT])? } else { staging };
     let begun = stat_in(tree, old_home.as_ref(), &LUSTRATE)?.is_some();
     // In its last steps a revert has moved `.lustrate`.
-    let closing = if begun || finished { None } else { closing(tree, root, &look.marker)? };
+    let closing = if look.in_progress() && !begun && !finished {
+        closing(tree, root, &look.marker)?
+    } else {
+        None
+    };
     let mut incoming = closing.map_or(Ok(None), |name| tree.open(root, &[name]))?;
     let age = match look.marker {
         _ if !finished => Age::InProgress,
@@ -168,7 +172,9 @@ pub(crate) fn survey<T: Tree>(
     let etc = tree.open(root, &[ETC])?;
     let noted = etc.as_ref().map_or(Ok(None), |etc| Ok(exchange::note(tree, etc)?.1))?.unwrap_or(0);
     let keeps = match &journal {
-        Journal::None if !finished => keeps(tree, root, old_home.as_ref(), wishes)?,
+        Journal::None if !finished => {
+            keeps(tree, (root, &here, etc.as_ref()), old_home.as_ref(), wishes)?
+        }
         _ => Ok(Vec::new()),
     };
     let mut keeper_flags = match &journal {

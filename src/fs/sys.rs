@@ -260,10 +260,13 @@ pub(crate) fn list(dir: BorrowedFd<'_>) -> Result<Vec<Name>> {
 pub(crate) fn read(dir: impl AsFd, path: &[u8], links: Links, max: usize) -> Result<Vec<u8>> {
     // O_NONBLOCK: opening a FIFO must not wait for a writer.
     let file = open_beneath(dir, path, OFlag::O_NONBLOCK, links)?;
-    if stat(&file, None)?.kind != Kind::File {
+    let found = nix::sys::stat::fstat(&file)?;
+    if found.st_mode & libc::S_IFMT != libc::S_IFREG {
         return Err(Errno::EINVAL);
     }
-    read_until(&file, |content| content.len() > max).map(|mut content| {
+    let size = usize::try_from(found.st_size).unwrap_or(usize::MAX);
+    let whole = |length| length > max || (size > 0 && length >= size);
+    read_until(&file, |content| whole(content.len())).map(|mut content| {
         content.truncate(max.saturating_add(1));
         content
     })

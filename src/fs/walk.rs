@@ -77,10 +77,22 @@ pub fn resolve<T: Tree>(
     path: &RelPath,
     last: Last,
 ) -> Result<Found, OpError> {
-    let here = tree.stat_dir(root)?;
-    match straight(tree, root, &here, path, last)? {
+    resolve_in(tree, (root, &tree.stat_dir(root)?), path, last)
+}
+
+/// The same in a root that was looked at.
+///
+/// # Errors
+/// The same.
+pub(crate) fn resolve_in<T: Tree>(
+    tree: &T,
+    (root, here): (&T::Dir, &Stat),
+    path: &RelPath,
+    last: Last,
+) -> Result<Found, OpError> {
+    match straight(tree, root, here, path, last)? {
         Some(found) => Ok(found),
-        None => walk(tree, root, &here, path, last),
+        None => walk(tree, root, here, path, last),
     }
 }
 
@@ -100,7 +112,7 @@ fn straight<T: Tree>(
         },
     };
     let dir = opened.as_ref().unwrap_or(root);
-    let parent = tree.stat_dir(dir)?;
+    let parent = opened.as_ref().map_or(Ok(*here), |dir| tree.stat_dir(dir))?;
     if last != Last::Through && !same_tree(here, &parent) {
         return Ok(None);
     }

@@ -3,6 +3,8 @@
 //! Until the intent is there nothing has moved, and all that was made can be
 //! taken away again.
 
+use std::cell::Cell;
+
 use nix::errno::Errno;
 
 use super::close::{remove_leftover, undo_note};
@@ -48,32 +50,82 @@ pub fn begin<'a, T: Tree>(
     from: From,
     take: Take,
 ) -> Result<Exchange<'a, T>, Error> {
-    let mut coming = Coming::Unknown;
-    let mut done = Done::default();
     match from {
         From::Finished => reopen(tree, root, &mut intent, take)?,
         From::Anywhere if is_begun(tree, root, &intent)? => resume(tree, root, &mut intent, take)?,
-        From::Anywhere => {
-            (intent, done) = stage(tree, root, intent, take)?;
-            if intent.direction == Direction::Lustrate {
-                coming = Coming::Made;
-            }
-        }
+        From::Anywhere => return anew(tree, root, intent, boot, take),
     }
-    done.notes.extend(settle(tree, root, &intent)?);
     let staging = open(tree, root, &OLD_ROOT_TMP)?;
     let meta = open(tree, &staging, &LUSTRATE)?;
+    let notes = settle(tree, root, &intent)?;
     let incoming = come_home(tree, root, &meta, &intent)?;
-    // The stock function, or an earlier version, has left them open.
-    tree.set_mode(&staging, CLOSED)?;
-    tree.set_mode(&incoming, CLOSED)?;
-    let staged = tree.list(&staging)?;
-    if let (Direction::Revert, Some((etc, dated))) =
-        (intent.direction, intent.aside.iter().find(|(name, _)| *name == ETC))
-    {
-        done.notes.push(gave_way(etc, dated));
+    let staged = close_homes(tree, &staging, &incoming)?;
+    let (etc, coming) = (Cell::default(), Coming::Unknown);
+    let done = Done { notes, ..Done::default() };
+    let mut exchange = Exchange {
+        tree,
+        root,
+        intent,
+        boot,
+        staging,
+        meta,
+        incoming,
+        staged,
+        etc,
+        coming,
+        serves: false,
+        take,
+        done,
+    };
+    exchange.note_etc();
+    Ok(exchange)
+}
+
+/// Begins in a root that is whole, or that only the stock function has begun with.
+fn anew<'a, T: Tree>(
+    tree: &'a T,
+    root: &'a T::Dir,
+    intent: Intent,
+    boot: Boot,
+    take: Take,
+) -> Result<Exchange<'a, T>, Error> {
+    let is_new = tree.stat(root, &OLD_ROOT_TMP)?.is_none();
+    let mut exchange = stage(tree, root, intent, boot, take, is_new)?;
+    let (meta, intent) = (&exchange.meta, &exchange.intent);
+    let notes = settle(tree, root, intent)?;
+    let home = intent.incoming();
+    let to = match intent.direction {
+        Direction::Lustrate => (meta, &NEW),
+        Direction::Revert => (root, &home),
+    };
+    exchange.incoming = first_home(tree, meta, intent, to)?;
+    exchange.done.notes.extend(notes);
+    if !is_new {
+        exchange.staged = close_homes(tree, &exchange.staging, &exchange.incoming)?;
     }
-    Ok(Exchange { tree, root, intent, boot, staging, meta, incoming, staged, coming, done })
+    // What the stock function has copied is still in the way of some of it.
+    let whole =
+        exchange.intent.direction == Direction::Lustrate && exchange.intent.copies.is_empty();
+    exchange.coming = if whole { Coming::Made } else { Coming::Unknown };
+    exchange.note_etc();
+    Ok(exchange)
+}
+
+impl<T: Tree> Exchange<'_, T> {
+    fn note_etc(&mut self) {
+        if let (Direction::Revert, Some((etc, dated))) =
+            (self.intent.direction, self.intent.aside.iter().find(|(name, _)| *name == ETC))
+        {
+            self.done.notes.push(gave_way(etc, dated));
+        }
+    }
+}
+
+/// The stock function, or an earlier version, has left them open. What is in the first.
+fn close_homes<T: Tree>(tree: &T, staging: &T::Dir, incoming: &T::Dir) -> Result<Vec<Name>> {
+    tree.set_mode(staging, CLOSED)?;
+    tree.set_mode(incoming, CLOSED)?;
+    Ok(tree.list(staging)?)
 }
 
 /// Whether there is an intent to go on with, or a revert is in its last steps.
@@ -161,26 +213,31 @@ fn come_home<T: Tree>(tree: &T, root: &T::Dir, meta: &T::Dir, intent: &Intent) -
         Direction::Lustrate => (outside, inside),
         Direction::Revert => (inside, outside),
     };
-    if rename(tree, from, to)? == Moved::Missing {
-        match tree.rename((meta, &first_home(intent)), to) {
-            Ok(Moved::Missing) => tree.make_dir(to.0, to.1, CLOSED)?,
-            // The old root has become a subvolume, or of another project.
-            Err(error)
-                if intent.direction == Direction::Revert && error.errno() == Errno::EXDEV =>
-            {
-                tree.make_dir(to.0, to.1, CLOSED)?;
-            }
-            moved => drop(moved?),
-        }
+    match rename(tree, from, to)? {
+        Moved::Missing => first_home(tree, meta, intent, to),
+        _ => open(tree, to.0, to.1),
     }
-    open(tree, to.0, to.1)
 }
 
-/// What becomes the home of the new population. What the stock function has copied
-/// is of that one, and has the names of directories in the draft: an empty one then,
-/// and the draft comes in once the copies are aside.
-fn first_home(intent: &Intent) -> Name {
-    if intent.copies.is_empty() { DRAFT } else { MAKING }
+/// What was made becomes the home of the new population. What the stock function has
+/// copied is of that one, and has the names of directories in the draft: an empty one
+/// then, and the draft comes in once the copies are aside.
+fn first_home<T: Tree>(
+    tree: &T,
+    meta: &T::Dir,
+    intent: &Intent,
+    to: (&T::Dir, &Name),
+) -> Result<T::Dir> {
+    let made = if intent.copies.is_empty() { DRAFT } else { MAKING };
+    match tree.rename((meta, &made), to) {
+        Ok(Moved::Missing) => tree.make_dir(to.0, to.1, CLOSED)?,
+        // The old root has become a subvolume, or of another project.
+        Err(error) if intent.direction == Direction::Revert && error.errno() == Errno::EXDEV => {
+            tree.make_dir(to.0, to.1, CLOSED)?;
+        }
+        moved => drop(moved?),
+    }
+    open(tree, to.0, to.1)
 }
 
 /// Makes a finished lustration one in progress, to revert it.
@@ -252,18 +309,19 @@ fn leave<T: Tree>(
 
 /// Makes the staging directory, with all that either direction is going to make in
 /// it; that of an interrupted stock lustration is completed.
-fn stage<T: Tree>(
-    tree: &T,
-    root: &T::Dir,
+fn stage<'a, T: Tree>(
+    tree: &'a T,
+    root: &'a T::Dir,
     intent: Intent,
+    boot: Boot,
     take: Take,
-) -> Result<(Intent, Done), Error> {
+    is_new: bool,
+) -> Result<Exchange<'a, T>, Error> {
     let before = tree.stat_dir(root)?;
-    let is_new = tree.stat(root, &OLD_ROOT_TMP)?.is_none();
     // A note of the root's flags comes and goes in it.
     let etc = if intent.root_flags().is_some() { tree.open(root, &[ETC])? } else { None };
     let etc = etc.map(|etc| tree.stat_dir(&etc).map(|stat| (etc, stat))).transpose()?;
-    taken(tree, root, intent, take, is_new).map_err(|stop| {
+    taken(tree, root, intent, boot, take, is_new).map_err(|stop| {
         let undo = unstage(tree, root, &before, is_new);
         let times = |(etc, stat)| tree.set_times(etc, stat).map_err(Stop::from);
         undone(stop, undo.and_then(|()| etc.iter().map(|(e, s)| (e, s)).try_for_each(times)))
@@ -282,13 +340,14 @@ fn unstage<T: Tree>(tree: &T, root: &T::Dir, before: &Stat, is_new: bool) -> Res
     undo_note(tree, root).map(drop)
 }
 
-fn taken<T: Tree>(
-    tree: &T,
-    root: &T::Dir,
+fn taken<'a, T: Tree>(
+    tree: &'a T,
+    root: &'a T::Dir,
     intent: Intent,
+    boot: Boot,
     take: Take,
     is_new: bool,
-) -> Result<(Intent, Done)> {
+) -> Result<Exchange<'a, T>> {
     if is_new {
         note_root_flags(tree, root, &intent)?;
         clear_root_flags(tree, root, &intent)?;
@@ -303,11 +362,24 @@ fn taken<T: Tree>(
     let meta = open(tree, &staging, &LUSTRATE)?;
     tree.make_dir(&meta, &DRAFT, CLOSED)?;
     let incoming = open(tree, &meta, &DRAFT)?;
-    let (coming, done, boot) = (Coming::Making, Done::default(), Boot::Keep);
-    let mut exchange =
-        Exchange { tree, root, intent, boot, staging, meta, incoming, staged, coming, done };
-    exchange.take(take)?;
-    Ok((exchange.intent, exchange.done))
+    let (etc, coming, done) = (Cell::default(), Coming::Making, Done::default());
+    let mut exchange = Exchange {
+        tree,
+        root,
+        intent,
+        boot,
+        staging,
+        meta,
+        incoming,
+        staged,
+        etc,
+        coming,
+        serves: false,
+        take,
+        done,
+    };
+    exchange.take()?;
+    Ok(exchange)
 }
 
 /// An immutable root can hold no staging directory and so no intent: until it
@@ -334,16 +406,16 @@ fn unlock<T: Tree>(tree: &T, dir: &T::Dir, name: Option<&Name>) -> Result<()> {
 /// Old roots that an earlier version, or the stock function, has left open; those
 /// that cannot be closed are noted.
 fn close_old_roots<T: Tree>(tree: &T, root: &T::Dir, intent: &Intent) -> Result<Vec<String>> {
-    let here = tree.stat_dir(root)?;
+    let holds = |name: &Name| [OLD_ROOT, NIXOS_ROOT].iter().any(|b| name == b || is_dated(name, b));
     let mut notes = Vec::new();
-    for (name, _) in intent.pinned.iter().filter(|(_, pin)| *pin == Pin::Protected) {
-        let holds = [OLD_ROOT, NIXOS_ROOT].iter().any(|b| name == b || is_dated(name, b));
+    let pinned = intent.pinned.iter().filter(|(_, pin)| *pin == Pin::Protected);
+    for (name, _) in pinned.filter(|(name, _)| holds(name)) {
+        let here = tree.stat_dir(root)?;
         let is_open = |stat: &Stat| {
             let plain = stat.kind == Kind::Dir && stat.mount == here.mount;
             plain && stat.mode & 0o77 != 0
         };
-        if holds
-            && tree.stat(root, name)?.as_ref().is_some_and(is_open)
+        if tree.stat(root, name)?.as_ref().is_some_and(is_open)
             && let Some(dir) = tree.open(root, std::slice::from_ref(name))?
             && let Err(error) = tree.set_mode(&dir, CLOSED)
         {

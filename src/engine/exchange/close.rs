@@ -33,7 +33,9 @@ impl<T: Tree> Exchange<'_, T> {
     }
 
     fn close_lustration(&mut self) -> Result<()> {
-        if let Some(etc) = self.tree.open(&self.staging, &[ETC])? {
+        if !self.serves
+            && let Some(etc) = self.tree.open(&self.staging, &[ETC])?
+        {
             disarm(self.tree, &self.meta, &etc, Direction::Lustrate)?;
         }
         self.change_flags(Change::RestoreEtc)?;
@@ -226,7 +228,10 @@ fn clean_up<T: Tree>(tree: &T, root: &T::Dir, intent: Option<&Intent>) -> Result
     if let Some(etc) = tree.open(root, &[ETC])?
         && holds_in_progress(tree, &etc)?
     {
-        remove_note(tree, &etc)?;
+        // Only of an immutable root there is one.
+        if intent.is_none_or(|intent| intent.root_flags().is_some()) {
+            remove_note(tree, &etc)?;
+        }
         tree.remove_file(&etc, &MARKER)?;
     }
     // The marker could not leave an immutable one: only here a crash can lose a flag.

@@ -16,7 +16,7 @@ pub(super) enum Place {
 
 /// Whose `etc` is where. The old one is known by its inode number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Etc {
+pub(super) struct Etc {
     root: Option<Population>,
     staging: Option<Population>,
     incoming: Option<Population>,
@@ -39,11 +39,16 @@ impl<T: Tree> Exchange<'_, T> {
     }
 
     fn etc(&self) -> Result<Etc> {
-        Ok(Etc {
+        if let Some(known) = self.etc.get() {
+            return Ok(known);
+        }
+        let etc = Etc {
             root: self.whose_etc(Place::Root)?,
             staging: self.whose_etc(Place::Staging)?,
             incoming: self.whose_etc(Place::Incoming)?,
-        })
+        };
+        self.etc.set(Some(etc));
+        Ok(etc)
     }
 
     fn whose_etc(&self, place: Place) -> Result<Option<Population>> {
@@ -56,12 +61,9 @@ impl<T: Tree> Exchange<'_, T> {
 
     /// Where the `etc` of a population is.
     pub(super) fn etc_holder(&self, population: Population) -> Result<Option<Place>> {
-        for place in [Place::Root, Place::Staging, Place::Incoming] {
-            if self.whose_etc(place)? == Some(population) {
-                return Ok(Some(place));
-            }
-        }
-        Ok(None)
+        let etc = self.etc()?;
+        let places = [Place::Root, Place::Staging, Place::Incoming];
+        Ok(places.into_iter().find(|place| held(etc, *place) == Some(population)))
     }
 
     /// Brings the arriving `etc` into the root and the leaving one home, from
@@ -92,6 +94,7 @@ impl<T: Tree> Exchange<'_, T> {
         match step {
             Step::Exchange(a, b) => {
                 let (a_dir, b_dir) = (self.place(a), self.place(b));
+                self.etc.set(None);
                 if !self.tree.exchange((a_dir, &ETC), (b_dir, &ETC))? {
                     // Two renames then; between them only the staging
                     // directory tells that an exchange is in progress.
@@ -122,15 +125,18 @@ fn home(population: Population) -> Place {
     }
 }
 
-/// The next step, none when the arriving `etc` is in place.
-fn next(etc: Etc, out: Population, coming: Population) -> Option<Step> {
-    let held = |place| match place {
+fn held(etc: Etc, place: Place) -> Option<Population> {
+    match place {
         Place::Root => etc.root,
         Place::Staging => etc.staging,
         Place::Incoming => etc.incoming,
-    };
+    }
+}
+
+/// The next step, none when the arriving `etc` is in place.
+fn next(etc: Etc, out: Population, coming: Population) -> Option<Step> {
     let (out_home, in_home) = (home(out), home(coming));
-    let step = match (etc.root, held(out_home), held(in_home)) {
+    let step = match (etc.root, held(etc, out_home), held(etc, in_home)) {
         (Some(root), _, Some(at)) if root == out && at == coming => {
             Step::Exchange(Place::Root, in_home)
         }
@@ -170,17 +176,12 @@ mod tests {
                 let mut now = etc;
                 let mut steps = 0;
                 while let Some(step) = next(now, out, coming) {
-                    let get = |etc: Etc, place| match place {
-                        Place::Root => etc.root,
-                        Place::Staging => etc.staging,
-                        Place::Incoming => etc.incoming,
-                    };
                     let (a, b) = match step {
                         Step::Exchange(a, b) | Step::Rename(a, b) => (a, b),
                     };
                     if let Step::Rename(..) = step {
                         assert_eq!(
-                            get(now, b),
+                            held(now, b),
                             None,
                             "a rename that would replace: {now:?} {step:?}"
                         );
@@ -209,12 +210,7 @@ mod tests {
 
     fn swapped(mut etc: Etc, a: Place, b: Place) -> Etc {
         let before = etc;
-        let get = |place| match place {
-            Place::Root => before.root,
-            Place::Staging => before.staging,
-            Place::Incoming => before.incoming,
-        };
-        for (place, value) in [(a, get(b)), (b, get(a))] {
+        for (place, value) in [(a, held(before, b)), (b, held(before, a))] {
             match place {
                 Place::Root => etc.root = value,
                 Place::Staging => etc.staging = value,

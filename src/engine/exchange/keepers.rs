@@ -1,10 +1,11 @@
 //! Nested keepers: each is renamed from its place in the population that goes
 //! out to the same place in the one that comes in (I1: never copied).
 
+use super::coming::not_set;
 use super::{Coming, Exchange, Population, Result};
 use crate::engine::names::{BOOT_BAK, COPIES, ETC, MAKING};
 use crate::error::Stop;
-use crate::fs::name::{Name, RelPath, Shown, joined};
+use crate::fs::name::{Name, RelPath};
 use crate::fs::tree::{Moved, Stat, Tree};
 
 impl<T: Tree> Exchange<'_, T> {
@@ -78,11 +79,13 @@ impl<T: Tree> Exchange<'_, T> {
         }
         let Some(holder) = self.holder(out, keeper.entry())? else { return Ok(None) };
         let Some(from) = self.tree.open(holder, keeper.parents())? else { return Ok(None) };
-        if self.tree.stat(&from, keeper.last())?.is_none() {
-            return Ok(None);
-        }
-        if coming == Population::New && self.coming != Coming::Made {
-            self.make_parents(keeper.parents())?;
+        if self.coming != Coming::Made {
+            if self.tree.stat(&from, keeper.last())?.is_none() {
+                return Ok(None);
+            }
+            if coming == Population::New {
+                self.make_parents(keeper.parents())?;
+            }
         }
         let to = match self.holder(coming, keeper.entry())? {
             // An entry of the root goes home, and is installed from there.
@@ -152,11 +155,7 @@ impl<T: Tree> Exchange<'_, T> {
             let times = tree.stat_dir(parent)?;
             self.rename((&self.meta, &MAKING), (parent, name))?;
             tree.set_times(parent, &times)?;
-            let path = joined(&path[..=depth]);
-            for attribute in failed {
-                let path = Shown(&path);
-                notes.push(format!("the attribute {attribute} could not be set on '{path}'"));
-            }
+            notes.extend(failed.iter().map(|name| not_set(name, &path[..=depth])));
             at = Some(made);
         }
         self.done.notes.extend(notes);

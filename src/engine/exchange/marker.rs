@@ -14,6 +14,7 @@ use crate::engine::intent::{Direction, Intent};
 use crate::engine::names::{ETC, MARKER, MARKER_PART, MARKER_SAVED, NIXOS, PART, SAVED_MARKER};
 use crate::error::Stop;
 use crate::fs::name::Name;
+use crate::fs::sys::Kind;
 use crate::fs::tree::{Moved, Tree};
 
 /// The content of the in-progress marker.
@@ -69,10 +70,11 @@ impl<T: Tree> Exchange<'_, T> {
         if self.intent.direction == Direction::Revert && leaves {
             return arm_nixos(self.tree, self.root, &self.meta, &mut self.intent);
         }
-        match self.tree.open(self.root, &[ETC])? {
-            Some(etc) => arm(self.tree, &self.meta, &etc, need),
-            None => Ok(()),
-        }
+        let Some(etc) = self.tree.open(self.root, &[ETC])? else { return Ok(()) };
+        let asked = self.coming == Coming::Made && self.take.markers == 0;
+        let there = if asked { self.tree.stat(&etc, &MARKER)? } else { None };
+        self.serves = there.is_some_and(|stat| stat.kind == Kind::File);
+        if self.serves { Ok(()) } else { arm(self.tree, &self.meta, &etc, need) }
     }
 
     /// Completes the `etc` that is going to come in.
@@ -216,9 +218,8 @@ pub(super) fn take_etc_again<T: Tree>(
     intent: &Intent,
 ) -> Result<Option<Name>> {
     let dated = intent.aside.iter().find(|(name, _)| *name == ETC);
-    let (Some((_, dated)), Some(etc)) = (dated, tree.open(root, &[ETC])?) else {
-        return Ok(None);
-    };
+    let Some((_, dated)) = dated else { return Ok(None) };
+    let Some(etc) = tree.open(root, &[ETC])? else { return Ok(None) };
     if intent.etc == Some(tree.stat_dir(&etc)?.inode)
         || tree.stat(root, dated)?.is_none()
         || !tree.exchange((root, &ETC), (root, dated))?

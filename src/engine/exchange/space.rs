@@ -6,13 +6,12 @@
 
 use nix::errno::Errno;
 
-use super::marker::{content, is_in_progress, prepare};
+use super::marker::{is_in_progress, prepare};
 use super::spares::{SPARES, spare};
 use super::{Exchange, Result};
 use crate::engine::intent::{Direction, Intent};
 use crate::engine::names::{
-    COPIES, DRAFT, ETC, INTENT, LUSTRATE, MAKING, MARKER, NEW, NIXOS, PART, RECORD, RESERVE,
-    SAVED_MARKER, SPARE,
+    COPIES, DRAFT, INTENT, LUSTRATE, MAKING, NEW, PART, RECORD, RESERVE, SAVED_MARKER, SPARE,
 };
 use crate::error::{Error, Refusal, Stop};
 use crate::fs::name::Name;
@@ -64,7 +63,8 @@ pub(super) fn unstock<T: Tree>(tree: &T, meta: &T::Dir) -> Result<()> {
 
 impl<T: Tree> Exchange<'_, T> {
     /// Takes all that either direction is going to need, and begins with it.
-    pub(super) fn take(&mut self, take: Take) -> Result<()> {
+    pub(super) fn take(&mut self) -> Result<()> {
+        let take = self.take;
         self.intent.anchor = self.tree.stat_dir(&self.meta)?.inode;
         let direction = self.intent.direction;
         if direction == Direction::Lustrate {
@@ -83,39 +83,12 @@ impl<T: Tree> Exchange<'_, T> {
         Ok(tree.replace((meta, &PART), (meta, &INTENT))?)
     }
 
-    /// Makes the new population's directories, links and `etc`, which nothing has
-    /// moved into yet.
-    fn make_coming(&mut self) -> Result<()> {
-        let mut last: Option<Vec<Name>> = None;
-        for at in 0..self.intent.keepers.len() {
-            let parents = self.intent.keepers[at].parents().to_vec();
-            if last.as_ref() != Some(&parents) {
-                self.make_parents(&parents)?;
-                last = Some(parents);
-            }
-        }
-        self.recreate_links()?;
-        if self.intent.pin(&ETC).is_some() {
-            return Ok(());
-        }
-        self.make_parents(&[ETC])?;
-        let Some(etc) = self.tree.open(&self.incoming, &[ETC])? else { return Ok(()) };
-        // Of an earlier NixOS it may be a keeper, and comes by itself.
-        if !self.intent.keepers.iter().any(|keeper| *keeper.names() == [ETC, NIXOS]) {
-            self.tree.make_empty(&etc, &NIXOS)?;
-        }
-        self.tree.make_empty(&etc, &MARKER)?;
-        self.tree.fill(&etc, &MARKER, content(self.intent.direction))?;
-        Ok(())
-    }
-}
-
-impl<T: Tree> Exchange<'_, T> {
     /// Brings in what was made for the new population, where copies were in its way.
     pub(super) fn bring_draft(&self) -> Result<()> {
         if self.intent.copies.is_empty() {
             return Ok(());
         }
+        self.etc.set(None);
         let Some(draft) = self.tree.open(&self.meta, &[DRAFT])? else { return Ok(()) };
         for name in self.tree.list(&draft)? {
             let there = self.holder(super::Population::New, &name)?.is_some();
