@@ -127,6 +127,11 @@ impl<T: Tree> Exchange<'_, T> {
             Direction::Lustrate => (Population::Old, Population::New),
             Direction::Revert => (Population::New, Population::Old),
         };
+        if let (Population::New, Some((etc, dated))) =
+            (out, self.intent.aside.iter().find(|(name, _)| *name == ETC))
+        {
+            self.done.notes.push(gave_way(etc, dated));
+        }
         self.change_flags(Change::Clear)?;
         self.arm_root()?;
         if coming == Population::New {
@@ -311,13 +316,15 @@ impl<T: Tree> Exchange<'_, T> {
             || self.intent.aside.iter().any(|(aside, dated)| aside == name || dated == name)
     }
 
-    /// The directory that holds the entry `name` of a population now, if any: once all
-    /// is made, what is missing shows when it is opened.
+    /// The directory that holds the entry `name` of a population now, if any; before
+    /// entries move, without a look: what is missing shows when it is opened.
     fn holder(&self, population: Population, name: &Name) -> Result<Option<&T::Dir>> {
         if self.coming != Coming::Unknown {
-            let holder = self.settled(population, name);
-            let there = self.coming == Coming::Made || self.tree.stat(holder, name)?.is_some();
-            return Ok(there.then_some(holder));
+            return Ok(Some(match population {
+                Population::Old if self.is_staged(name) => &self.staging,
+                Population::Old => self.root,
+                Population::New => &self.incoming,
+            }));
         }
         if *name == ETC && self.intent.pin(&ETC).is_none() {
             return Ok(self.etc_holder(population)?.map(|place| self.place(place)));
@@ -333,15 +340,6 @@ impl<T: Tree> Exchange<'_, T> {
         let ours = old == (population == Population::Old);
         let there = ours && self.tree.stat(self.root, name)?.is_some();
         Ok(there.then_some(self.root))
-    }
-
-    /// The same before any entry has moved.
-    fn settled(&self, population: Population, name: &Name) -> &T::Dir {
-        match population {
-            Population::Old if self.is_staged(name) => &self.staging,
-            Population::Old => self.root,
-            Population::New => &self.incoming,
-        }
     }
 
     fn note(&mut self, note: String) {

@@ -171,10 +171,11 @@ fn walk_beneath(dir: BorrowedFd<'_>, path: &OsStr, flags: OFlag) -> Result<Owned
 
 /// What `name` in `dir` is, or `dir` itself without a name. Links are not followed.
 pub(crate) fn stat(dir: impl AsFd, name: Option<&Name>) -> Result<Stat> {
-    stat_at(dir.as_fd(), name)
+    Ok(stat_at(dir.as_fd(), name)?.0)
 }
 
-fn stat_at(dir: BorrowedFd<'_>, name: Option<&Name>) -> Result<Stat> {
+/// The same, and the size in bytes.
+fn stat_at(dir: BorrowedFd<'_>, name: Option<&Name>) -> Result<(Stat, u64)> {
     let flags = libc::AT_SYMLINK_NOFOLLOW
         | libc::AT_NO_AUTOMOUNT
         | if name.is_none() { libc::AT_EMPTY_PATH } else { 0 };
@@ -196,7 +197,7 @@ fn stat_at(dir: BorrowedFd<'_>, name: Option<&Name>) -> Result<Stat> {
     })?;
     #[cfg(feature = "full")]
     if older::lacks_statx(&answer) {
-        return older::stat(dir, name);
+        return Ok((older::stat(dir, name)?, u64::MAX));
     }
     answer?;
     // SAFETY: zeroes are a valid statx, and the kernel has filled it in.
@@ -205,7 +206,7 @@ fn stat_at(dir: BorrowedFd<'_>, name: Option<&Name>) -> Result<Stat> {
         let bit = u64::from(bit.unsigned_abs());
         if found.stx_attributes & found.stx_attributes_mask & bit == 0 { 0 } else { flag }
     };
-    Ok(Stat {
+    let stat = Stat {
         kind: match u32::from(found.stx_mode) & libc::S_IFMT {
             libc::S_IFDIR => Kind::Dir,
             libc::S_IFREG => Kind::File,
@@ -223,7 +224,8 @@ fn stat_at(dir: BorrowedFd<'_>, name: Option<&Name>) -> Result<Stat> {
             | attribute(libc::STATX_ATTR_APPEND, APPEND),
         accessed: (found.stx_atime.tv_sec, found.stx_atime.tv_nsec),
         modified: (found.stx_mtime.tv_sec, found.stx_mtime.tv_nsec),
-    })
+    };
+    Ok((stat, found.stx_size))
 }
 
 /// The names in a directory, but for `.` and `..`. Not by readdir(3): musl's asks
@@ -260,11 +262,11 @@ pub(crate) fn list(dir: BorrowedFd<'_>) -> Result<Vec<Name>> {
 pub(crate) fn read(dir: impl AsFd, path: &[u8], links: Links, max: usize) -> Result<Vec<u8>> {
     // O_NONBLOCK: opening a FIFO must not wait for a writer.
     let file = open_beneath(dir, path, OFlag::O_NONBLOCK, links)?;
-    let found = nix::sys::stat::fstat(&file)?;
-    if found.st_mode & libc::S_IFMT != libc::S_IFREG {
+    let (found, size) = stat_at(file.as_fd(), None)?;
+    if found.kind != Kind::File {
         return Err(Errno::EINVAL);
     }
-    let size = usize::try_from(found.st_size).unwrap_or(usize::MAX);
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
     let whole = |length| length > max || (size > 0 && length >= size);
     read_until(&file, |content| whole(content.len())).map(|mut content| {
         content.truncate(max.saturating_add(1));

@@ -12,7 +12,7 @@ use super::flags::{Change, HINDERING, change_flags, remove_note, write_note};
 use super::marker::{arm_nixos, prepare};
 use super::space::{Take, give_back, reserve, stock, undone, unstock};
 use super::spares::draft;
-use super::{Boot, Coming, Done, Exchange, Result, gave_way, open, rename};
+use super::{Boot, Coming, Done, Exchange, Result, open, rename};
 use crate::engine::intent::{Direction, Intent, Pin};
 use crate::engine::names::{
     DRAFT, ETC, INTENT, LEFT, LUSTRATE, MAKING, NEW, NIXOS_ROOT, OLD_ROOT, OLD_ROOT_TMP, RECORD,
@@ -62,7 +62,7 @@ pub fn begin<'a, T: Tree>(
     let staged = close_homes(tree, &staging, &incoming)?;
     let (etc, coming) = (Cell::default(), Coming::Unknown);
     let done = Done { notes, ..Done::default() };
-    let mut exchange = Exchange {
+    Ok(Exchange {
         tree,
         root,
         intent,
@@ -76,9 +76,7 @@ pub fn begin<'a, T: Tree>(
         serves: false,
         take,
         done,
-    };
-    exchange.note_etc();
-    Ok(exchange)
+    })
 }
 
 /// Begins in a root that is whole, or that only the stock function has begun with.
@@ -107,18 +105,7 @@ fn anew<'a, T: Tree>(
     let whole =
         exchange.intent.direction == Direction::Lustrate && exchange.intent.copies.is_empty();
     exchange.coming = if whole { Coming::Made } else { Coming::Unknown };
-    exchange.note_etc();
     Ok(exchange)
-}
-
-impl<T: Tree> Exchange<'_, T> {
-    fn note_etc(&mut self) {
-        if let (Direction::Revert, Some((etc, dated))) =
-            (self.intent.direction, self.intent.aside.iter().find(|(name, _)| *name == ETC))
-        {
-            self.done.notes.push(gave_way(etc, dated));
-        }
-    }
 }
 
 /// The stock function, or an earlier version, has left them open. What is in the first.

@@ -3,10 +3,11 @@
 //! the draft, which is thrown away unless it is whole, so each in its place, and once.
 
 use super::marker::content;
-use super::{Exchange, Population, Result, open};
+use super::{Coming, Exchange, Population, Result, open};
 use crate::engine::intent::Intent;
-use crate::engine::names::{ETC, MARKER, NIXOS};
-use crate::fs::name::{Name, Shown, joined};
+use crate::engine::names::{ETC, MAKING, MARKER, NIXOS};
+use crate::error::Stop;
+use crate::fs::name::{Name, RelPath, Shown, joined};
 use crate::fs::tree::Tree;
 
 impl<T: Tree> Exchange<'_, T> {
@@ -30,59 +31,86 @@ impl<T: Tree> Exchange<'_, T> {
 
     /// Makes directories like those of the old population; with few descriptors,
     /// whatever the depth.
-    fn make_directories(&mut self, paths: &[Vec<Name>]) -> Result<()> {
-        let tree = self.tree;
-        let (mut at, mut original): (Option<T::Dir>, Option<T::Dir>) = (None, None);
+    fn make_directories(&mut self, paths: &[RelPath]) -> Result<()> {
+        let mut opened = (None, None);
         let mut last: &[Name] = &[];
         for path in paths {
+            let path = path.names();
             let shared = last.iter().zip(path).take_while(|(a, b)| a == b).count();
             if shared < last.len() {
-                let (there, _) = path.split_at(shared);
-                at = if shared > 0 { tree.open(&self.incoming, there)? } else { None };
-                original = if shared > 0 { tree.open(self.old_holder(path), there)? } else { None };
-            }
-            for (depth, name) in path.iter().enumerate().skip(shared) {
-                let part = std::slice::from_ref(name);
-                // A directory that the old population has not has none below it, either.
-                original = match &original {
-                    Some(original) => tree.open(original, part)?,
-                    None if depth == 0 => tree.open(self.old_holder(path), part)?,
-                    None => None,
-                };
-                let parent = at.as_ref().unwrap_or(&self.incoming);
-                // Each gets the times of the original; the draft has none to lose.
-                let times = at.as_ref().map(|at| tree.stat_dir(at)).transpose()?;
-                tree.make_dir(parent, name, 0o755)?;
-                let made = open(tree, parent, name)?;
-                let failed = tree.copy_metadata(original.as_ref().unwrap_or(self.root), &made)?;
-                if let Some(times) = times {
-                    tree.set_times(parent, &times)?;
+                opened = (None, None);
+                if let (upper @ [entry, ..], _) = path.split_at(shared) {
+                    let open = |population| match self.holder(population, entry)? {
+                        Some(holder) => Ok(self.tree.open(holder, upper)?),
+                        None => Ok::<_, Stop>(None),
+                    };
+                    opened = (open(Population::New)?, open(Population::Old)?);
                 }
-                let (upper, _) = path.split_at(depth + 1);
-                self.done.notes.extend(failed.iter().map(|name| not_set(name, upper)));
-                at = Some(made);
             }
+            opened = self.make_below(path, shared, opened)?;
             last = path;
         }
         Ok(())
     }
 
-    fn old_holder(&self, path: &[Name]) -> &T::Dir {
-        path.first().map_or(self.root, |entry| self.settled(Population::Old, entry))
+    /// Makes the directories of `path` from a depth on, below the one that is opened
+    /// in each population.
+    pub(super) fn make_below(
+        &mut self,
+        path: &[Name],
+        depth: usize,
+        (mut at, mut original): (Option<T::Dir>, Option<T::Dir>),
+    ) -> Result<(Option<T::Dir>, Option<T::Dir>)> {
+        let (tree, drafts) = (self.tree, self.coming == Coming::Making);
+        let mut notes = Vec::new();
+        for (depth, name) in path.iter().enumerate().skip(depth) {
+            let (part, top) = (std::slice::from_ref(name), path.get(..1).filter(|_| depth == 0));
+            // A directory that the old population has not has none below it, either.
+            let old = top.map_or(Ok(None), |top| self.holder(Population::Old, &top[0]))?;
+            original = match original.as_ref().or(old) {
+                Some(original) => tree.open(original, part)?,
+                None => None,
+            };
+            let new = top.map_or(Ok(None), |top| self.holder(Population::New, &top[0]))?;
+            let parent = at.as_ref().or(new).unwrap_or(&self.incoming);
+            if !drafts && let Some(there) = tree.open(parent, part)? {
+                at = Some(there);
+                continue;
+            }
+            // Nobody asks for those of the draft itself.
+            let times = if drafts && depth == 0 { None } else { Some(tree.stat_dir(parent)?) };
+            // Made apart and then renamed: a directory that is there has its owner and
+            // mode, also after a power cut in between. A draft is not there yet.
+            let (dir, made) = if drafts { (parent, name) } else { (&self.meta, &MAKING) };
+            tree.make_dir(dir, made, 0o755)?;
+            let made = open(tree, dir, made)?;
+            let failed = tree.copy_metadata(original.as_ref().unwrap_or(self.root), &made)?;
+            if !drafts {
+                self.rename((dir, &MAKING), (parent, name))?;
+            }
+            if let Some(times) = times {
+                tree.set_times(parent, &times)?;
+            }
+            for attribute in failed {
+                let path = joined(&path[..=depth]);
+                let path = Shown(&path);
+                notes.push(format!("the attribute {attribute} could not be set on '{path}'"));
+            }
+            at = Some(made);
+        }
+        self.done.notes.extend(notes);
+        Ok((at, original))
     }
 }
 
-/// An attribute that a directory has not.
-pub(super) fn not_set(attribute: &str, path: &[Name]) -> String {
-    format!("the attribute {attribute} could not be set on '{}'", Shown(&joined(path)))
-}
-
 /// The directories that have to be there, those that hold others first.
-fn directories(intent: &Intent) -> Vec<Vec<Name>> {
-    let below = intent.keepers.iter().chain(&intent.links);
-    let mut paths: Vec<_> = below.map(|path| path.parents().to_vec()).collect();
+fn directories(intent: &Intent) -> Vec<RelPath> {
+    let mut paths = Vec::new();
+    for path in intent.keepers.iter().chain(&intent.links) {
+        paths.extend(RelPath::new(path.parents().to_vec()));
+    }
     if intent.pin(&ETC).is_none() {
-        paths.push(vec![ETC]);
+        paths.push(ETC.into());
     }
     paths.sort_unstable();
     paths.dedup();

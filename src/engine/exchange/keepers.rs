@@ -1,7 +1,6 @@
 //! Nested keepers: each is renamed from its place in the population that goes
 //! out to the same place in the one that comes in (I1: never copied).
 
-use super::coming::not_set;
 use super::{Coming, Exchange, Population, Result};
 use crate::engine::names::{BOOT_BAK, COPIES, ETC, MAKING};
 use crate::error::Stop;
@@ -118,48 +117,14 @@ impl<T: Tree> Exchange<'_, T> {
     /// owner, mode, attributes and times of those in the old one.
     pub(super) fn make_parents(&mut self, path: &[Name]) -> Result<()> {
         let Some(entry) = path.first() else { return Ok(()) };
-        let (tree, root) = (self.tree, self.root);
+        let tree = self.tree;
         if let Some(holder) = self.holder(Population::New, entry)?
             && tree.open(holder, path)?.is_some()
         {
             return Ok(());
         }
-        let mut notes = Vec::new();
-        let (mut at, mut original): (Option<T::Dir>, Option<T::Dir>) = (None, None);
         tree.remove_dir(&self.meta, &MAKING)?;
-        for (depth, name) in path.iter().enumerate() {
-            let part = std::slice::from_ref(name);
-            let parent = match &at {
-                Some(parent) => parent,
-                None => self.holder(Population::New, entry)?.unwrap_or(&self.incoming),
-            };
-            // A directory that the old population has not has none below it, either.
-            original = match (&original, depth) {
-                (Some(original), _) => tree.open(original, part)?,
-                (None, 0) => match self.holder(Population::Old, entry)? {
-                    Some(holder) => tree.open(holder, part)?,
-                    None => None,
-                },
-                (None, _) => None,
-            };
-            if let Some(there) = tree.open(parent, part)? {
-                at = Some(there);
-                continue;
-            }
-            // Made apart and then renamed: a directory that is there has its
-            // owner and mode, also after a power cut in between.
-            tree.make_dir(&self.meta, &MAKING, 0o755)?;
-            let Some(made) = tree.open(&self.meta, &[MAKING])? else { break };
-            let like = original.as_ref().unwrap_or(root);
-            let failed = tree.copy_metadata(like, &made)?;
-            let times = tree.stat_dir(parent)?;
-            self.rename((&self.meta, &MAKING), (parent, name))?;
-            tree.set_times(parent, &times)?;
-            notes.extend(failed.iter().map(|name| not_set(name, &path[..=depth])));
-            at = Some(made);
-        }
-        self.done.notes.extend(notes);
-        Ok(())
+        self.make_below(path, 0, (None, None)).map(drop)
     }
 
     /// Makes a symbolic link in the new population like the one in the old.
@@ -173,7 +138,8 @@ impl<T: Tree> Exchange<'_, T> {
         }
         let from = opened.as_ref().unwrap_or(holder);
         let Some(like) = tree.stat(from, link.last())? else { return Ok(()) };
-        if at_root && self.holder(Population::New, link.last())?.is_some() {
+        let begun = self.coming == Coming::Unknown;
+        if begun && at_root && self.holder(Population::New, link.last())?.is_some() {
             return Ok(());
         }
         let target = tree.read_link(from, link.last())?;

@@ -51,8 +51,10 @@ impl Kept {
     pub(super) fn from_intent(intent: &Intent) -> Vec<Self> {
         let kept = |real: RelPath, how| Self { asked: real.clone(), real, how };
         let pinned = intent.pinned.iter().filter(|(_, pin)| *pin == Pin::Kept);
-        let entries = pinned.map(|(name, _)| kept(RelPath::from(name.clone()), How::Entry));
-        entries.chain(intent.keepers.iter().map(|k| kept(k.clone(), How::Nested))).collect()
+        let mut all = Vec::new();
+        all.extend(pinned.map(|(name, _)| kept(RelPath::from(name.clone()), How::Entry)));
+        all.extend(intent.keepers.iter().map(|keeper| kept(keeper.clone(), How::Nested)));
+        all
     }
 }
 

@@ -54,26 +54,34 @@ enum Hindrance {
     Stuck,
 }
 
-/// Every rename of an entry of the root or of a home. Nested keepers are judged
-/// where their paths are followed; the directories that they and the markers
+/// Goes through every rename of an entry of the root or of a home. Nested keepers are
+/// judged where their paths are followed; the directories that they and the markers
 /// enter by their flags alone.
-fn renames<'a>(facts: &'a Facts, intent: &'a Intent) -> impl Iterator<Item = Rename<'a>> {
-    let root = facts.entries.iter().map(|entry| (Place::Root, entry));
-    let homes = facts.staged.iter().flatten().chain(&facts.incoming);
-    root.chain(homes.map(|entry| (Place::Home, entry))).filter_map(|(place, entry)| {
-        let name = &entry.name;
-        let old_root = *name == OLD_ROOT || intent.rotated.as_ref() == Some(name);
-        let renamed = intent.rotated.is_some() || intent.direction == Direction::Revert;
-        let role = match intent.pin(name) {
-            _ if *name == BOOT && intent.boot_bak.is_some() => Role::Boot,
-            _ if *name == OLD_ROOT_TMP => Role::OldRoot,
-            _ if is_reserved(name) => return None,
-            _ if old_root && renamed && is_protected(entry) => Role::OldRoot,
-            Some(_) if !intent.moves(name) => return None,
-            _ => Role::Entry,
-        };
-        Some(Rename { role, place, entry })
-    })
+fn each_rename<'a>(facts: &'a Facts, intent: &Intent, judge: &mut dyn FnMut(&Rename<'a>)) {
+    let staged = facts.staged.as_deref().unwrap_or_default();
+    let lists = [&facts.entries, staged, &facts.incoming];
+    for (place, list) in [Place::Root, Place::Home, Place::Home].into_iter().zip(lists) {
+        for entry in list {
+            if let Some(role) = role(entry, intent) {
+                judge(&Rename { role, place, entry });
+            }
+        }
+    }
+}
+
+/// What an entry is renamed as, if it is.
+fn role(entry: &Entry, intent: &Intent) -> Option<Role> {
+    let name = &entry.name;
+    let old_root = *name == OLD_ROOT || intent.rotated.as_ref() == Some(name);
+    let renamed = intent.rotated.is_some() || intent.direction == Direction::Revert;
+    match intent.pin(name) {
+        _ if *name == BOOT && intent.boot_bak.is_some() => Some(Role::Boot),
+        _ if *name == OLD_ROOT_TMP => Some(Role::OldRoot),
+        _ if is_reserved(name) => None,
+        _ if old_root && renamed && is_protected(entry) => Some(Role::OldRoot),
+        Some(_) if !intent.moves(name) => None,
+        _ => Some(Role::Entry),
+    }
 }
 
 impl Rename<'_> {
@@ -115,14 +123,15 @@ impl Draft<'_> {
         let facts = self.facts;
         let revert = self.plan.intent.direction == Direction::Revert;
         let mut stay = Vec::new();
-        for rename in renames(facts, &self.plan.intent).filter(Rename::is_in_root) {
+        each_rename(facts, &self.plan.intent, &mut |rename| {
             let pin = match rename.hindrance(facts) {
+                _ if !rename.is_in_root() => return,
                 Some(Hindrance::Mount) => Pin::Mount,
                 Some(Hindrance::ReadOnly) => Pin::ReadOnly,
-                _ => continue,
+                _ => return,
             };
             stay.push((rename.entry.name.clone(), pin));
-        }
+        });
         for (name, pin) in stay {
             if revert && name == ETC {
                 continue;
@@ -151,9 +160,11 @@ impl Draft<'_> {
         let facts = self.facts;
         let mut flags = std::mem::take(&mut self.plan.intent.flags);
         // Flags are rare, and come first: the rest is a search for each entry.
-        for rename in renames(facts, &self.plan.intent).filter(|r| r.entry.stat.flags != 0) {
-            add_flags(&mut flags, flagged(&rename.entry.name, &rename.entry.stat));
-        }
+        each_rename(facts, &self.plan.intent, &mut |Rename { entry, .. }| {
+            if entry.stat.flags != 0 {
+                add_flags(&mut flags, flagged(&entry.name, &entry.stat));
+            }
+        });
         // Older old roots that are going to be closed to users.
         let intent = &self.plan.intent;
         let closes = |entry: &&Entry| {
@@ -184,9 +195,9 @@ fn flagged(name: &Name, stat: &Stat) -> Flagged {
 /// What is neither handled nor left in its place.
 pub(super) fn refusals(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    for rename in renames(facts, intent) {
+    each_rename(facts, intent, &mut |rename| {
         let (name, role) = (&rename.entry.name, rename.role);
-        let Some(hindrance) = rename.hindrance(facts) else { continue };
+        let Some(hindrance) = rename.hindrance(facts) else { return };
         let path = facts.show(name);
         // Else it is NixOS's, or the old system goes on without it.
         let fresh = intent.direction == Direction::Lustrate && facts.journal == Journal::None;
@@ -194,7 +205,7 @@ pub(super) fn refusals(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
             Hindrance::Below if role != Role::Boot => {
                 refusals
                     .extend(rename.mounts_below(facts).map(|mount| below(facts, intent, mount)));
-                continue;
+                return;
             }
             Hindrance::Mount if role == Role::OldRoot => Refusal::new(
                 format!("{path} is a mount point"),
@@ -224,9 +235,9 @@ pub(super) fn refusals(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
                 format!("It could not be moved: {}", Errno::EPERM.desc()),
                 format!("Remove it: it can be made anew, ls -l {} says what it is", word(&path)),
             ),
-            _ => continue,
+            _ => return,
         });
-    }
+    });
     refusals
 }
 

@@ -11,14 +11,6 @@ use crate::fs::sys::{Kind, PROJECT, Stat};
 use crate::fs::tree::Tree;
 use crate::fs::walk::{Found, Last, resolve_in};
 
-/// Where kept paths are looked for.
-struct Base<'a, D> {
-    dir: &'a D,
-    here: Stat,
-    /// It has an etc overlay's upper layer.
-    overlaid: bool,
-}
-
 /// The keep-list, each line followed to what it means, in the root with its `etc` or
 /// in the staging directory.
 pub(super) fn keeps<T: Tree>(
@@ -29,11 +21,9 @@ pub(super) fn keeps<T: Tree>(
 ) -> Result<Result<Vec<Keep>, keeplist::BadKeep>> {
     let mut list = Vec::new();
     let upper = tree.open(root, &[RW_ETC, UPPER])?;
-    let root = Base { dir: root, here: *here, overlaid: upper.is_some() };
     // An interrupted stock lustration has moved `etc` with the list in it.
     let old_etc = staging.map_or(Ok(None), |dir| tree.open(dir, &[ETC]))?;
     let old_upper = staging.map_or(Ok(None), |dir| tree.open(dir, &[RW_ETC, UPPER]))?;
-    let moved = staging.map(|dir| base(tree, dir, old_upper.is_some())).transpose()?;
     let etcs = [etc, upper.as_ref(), old_etc.as_ref(), old_upper.as_ref()];
     for etc in etcs.into_iter().flatten().filter(|_| !wishes.always) {
         if let Some(content) = tree.read(etc, &MARKER, MAX_MARKER)?
@@ -45,18 +35,20 @@ pub(super) fn keeps<T: Tree>(
             }
         }
     }
-    drop((upper, old_etc, old_upper));
+    let (upper, old_upper) = (upper.is_some(), old_upper.is_some());
+    let moved = staging.map_or(Ok(*here), |dir| tree.stat_dir(dir))?;
     list.extend(wishes.keep.iter().cloned());
     list.sort_unstable();
     list.dedup();
     let mut keeps = Vec::new();
     for asked in list {
-        let base = match &moved {
-            Some(moved) if tree.stat(moved.dir, asked.entry())?.is_some() => moved,
-            _ => &root,
+        let (base, has_upper) = match staging {
+            Some(dir) if tree.stat(dir, asked.entry())?.is_some() => ((dir, &moved), old_upper),
+            _ => ((root, here), upper),
         };
-        let keep = keep_in(tree, base, asked)?;
-        match overlaid(tree, base, &keep.asked)? {
+        let keep = keep(tree, base, asked)?;
+        let overlaid = if has_upper { overlaid(tree, base, &keep.asked)? } else { None };
+        match overlaid {
             Some(upper) if keep.found == Found::Missing => keeps.push(upper),
             upper => {
                 keeps.push(keep);
@@ -67,20 +59,12 @@ pub(super) fn keeps<T: Tree>(
     Ok(Ok(keeps))
 }
 
-fn base<'a, T: Tree>(tree: &T, dir: &'a T::Dir, overlaid: bool) -> Result<Base<'a, T::Dir>> {
-    Ok(Base { dir, here: tree.stat_dir(dir)?, overlaid })
-}
-
-/// What a path in a directory means.
-pub(super) fn keep<T: Tree>(tree: &T, dir: &T::Dir, asked: RelPath) -> Result<Keep> {
-    keep_in(tree, &base(tree, dir, false)?, asked)
-}
-
-fn keep_in<T: Tree>(tree: &T, base: &Base<'_, T::Dir>, asked: RelPath) -> Result<Keep> {
-    let found = resolve_in(tree, (base.dir, &base.here), &asked, Last::Keep)?;
+/// What a path means, in a directory that was looked at.
+pub(super) fn keep<T: Tree>(tree: &T, base: (&T::Dir, &Stat), asked: RelPath) -> Result<Keep> {
+    let found = resolve_in(tree, base, &asked, Last::Keep)?;
     let target = match &found {
         Found::Here { real, stat, .. } if stat.kind == Kind::Link => {
-            Some(resolve_in(tree, (base.dir, &base.here), real, Last::Follow)?)
+            Some(resolve_in(tree, base, real, Last::Follow)?)
         }
         _ => None,
     };
@@ -89,14 +73,14 @@ fn keep_in<T: Tree>(tree: &T, base: &Base<'_, T::Dir>, asked: RelPath) -> Result
 
 /// With NixOS's etc overlay, what is `etc/x` on the running system lies in
 /// `.rw-etc/upper/x` (nixpkgs, `nixos/modules/system/etc/etc.nix`).
-fn overlaid<T: Tree>(tree: &T, base: &Base<'_, T::Dir>, asked: &RelPath) -> Result<Option<Keep>> {
+fn overlaid<T: Tree>(tree: &T, base: (&T::Dir, &Stat), asked: &RelPath) -> Result<Option<Keep>> {
     let (true, [_, rest @ ..]) = (*asked.entry() == ETC, asked.names()) else { return Ok(None) };
-    if rest.is_empty() || !base.overlaid {
+    if rest.is_empty() {
         return Ok(None);
     }
     let names = [RW_ETC, UPPER].into_iter().chain(rest.iter().cloned()).collect();
     let Some(path) = RelPath::new(names) else { return Ok(None) };
-    let keep = keep_in(tree, base, path)?;
+    let keep = keep(tree, base, path)?;
     Ok(Some(keep).filter(|k| k.found != Found::Missing))
 }
 

@@ -31,7 +31,9 @@ pub(super) fn rests<T: Tree>(
         }
     }
     for bind in &environment.binds {
-        let source = bind.source.clone().map(|source| keep(tree, root, source)).transpose()?;
+        let here = tree.stat_dir(root)?;
+        let source =
+            bind.source.clone().map(|source| keep(tree, (root, &here), source)).transpose()?;
         rests.push(Rest { point: bind.point.clone(), link: false, source });
     }
     Ok(rests)
@@ -53,7 +55,7 @@ fn linked<T: Tree>(
     let source = match found {
         Found::Root => None,
         Found::Here { real, links: on_the_way, .. } => {
-            let mut keep = keep(tree, base, real)?;
+            let mut keep = keep(tree, (base, &tree.stat_dir(base)?), real)?;
             if let Found::Here { links, .. } | Found::Subvolume { links, .. } = &mut keep.found {
                 *links = on_the_way;
             }

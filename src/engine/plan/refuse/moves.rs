@@ -22,17 +22,18 @@ pub(in crate::engine::plan) fn after(facts: &Facts, intent: &Intent) -> Vec<Refu
 /// What comes into the root needs its name there; what stays in the root cannot
 /// make room for it.
 fn second(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
-    let pinned = |e: &&Entry| intent.pin(&e.name).is_some();
-    let protected = |e: &&Entry| intent.pin(&e.name) == Some(Pin::Protected);
+    let mut refusals = Vec::new();
     // What the stock function had moved does not come, but it has to be able to.
-    let stock = facts.journal == Journal::None;
-    let staged = facts.staged.iter().flatten().filter(|_| stock);
-    let coming = staged.filter(protected).chain(facts.incoming.iter().filter(pinned));
-    let taken = |e: &&Entry| e.name != ETC && e.name != LUSTRATE && facts.entry(&e.name).is_some();
-    coming
-        .filter(taken)
-        .map(|entry| {
-            let name = &entry.name;
+    let stock = if facts.journal == Journal::None { facts.staged.as_deref() } else { None };
+    for (staged, list) in [(true, stock.unwrap_or_default()), (false, &facts.incoming)] {
+        for Entry { name, .. } in list {
+            let comes = match intent.pin(name) {
+                Some(pin) => !staged || pin == Pin::Protected,
+                None => false,
+            };
+            if !comes || *name == ETC || *name == LUSTRATE || facts.entry(name).is_none() {
+                continue;
+            }
             let path = facts.show(name);
             let other = format!("{}/{name}", facts.show(&OLD_ROOT_TMP));
             let fix = match intent.pin(name) {
@@ -43,13 +44,14 @@ fn second(facts: &Facts, intent: &Intent) -> Vec<Refusal> {
                     word(&format!("{other}.saved"))
                 ),
             };
-            Refusal::new(
+            refusals.push(Refusal::new(
                 format!("{path} stays in the root, and another {name} has to come to its place"),
                 "The move would have stopped part-way",
                 fix,
-            )
-        })
-        .collect()
+            ));
+        }
+    }
+    refusals
 }
 
 /// On an overlay a rename may copy, or fail, and what a file is known by may not last.
