@@ -68,6 +68,7 @@ impl<T: Tree> Exchange<'_, T> {
             direction => Need::InProgress(direction),
         };
         if self.intent.direction == Direction::Revert && leaves {
+            self.etc.set(None);
             return arm_nixos(self.tree, self.root, &self.meta, &mut self.intent);
         }
         let Some(etc) = self.tree.open(self.root, &[ETC])? else { return Ok(()) };

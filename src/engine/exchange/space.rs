@@ -88,10 +88,10 @@ impl<T: Tree> Exchange<'_, T> {
         if self.intent.copies.is_empty() {
             return Ok(());
         }
-        self.etc.set(None);
         let Some(draft) = self.tree.open(&self.meta, &[DRAFT])? else { return Ok(()) };
         for name in self.tree.list(&draft)? {
             let there = self.holder(super::Population::New, &name)?.is_some();
+            self.etc.set(None);
             if there || self.tree.rename((&draft, &name), (&self.incoming, &name))? != Moved::Done {
                 remove_tree(self.tree, &draft, name)?;
             }
