@@ -35,14 +35,14 @@ use begin::write_intent;
 use etc::Etc;
 use flags::Change;
 
-pub use begin::{From, begin};
+pub(crate) use begin::{From, begin};
 pub(crate) use close::read_intent;
-pub use close::{MAX_INTENT, ended, finish, free_dated, identity, lustrated, record, withdraw};
-pub use flags::HINDERING;
-pub use flags::{note, write_note};
-pub use marker::{LONGEST_MARKER, MAX_MARKER, direction_of};
+pub(crate) use close::{MAX_INTENT, ended, finish, free_dated, identity, lustrated, record, withdraw};
+pub(crate) use flags::HINDERING;
+pub(crate) use flags::{note, write_note};
+pub(crate) use marker::{LONGEST_MARKER, MAX_MARKER, direction_of};
 pub(crate) use space::is_taken;
-pub use space::{Take, reserve};
+pub(crate) use space::{Take, reserve};
 
 type Result<T, E = Stop> = std::result::Result<T, E>;
 

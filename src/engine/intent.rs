@@ -25,7 +25,7 @@ pub use parse::{BadIntent, parse};
 use field::{Field, Text, Words};
 
 /// The version of the format that this program writes; it reads all up to it.
-pub const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 2;
 
 /// Which way an exchange goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

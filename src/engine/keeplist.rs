@@ -7,7 +7,7 @@
 use crate::fs::name::{BadName, Name, RelPath, Shown};
 
 /// The largest keep-list that is accepted, in bytes.
-pub const MAX_LEN: usize = 1 << 20;
+pub(crate) const MAX_LEN: usize = 1 << 20;
 
 /// Why a keep-list is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

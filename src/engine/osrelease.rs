@@ -8,9 +8,9 @@ use crate::fs::tree::{Stat, Tree};
 use crate::fs::walk::{Found, Last, resolve};
 
 /// Its name in `etc`.
-pub const OS_RELEASE: Name = literal!("os-release");
+pub(crate) const OS_RELEASE: Name = literal!("os-release");
 /// os-release files are a few hundred bytes long.
-pub const MAX_LEN: usize = 1 << 16;
+pub(crate) const MAX_LEN: usize = 1 << 16;
 
 /// The fields that the guard and `status` show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ fn unquote(value: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// What the file system answers.
-pub fn system_name<T: Tree>(tree: &T, root: &T::Dir, home: &T::Dir) -> Result<Option<String>> {
+pub(crate) fn system_name<T: Tree>(tree: &T, root: &T::Dir, home: &T::Dir) -> Result<Option<String>> {
     let mut found = release(tree, home, ETC_PATH, Last::Through)?;
     if let Release::Unread = found {
         // The small build does without.
@@ -76,13 +76,13 @@ pub fn system_name<T: Tree>(tree: &T, root: &T::Dir, home: &T::Dir) -> Result<Op
 }
 
 /// Where systems without one in `etc` have it.
-pub const USR: &[u8] = b"usr/lib/os-release";
+pub(crate) const USR: &[u8] = b"usr/lib/os-release";
 /// Where most have it.
-pub const ETC_PATH: &[u8] = b"etc/os-release";
+pub(crate) const ETC_PATH: &[u8] = b"etc/os-release";
 
 /// An os-release file, as the root would find it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Release {
+pub(crate) enum Release {
     /// There is no such name.
     None,
     /// There is, and it leads nowhere, or into the store.
@@ -96,7 +96,7 @@ pub enum Release {
 ///
 /// # Errors
 /// What the file system answers.
-pub fn release<T: Tree>(tree: &T, root: &T::Dir, path: &[u8], last: Last) -> Result<Release> {
+pub(crate) fn release<T: Tree>(tree: &T, root: &T::Dir, path: &[u8], last: Last) -> Result<Release> {
     let Ok(path) = RelPath::parse(path) else { return Ok(Release::None) };
     let found = resolve(tree, root, &path, last)?;
     let Found::Here { real, links, .. } = found else {
@@ -124,7 +124,7 @@ pub fn release<T: Tree>(tree: &T, root: &T::Dir, path: &[u8], last: Last) -> Res
 
 /// NixOS's own link leads to `/etc/static/os-release`, and that into the store.
 #[must_use]
-pub fn leads_into_nixos(target: &[u8]) -> bool {
+pub(crate) fn leads_into_nixos(target: &[u8]) -> bool {
     let path = target.strip_prefix(b"/").unwrap_or(target);
     match RelPath::parse(path) {
         Ok(path) => match path.names() {
@@ -164,7 +164,7 @@ fn in_store<T: Tree>(tree: &T, home: &T::Dir) -> Result<Option<RelPath>> {
 }
 
 /// NixOS's links in `etc` lead to it, and it into the store.
-pub const STATIC: Name = literal!("static");
+pub(crate) const STATIC: Name = literal!("static");
 
 #[cfg(test)]
 mod tests {

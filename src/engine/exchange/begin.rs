@@ -30,7 +30,7 @@ const CLOSED: u32 = 0o700;
 
 /// What an exchange begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
+pub(crate) enum From {
     /// A finished lustration, to revert it.
     Finished,
     /// A root that is whole, or an exchange in progress.
@@ -42,7 +42,7 @@ pub enum From {
 /// # Errors
 /// [`Error::Refused`] with nothing left behind when the space is not there, a
 /// stop otherwise; nothing has moved yet.
-pub fn begin<'a, T: Tree>(
+pub(crate) fn begin<'a, T: Tree>(
     tree: &'a T,
     root: &'a T::Dir,
     mut intent: Intent,

@@ -18,7 +18,7 @@ use crate::fs::sys::{Kind, release};
 use crate::fs::tree::{self, Moved, Stat, Tree};
 
 /// Intents and records larger than this are not read: over a million entries.
-pub const MAX_INTENT: usize = 512 << 20;
+pub(crate) const MAX_INTENT: usize = 512 << 20;
 
 impl<T: Tree> Exchange<'_, T> {
     pub(super) fn close(&mut self, coming: Population) -> Result<()> {
@@ -136,7 +136,7 @@ impl<T: Tree> Exchange<'_, T> {
 ///
 /// # Errors
 /// What the file system answers.
-pub fn lustrated<T: Tree>(tree: &T, root: &T::Dir, name: &Name) -> tree::Result<Option<Timestamp>> {
+pub(crate) fn lustrated<T: Tree>(tree: &T, root: &T::Dir, name: &Name) -> tree::Result<Option<Timestamp>> {
     Ok(record(tree, root, name)?.map(|record| record.started))
 }
 
@@ -145,7 +145,7 @@ pub fn lustrated<T: Tree>(tree: &T, root: &T::Dir, name: &Name) -> tree::Result<
 ///
 /// # Errors
 /// What the file system answers.
-pub fn record<T: Tree>(tree: &T, root: &T::Dir, name: &Name) -> tree::Result<Option<Intent>> {
+pub(crate) fn record<T: Tree>(tree: &T, root: &T::Dir, name: &Name) -> tree::Result<Option<Intent>> {
     match tree.open(root, &[name.clone(), LUSTRATE])? {
         Some(meta) => read_intent(tree, &meta, &RECORD),
         None => Ok(None),
@@ -168,7 +168,7 @@ pub(crate) fn read_intent<T: Tree>(
 ///
 /// # Errors
 /// What the file system answers.
-pub fn identity<T: Tree>(
+pub(crate) fn identity<T: Tree>(
     tree: &T,
     root: &T::Dir,
     name: &Name,
@@ -199,7 +199,7 @@ pub(super) fn load<T: Tree>(tree: &T, meta: &T::Dir) -> Result<Option<Intent>> {
 ///
 /// # Errors
 /// [`Stop`] when the root cannot be looked at.
-pub fn free_dated<T: Tree>(tree: &T, root: &T::Dir, time: Timestamp, base: &Name) -> Result<Name> {
+pub(crate) fn free_dated<T: Tree>(tree: &T, root: &T::Dir, time: Timestamp, base: &Name) -> Result<Name> {
     let dated = time.dated(base);
     let mut at = 0;
     while tree.stat(root, &dated.numbered(at))?.is_some() {
@@ -264,7 +264,7 @@ fn give_look_back<T: Tree>(
 ///
 /// # Errors
 /// What the file system answers.
-pub fn ended<T: Tree>(
+pub(crate) fn ended<T: Tree>(
     tree: &T,
     root: &T::Dir,
     direction: Direction,
@@ -293,7 +293,7 @@ pub fn ended<T: Tree>(
 ///
 /// # Errors
 /// [`Stop`]; it can be repeated.
-pub fn finish<T: Tree>(tree: &T, root: &T::Dir, meta: &T::Dir) -> Result<()> {
+pub(crate) fn finish<T: Tree>(tree: &T, root: &T::Dir, meta: &T::Dir) -> Result<()> {
     let intent = load(tree, meta)?;
     if let Some(intent) = &intent {
         take_etc_again(tree, root, intent)?;
@@ -313,7 +313,7 @@ pub fn finish<T: Tree>(tree: &T, root: &T::Dir, meta: &T::Dir) -> Result<()> {
 ///
 /// # Errors
 /// [`Stop`]; it can be repeated.
-pub fn withdraw<T: Tree>(tree: &T, root: &T::Dir, staging: Staging) -> Result<bool> {
+pub(crate) fn withdraw<T: Tree>(tree: &T, root: &T::Dir, staging: Staging) -> Result<bool> {
     let left = staging == Staging::Empty && remove_leftover(tree, root)?;
     Ok(undo_note(tree, root)? || left)
 }

@@ -13,7 +13,7 @@ use crate::fs::sys::{APPEND, IMMUTABLE, PROJECT};
 use crate::fs::tree::{self, Tree};
 
 /// The flags that keep a file from being moved, or others from being moved into it.
-pub const HINDERING: u32 = IMMUTABLE | APPEND | PROJECT;
+pub(crate) const HINDERING: u32 = IMMUTABLE | APPEND | PROJECT;
 
 /// What is done with flags.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -144,7 +144,7 @@ fn set<T: Tree>(
 ///
 /// # Errors
 /// What the file system answers.
-pub fn note<T: Tree>(tree: &T, etc: &T::Dir) -> tree::Result<(Name, Option<u32>)> {
+pub(crate) fn note<T: Tree>(tree: &T, etc: &T::Dir) -> tree::Result<(Name, Option<u32>)> {
     let mut at = 0;
     loop {
         let name = FLAGS_NOTE.numbered(at);
@@ -162,7 +162,7 @@ pub fn note<T: Tree>(tree: &T, etc: &T::Dir) -> tree::Result<(Name, Option<u32>)
 ///
 /// # Errors
 /// [`crate::error::Stop`]; it can be repeated.
-pub fn write_note<T: Tree>(tree: &T, root: &T::Dir, etc: &T::Dir, flags: u32) -> Result<()> {
+pub(crate) fn write_note<T: Tree>(tree: &T, root: &T::Dir, etc: &T::Dir, flags: u32) -> Result<()> {
     let (name, there) = note(tree, etc)?;
     if there != Some(flags) {
         remove_note(tree, etc)?;

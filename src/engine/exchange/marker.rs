@@ -34,14 +34,14 @@ pub(super) fn content(direction: Direction) -> &'static [u8] {
 }
 
 /// No in-progress marker is longer, in bytes.
-pub const LONGEST_MARKER: usize = 256;
+pub(crate) const LONGEST_MARKER: usize = 256;
 
 /// Markers longer than the longest keep-list are not read to their end.
-pub const MAX_MARKER: usize = crate::engine::keeplist::MAX_LEN;
+pub(crate) const MAX_MARKER: usize = crate::engine::keeplist::MAX_LEN;
 
 /// Which exchange an in-progress marker is of; `None` for any other marker.
 #[must_use]
-pub fn direction_of(marker: &[u8]) -> Option<Direction> {
+pub(crate) fn direction_of(marker: &[u8]) -> Option<Direction> {
     [Direction::Lustrate, Direction::Revert].into_iter().find(|d| content(*d) == marker)
 }
 

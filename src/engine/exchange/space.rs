@@ -31,7 +31,7 @@ pub struct Take {
 /// The reserve for one direction, in bytes: each name may take its entry three
 /// times, in a directory whose blocks are not full; and the text is written again.
 #[must_use]
-pub fn reserve(intent: &Intent, base: u64, text: usize) -> u64 {
+pub(crate) fn reserve(intent: &Intent, base: u64, text: usize) -> u64 {
     let entries: usize = intent.old.iter().map(|name| name.as_bytes().len() + 16).sum();
     base + (3 * entries + 3 * text) as u64
 }
