@@ -63,6 +63,7 @@ pub(crate) mod step;
 pub(crate) mod steps;
 pub(crate) mod wildcards;
 mod wish;
+pub(crate) mod written;
 
 use output::{line, say};
 use site::{Access, Site};
@@ -117,6 +118,7 @@ pub(crate) fn command(options: &Prepare) -> Result<(), Error> {
     let mut site = open::site(&options.root, access, "prepare")?;
     open::may_prepare(&site)?;
     site.wish = wish::wish(&site, options)?;
+    site.known.written.clone_from(&site.wish.written.dirs);
     examine(&site, options)?;
     let unmounted = saving::unmounted(&site).map_err(untouched)?;
     if !unmounted.is_empty() {

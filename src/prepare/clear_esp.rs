@@ -60,7 +60,7 @@ pub(crate) fn owned(site: &Site) -> Result<Vec<Vec<Name>>> {
 fn esps(site: &Site) -> Result<Vec<Vec<Name>>> {
     let mut found = Vec::new();
     for place in site.places()? {
-        let base = vec![place.name.clone()];
+        let base = place.path.names().to_vec();
         if place.kept == Kept::Mount && place.esp {
             found.push(base.clone());
         }

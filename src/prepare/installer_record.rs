@@ -140,7 +140,7 @@ pub(crate) fn has_ended(site: &Site, trouble: Option<String>) -> Result<()> {
         if place.kept == Kept::Missing {
             continue;
         }
-        let dir = site.dir(std::slice::from_ref(&place.name))?;
+        let dir = site.dir(place.path.names())?;
         let skip = (place.kept == Kept::Mount).then_some(&place.saved);
         let after = catalog::read(&site.disk, &dir, skip, From::Cache, &site.watch)?;
         catalog::write(&site.disk, site.home()?, &list_name(&place, "after"), &after)?;

@@ -324,16 +324,11 @@ impl Machine {
         lustrate(arguments("cancel", self.path(), &["--yes"]))
     }
 
-    /// All of it, with what is mounted below `/boot`.
+    /// All of it, with what is mounted in it.
     pub(crate) fn manifest(&self) -> Vec<(String, Manifest)> {
         let mut list = vec![(String::new(), Manifest::of(self.path()))];
-        for point in match self.boot {
-            Boot::Directory | Boot::Absent => &[][..],
-            Boot::Mount | Boot::Esp => &["boot"],
-            Boot::Nested => &["boot/efi"],
-        } {
-            list.push(((*point).to_owned(), Manifest::of(self.at(point))));
-        }
+        let points = self.extra.iter().map(|(_, point)| point.clone());
+        list.extend(points.map(|point| (point.clone(), Manifest::of(self.at(&point)))));
         list
     }
 
@@ -403,7 +398,7 @@ pub(crate) fn assert_same(
     let mut list = Vec::new();
     for ((place, before), (_, after)) in before.iter().zip(after) {
         for line in before.diff(after, excuse) {
-            let boot = place.starts_with("boot") || line.starts_with("boot/");
+            let boot = !place.is_empty() || line.starts_with("boot/");
             let inode = line.contains(": inode Id");
             // Where an entry left or came.
             let path = line.split(": ").next().unwrap_or_default();

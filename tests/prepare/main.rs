@@ -15,6 +15,7 @@ mod kill;
 mod lose;
 mod machine;
 mod nix;
+mod places;
 mod refusals;
 mod steps;
 mod trace;

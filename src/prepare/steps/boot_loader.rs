@@ -98,12 +98,12 @@ impl Step<Site> for BootLoader {
         let mut absent = false;
         let mut saved = site.state.notes.get(&SAVED)?;
         for place in site.places()? {
-            let Some(note) = saved.get(&place.name.to_string()).cloned() else { continue };
+            let Some(note) = saved.get(&place.key()).cloned() else { continue };
             absent |= note.how == SavedHow::Absent;
             let left = restore::restore(site, &place, &note)?;
             rest.extend(left.said);
             if left.stays {
-                saved.insert(place.name.to_string(), note.staying());
+                saved.insert(place.key(), note.staying());
                 site.state.notes.set(&SAVED, &saved)?;
             }
         }
