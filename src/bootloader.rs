@@ -5,4 +5,5 @@
 
 pub(crate) mod configurations;
 pub(crate) mod entries;
+pub(crate) mod firmware;
 pub(crate) mod nixos;

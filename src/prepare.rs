@@ -49,6 +49,7 @@ pub(crate) mod installer;
 pub(crate) mod installer_lock;
 pub(crate) mod installer_record;
 pub(crate) mod named;
+mod next;
 pub(crate) mod notes;
 pub(crate) mod open;
 pub(crate) mod ours;
@@ -148,13 +149,8 @@ pub(crate) fn command(options: &Prepare) -> Result<(), Error> {
     if let Err(stop) = step::forward(&steps::ALL, &mut site) {
         return Err(stopped(&mut site, stop));
     }
-    say(&format!("\n{}", next(&site)));
+    next::tell(&site, reboot)?;
     if reboot { open::reboot() } else { Ok(()) }
-}
-
-fn next(site: &Site) -> String {
-    let root = if site.shown == "/" { String::new() } else { format!(" --root {}", site.shown) };
-    format!("The next boot lustrates. Until then the way back is: nixos-lustrate cancel{root}\n")
 }
 
 /// `check`; unless the boot loader was begun, when there is no way but on or back.

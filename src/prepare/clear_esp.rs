@@ -57,7 +57,7 @@ pub(crate) fn owned(site: &Site) -> Result<Vec<Vec<Name>>> {
 }
 
 /// The ESPs among the places.
-fn esps(site: &Site) -> Result<Vec<Vec<Name>>> {
+pub(super) fn esps(site: &Site) -> Result<Vec<Vec<Name>>> {
     let mut found = Vec::new();
     for place in site.places()? {
         let base = place.path.names().to_vec();

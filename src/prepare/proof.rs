@@ -26,7 +26,7 @@ const MAX_IMAGE: usize = 1 << 30;
 
 /// Where files of boot loaders may be: paths below the root, each the root of
 /// what a configuration calls `/`.
-fn bases(site: &Site) -> Result<Vec<Vec<Name>>> {
+pub(super) fn bases(site: &Site) -> Result<Vec<Vec<Name>>> {
     let mut found = Vec::new();
     for place in site.places()? {
         if place.kept == Kept::Missing {

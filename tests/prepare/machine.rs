@@ -273,7 +273,7 @@ impl Machine {
     }
 
     /// vfat; where the kernel has none, what else there is to test stays.
-    fn mount_esp(&mut self, at: &str, mib: u64) -> Result<(), Skipped> {
+    pub(crate) fn mount_esp(&mut self, at: &str, mib: u64) -> Result<(), Skipped> {
         let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
         if known.lines().any(|line| line.trim() == "vfat") {
             return self.mount(at, "vfat", mib);

@@ -14,6 +14,7 @@ mod installer;
 mod kill;
 mod lose;
 mod machine;
+mod next;
 mod nix;
 mod places;
 mod refusals;
