@@ -12,6 +12,8 @@ pub(crate) struct LoadOption {
     pub partition: Option<String>,
     /// The program on it, with backslashes as the firmware has it.
     pub program: Option<String>,
+    /// The device path was read to its end.
+    pub whole: bool,
 }
 
 const ACTIVE: u32 = 1;
@@ -32,18 +34,18 @@ pub(crate) fn load_option(value: &[u8]) -> Option<LoadOption> {
     let end = rest.chunks_exact(2).position(|unit| unit == [0, 0])?;
     let paths = rest.get(2 * end + 2..)?;
     let path = paths.get(..length).unwrap_or(paths);
-    let (partition, program) = device_path(path);
-    Some(LoadOption { active: attributes & ACTIVE != 0, name, partition, program })
+    let (partition, program, whole) = device_path(path);
+    Some(LoadOption { active: attributes & ACTIVE != 0, name, partition, program, whole })
 }
 
-/// The partition and the program of a device path.
-fn device_path(mut path: &[u8]) -> (Option<String>, Option<String>) {
+/// The partition and the program of a device path, and whether it has an end.
+fn device_path(mut path: &[u8]) -> (Option<String>, Option<String>, bool) {
     let (mut partition, mut program) = (None, None::<String>);
     while let [kind, subtype, low, high, ..] = *path {
         let length = usize::from(u16::from_le_bytes([low, high])).max(4);
         let node = path.get(4..length).unwrap_or_default();
         match (kind, subtype) {
-            (END, _) => break,
+            (END, _) => return (partition, program, true),
             (MEDIA, HARD_DRIVE) => partition = partition.or_else(|| hard_drive(node)),
             (MEDIA, FILE_PATH) => {
                 let part = text(node);
@@ -55,7 +57,7 @@ fn device_path(mut path: &[u8]) -> (Option<String>, Option<String>) {
         }
         path = path.get(length..).unwrap_or_default();
     }
-    (partition, program)
+    (partition, program, false)
 }
 
 /// Number, start, size, signature, and what kind of signature that is.
@@ -155,7 +157,11 @@ mod tests {
         }
         assert_eq!(load_option(b""), None);
         // A node whose length is 0 is no reason to stay there for ever.
-        assert_eq!(device_path(&[MEDIA, FILE_PATH, 0, 0, 1]), (None, Some("\\".to_owned())));
+        let read = device_path(&[MEDIA, FILE_PATH, 0, 0, 1]);
+        assert_eq!(read, (None, Some("\\".to_owned()), false));
+        assert!(!load_option(&option(1, "x", b"")).expect("an entry").whole);
+        let network = [node(3, 11, &[0; 33]), node(END, 0xff, &[])].concat();
+        assert!(load_option(&option(1, "x", &network)).expect("an entry").whole);
     }
 
     #[test]

@@ -110,7 +110,7 @@ fn look(site: &Site) -> Result<Next> {
 fn boot_sectors(site: &Site, found: &str) -> Result<Next> {
     if let Some(other) = other_menu(site, found)? {
         return Ok(Next::Perhaps(format!(
-            "the machine starts by {found}: {other} is there too, which names no NixOS"
+            "the machine starts by {found} and not by {other}, which is there too and names no NixOS"
         )));
     }
     let firmware = escape::path("sys/firmware/efi").unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Where boot files are: `/boot`, with whatever is mounted on or below it, `/efi`
-//! where an ESP is mounted there, every FAT that is mounted, what the boot loader of
-//! the system is written to, and what was saved before.
+//! where an ESP is mounted there, what else is mounted and may hold boot files, what
+//! the boot loader of the system is written to, and what was saved before.
 
 use nix::sys::statfs::{MSDOS_SUPER_MAGIC, fstatfs};
 
@@ -15,6 +15,17 @@ use crate::fs::sys::{Kind, Stat};
 use crate::fs::tree::Tree;
 
 const EFI: Name = Name::literal("efi");
+
+const FAT: [&str; 2] = ["vfat", "msdos"];
+const DISK: [&str; 7] = ["ext4", "ext3", "ext2", "xfs", "btrfs", "f2fs", "zfs"];
+/// Below the top of a file system with boot files.
+const HOLDS: [(&[Name], Name); 5] = [
+    (&[Name::literal("grub")], Name::literal("grub.cfg")),
+    (&[Name::literal("grub2")], Name::literal("grub.cfg")),
+    (&[Name::literal("loader")], Name::literal("entries")),
+    (&[Name::literal("extlinux")], Name::literal("extlinux.conf")),
+    (&[], Name::literal("EFI")),
+];
 
 /// With what is put behind it, still the name of a file.
 const LONGEST: usize = 200;
@@ -110,8 +121,12 @@ pub(crate) fn places(
     let efi = RelPath::from(EFI);
     let efi = Some(efi).filter(|efi| mounts.iter().any(|mount| mount.point == *efi));
     let first = [RelPath::from(BOOT)].into_iter().chain(efi).chain(known.saved.iter().cloned());
-    let fat = mounts.iter().filter(|mount| ["vfat", "msdos"].contains(&mount.fs_type.as_str()));
-    let mut others: Vec<_> = fat.map(|mount| &mount.point).chain(&known.written).cloned().collect();
+    let mut others = known.written.clone();
+    for mount in mounts {
+        if may_boot(disk, root, mount)? {
+            others.push(mount.point.clone());
+        }
+    }
     // What holds another comes before it.
     others.sort_by_key(|path| path.names().len());
     let mut found: Vec<Place> = Vec::new();
@@ -131,6 +146,32 @@ pub(crate) fn places(
         found.push(place);
     }
     Ok(found)
+}
+
+/// Whether boot files may be on a mounted file system: on each FAT, and on another by
+/// what it holds or where it is, since not every system says where it writes.
+fn may_boot(disk: &Disk, root: &Dir, mount: &Mount) -> Result<bool> {
+    let kind = mount.fs_type.as_str();
+    if FAT.contains(&kind) {
+        return Ok(true);
+    }
+    // Looking into another kind might mount it, or wait for a server.
+    if !DISK.contains(&kind) {
+        return Ok(false);
+    }
+    let name = mount.point.last().as_bytes().to_ascii_lowercase();
+    let is_boot = name.windows(4).any(|part| part == b"boot");
+    if is_boot || [&b"efi"[..], b"esp"].iter().any(|part| name.starts_with(part)) {
+        return Ok(true);
+    }
+    let Some(dir) = disk.open(root, mount.point.names())? else { return Ok(false) };
+    for (parents, name) in HOLDS {
+        let Some(dir) = disk.open(&dir, parents)? else { continue };
+        if disk.stat(&dir, &name)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// How far a path can be followed.

@@ -398,7 +398,8 @@ pub(crate) fn assert_same(
     let mut list = Vec::new();
     for ((place, before), (_, after)) in before.iter().zip(after) {
         for line in before.diff(after, excuse) {
-            let boot = !place.is_empty() || line.starts_with("boot/");
+            let boots = ["boot/", "mnt/esp/"];
+            let boot = !place.is_empty() || boots.iter().any(|boot| line.starts_with(boot));
             let inode = line.contains(": inode Id");
             // Where an entry left or came.
             let path = line.split(": ").next().unwrap_or_default();

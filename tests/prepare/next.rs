@@ -93,6 +93,9 @@ fn the_firmware_has_to_start_the_boot_loader_of_nixos() {
     firmware.order("BootNext", &[3]);
     firmware.order("BootOrder", &[0, 3]);
     firmware.says(&[GOES]);
+    // What cannot be read is not passed over.
+    firmware.set("Boot0003", b"\x07\0\0\0\x01\0\0\0\0\0x\0\0\0damaged");
+    firmware.says(&["the firmware starts something that is not known once (BootNext)"]);
 }
 
 #[test]
@@ -158,7 +161,7 @@ fn what_cannot_be_known_is_not_promised() {
     let machine = or_skip!(Machine::new(Boot::Directory, EXTLINUX));
     let said = machine.prepare(&[]).expect(0).out();
     assert!(!says(&said, GOES), "{said}");
-    let perhaps = "The next boot lustrates, if the machine starts by /boot/extlinux/extlinux.conf: \
-                   /boot/grub/grub.cfg is there too, which names no NixOS.";
+    let perhaps = "The next boot lustrates, if the machine starts by /boot/extlinux/extlinux.conf and \
+                   not by /boot/grub/grub.cfg, which is there too and names no NixOS.";
     assert!(says(&said, perhaps), "{said}");
 }

@@ -71,6 +71,24 @@ fn a_second_copy_of_the_boot_loader_comes_back() {
     assert_same(&before, &machine.manifest(), &Excuse::none());
 }
 
+/// As of a system that does not say where it writes.
+#[test]
+fn a_second_copy_is_found_by_its_name_or_by_what_it_holds() {
+    require_root!();
+    for (at, file) in [("second", "grub/grub.cfg"), ("boot2", "something"), ("x", "EFI/a/b.efi")] {
+        let installer = MIRROR.replace("boot-fallback", at);
+        let mut machine = or_skip!(machine(Boot::Directory, installer.leak(), "null"));
+        machine.tree().directory(at, 0o755);
+        or_skip!(machine.mount(at, "ext4", 16));
+        machine.tree().file(format!("{at}/{file}"), OLD);
+        let before = machine.manifest();
+        machine.prepare(&[]).expect(0);
+        assert!(machine.read(&format!("{at}/grub/grub.cfg")).contains("init="));
+        machine.cancel().expect(0);
+        assert_same(&before, &machine.manifest(), &Excuse::none());
+    }
+}
+
 /// A machine may start by either.
 #[test]
 fn each_copy_of_the_boot_loader_has_to_boot() {

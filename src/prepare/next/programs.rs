@@ -153,7 +153,8 @@ impl<'a> Machine<'a> {
             Some(program) => vec![path_of(program)],
             None if option.partition.is_some() => REMOVABLE.map(path_of).to_vec(),
             // A network, a shell, the firmware itself.
-            None => return Ok(Leads::Nowhere),
+            None if option.whole => return Ok(Leads::Nowhere),
+            None => return Ok(Leads::Elsewhere),
         };
         let is_its = |under: &Vec<String>| match &device {
             Some(Target::Device(name)) => under.contains(name),
@@ -256,7 +257,7 @@ pub(super) fn elsewhere(site: &Site, config: &str) -> Result<Option<Elsewhere>> 
             Leads::Nowhere => {}
             Leads::There => return Ok(None),
             Leads::Elsewhere => {
-                let program = option.program.clone().unwrap_or_else(|| "another disk".to_owned());
+                let program = option.program.as_deref().unwrap_or("something that is not known");
                 let what = if only_next { "once (BootNext)" } else { "first" };
                 let found = format!(
                     "the firmware starts {program} {what}, by its entry {number:04X} ({}), and \
