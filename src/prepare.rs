@@ -236,6 +236,8 @@ fn stopped(site: &mut Site, stop: Stop) -> Error {
         return part_way(site, stop, "prepare", "cancel");
     }
     say(&format!("\nPutting everything back: {}.\n\n", stop.found()));
+    // It was asked to end while the installer ran, which has ended.
+    site.watch.forget();
     match step::backward(&steps::ALL, site) {
         Ok(_) => {
             let back = if site.stays {
@@ -248,7 +250,7 @@ fn stopped(site: &mut Site, stop: Stop) -> Error {
                 site.base(),
                 state_file::LOG
             );
-            Error::Stopped(Stop::wrong(stop.found(), back, log))
+            Error::Halted(format!("failed: {}. {back}. {log}", stop.found()))
         }
         Err(second) => part_way(site, second, "cancel", "prepare"),
     }

@@ -84,8 +84,9 @@ impl Root {
             Refusal::from(OpError::new("lock", self.shown.clone(), errno))
         })?;
         let shown = &self.shown;
-        Ok(lock::take(fd, shown, || {
-            let found = format!("another nixos-lustrate is at work on {shown}");
+        Ok(lock::take(fd, shown, |file| {
+            let who = lock::holders(file);
+            let found = format!("another nixos-lustrate is at work on {shown}{who}");
             Refusal::new(found, TWO_AT_ONCE, WAIT)
         })?)
     }

@@ -91,7 +91,7 @@ impl Site {
     ) -> std::result::Result<Self, Error> {
         let root_lock = match access {
             Access::Read => None,
-            Access::Write => Some(root.lock()?),
+            Access::Write => Some(root.lock().map_err(|error| with_installer(error, &root))?),
         };
         let Root { disk, dir: root, shown } = root;
         let home = home::open(&disk, &root)?;
@@ -239,6 +239,18 @@ impl Site {
         let lock = self.lock.as_ref().ok_or_else(|| none(Errno::ENOLCK))?;
         Ok(lock.as_fd().try_clone_to_owned().map_err(|error| none(errno(&error)))?)
     }
+}
+
+/// Who finds somebody at work reads, too, which installer that waits for.
+fn with_installer(error: Error, root: &Root) -> Error {
+    let Error::Refused(mut refusals) = error else { return error };
+    // Without a state directory there is none.
+    if let Ok(Some(home)) = home::open(&root.disk, &root.dir)
+        && let Err(busy) = installer_lock::take(&root.disk, &home, &root.shown)
+    {
+        refusals.push(busy);
+    }
+    Error::Refused(refusals)
 }
 
 impl Ledger for Site {
