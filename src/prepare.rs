@@ -163,6 +163,9 @@ fn examine(site: &Site, options: &Prepare) -> Result<(), Error> {
     asked.system.clone_from(&options.system);
     asked.keep.clone_from(&site.wish.keep);
     asked.default_keep = DefaultKeep::No; // they are among those
+    if site.wish.clear_esp {
+        asked.frees = clear_esp::frees(site).map_err(untouched)?;
+    }
     let report = check::examine(&asked)?;
     if let Some(unknown) = options.despite.iter().find(|id| report.find(id).is_none()) {
         return Err(Error::Usage(format!("--despite: check has nothing to say about '{unknown}'")));

@@ -10,6 +10,7 @@ mod common;
 mod boot;
 mod cancel;
 mod circumstances;
+mod clear_esp;
 mod installer;
 mod kill;
 mod lose;
