@@ -4,6 +4,7 @@
 //! Uses: error, fs.
 
 pub(crate) mod configurations;
+pub(crate) mod disk;
 pub(crate) mod distributions;
 pub(crate) mod entries;
 pub(crate) mod firmware;

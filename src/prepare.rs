@@ -36,6 +36,7 @@ use crate::term::progress::Second;
 
 pub(crate) mod adopt;
 pub(crate) mod aside;
+pub(crate) mod boot_code;
 pub(crate) mod cancel;
 pub(crate) mod catalog;
 pub(crate) mod clear_esp;

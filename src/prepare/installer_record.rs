@@ -12,6 +12,7 @@ use nix::sys::stat::futimens;
 use nix::sys::time::TimeSpec;
 use serde::{Deserialize, Serialize};
 
+use super::boot_code;
 use super::catalog::{self, Item};
 use super::durable::{From, damaged, failed, not_json, open, put};
 use super::places::Kept;
@@ -145,6 +146,7 @@ pub(crate) fn has_ended(site: &Site, trouble: Option<String>) -> Result<()> {
         let after = catalog::read(&site.disk, &dir, skip, From::Cache, &site.watch)?;
         catalog::write(&site.disk, site.home()?, &list_name(&place, "after"), &after)?;
     }
+    boot_code::has_ended(site)?;
     let mut record = read(site)?.unwrap_or(Record { began: (0, 0), boot: boot_id(), ended: None });
     record.ended = Some(Ended { trouble });
     write(site, &record)

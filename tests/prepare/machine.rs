@@ -118,9 +118,10 @@ pub(crate) fn system(installer: Installer) -> System {
     let mut system = System::new();
     system = system.part("initrd", crate::common::system::initrd(&["init", "bin/nixos-lustrate"]));
     system = system.file("sw/bin/busybox", fs::read(BUSYBOX).expect("busybox-static"), 0o555);
-    for applet in
-        ["sh", "mkdir", "cp", "mv", "cat", "rm", "echo", "kill", "sleep", "dd", "touch", "readlink"]
-    {
+    for applet in [
+        "sh", "mkdir", "cp", "mv", "cat", "rm", "echo", "kill", "sleep", "dd", "touch", "readlink",
+        "sync",
+    ] {
         system = system.link(&format!("sw/bin/{applet}"), "busybox");
     }
     system.file("bin/switch-to-configuration", script, 0o555)

@@ -8,6 +8,7 @@
 mod common;
 
 mod boot;
+mod boot_code;
 mod cancel;
 mod circumstances;
 mod clear_esp;
