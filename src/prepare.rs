@@ -254,7 +254,7 @@ fn stopped(site: &mut Site, stop: Stop) -> Error {
                 site.base(),
                 state_file::LOG
             );
-            Error::Halted(format!("failed: {}. {back}. {log}", stop.found()))
+            Error::Stopped(Stop::wrong(stop.found(), back, log))
         }
         Err(second) => part_way(site, second, "cancel", "prepare"),
     }

@@ -35,8 +35,8 @@ pub(crate) fn layout(start: &[u8], block: u64) -> Option<Layout> {
     let used: Vec<_> = entries.filter(|entry| entry[4] != 0).collect();
     let mut table = sector[440..].to_vec();
     if used.iter().any(|entry| entry[4] == PROTECTIVE) {
-        let embedding = gpt(start, block, &mut table)?;
-        return Some(Layout { embedding, table });
+        let entries = gpt(start, block, &mut table)?;
+        return Some(Layout { embedding: bios_boot(&entries, block), table });
     }
     let first = used.iter().filter_map(|entry| number(entry, 8, 4)).min()?;
     let end = first.checked_mul(block)?.min(MOST);
@@ -44,8 +44,8 @@ pub(crate) fn layout(start: &[u8], block: u64) -> Option<Layout> {
     Some(Layout { embedding: embedding.map(|length| (SECTOR, length)), table })
 }
 
-/// The BIOS boot partition; between the table and the partitions is the table itself.
-fn gpt(start: &[u8], block: u64, table: &mut Vec<u8>) -> Option<Option<(u64, u64)>> {
+/// The entries of a GPT; they and its header count for the table.
+fn gpt(start: &[u8], block: u64, table: &mut Vec<u8>) -> Option<Vec<Vec<u8>>> {
     let at = usize::try_from(block).ok()?;
     let header = start.get(at..at + 92).filter(|header| header.starts_with(b"EFI PART"))?;
     table.extend(header);
@@ -54,11 +54,15 @@ fn gpt(start: &[u8], block: u64, table: &mut Vec<u8>) -> Option<Option<(u64, u64
     let size = usize::try_from(number(header, 84, 4)?).ok().filter(|&size| size >= 128)?;
     let entries = start.get(lba..lba.checked_add(count.checked_mul(size)?)?)?;
     table.extend(entries);
-    let found = entries.chunks_exact(size).find(|entry| entry.starts_with(BIOS_BOOT));
-    let Some(entry) = found else { return Some(None) };
+    Some(entries.chunks_exact(size).map(<[u8]>::to_vec).collect())
+}
+
+/// The BIOS boot partition; between the table and the partitions is the table itself.
+fn bios_boot(entries: &[Vec<u8>], block: u64) -> Option<(u64, u64)> {
+    let entry = entries.iter().find(|entry| entry.starts_with(BIOS_BOOT))?;
     let (first, last) = (number(entry, 32, 8)?, number(entry, 40, 8)?);
     let length = last.checked_sub(first)?.checked_add(1)?.checked_mul(block)?;
-    Some(Some((first.checked_mul(block)?, length.min(MOST))))
+    Some((first.checked_mul(block)?, length.min(MOST)))
 }
 
 #[cfg(test)]

@@ -86,8 +86,8 @@ impl Root {
         let shown = &self.shown;
         Ok(lock::take(fd, shown, |file| {
             let who = lock::holders(file);
-            let found = format!("another nixos-lustrate is at work on {shown}{who}");
-            Refusal::new(found, TWO_AT_ONCE, WAIT)
+            let found = format!("another nixos-lustrate is at work on {shown}");
+            Refusal::new(found, TWO_AT_ONCE, format!("{WAIT}{who}"))
         })?)
     }
 

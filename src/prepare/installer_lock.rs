@@ -38,13 +38,13 @@ pub(crate) fn take(
             holders.retain(|process| !waits(process));
         }
         let leader = holders.iter().find(|process| process.id == process.group);
-        let fix = match leader.filter(|process| !waits(process)) {
-            Some(leader) => format!("{WAIT}; to end it: kill -- -{}", leader.group),
-            None => WAIT.to_owned(),
-        };
         let who: Vec<_> = holders.iter().take(SHOWN).map(ToString::to_string).collect();
         let who = if who.is_empty() { String::new() } else { format!(": {}", who.join("; ")) };
-        let found = format!("the boot loader's installer is still at work on {shown}{who}");
+        let fix = match leader.filter(|process| !waits(process)) {
+            Some(leader) => format!("{WAIT}{who}. To end it: kill -- -{}", leader.group),
+            None => format!("{WAIT}{who}"),
+        };
+        let found = format!("the boot loader's installer is still at work on {shown}");
         Refusal::new(found, TWO_AT_ONCE, fix)
     })
 }

@@ -89,7 +89,7 @@ fn look(site: &Site) -> Result<Next> {
         Err(trouble) => {
             return Ok(Next::Elsewhere(Elsewhere {
                 found: trouble,
-                fix: Fix::Words("Prepare it again: nixos-lustrate prepare"),
+                fix: Fix::Words("Prepare it again"),
             }));
         }
     };

@@ -38,7 +38,7 @@ impl Disk {
         file.write_all_at(&[7; 6], 440).expect("an id");
         file.write_all_at(&[0x83, 0, 0, 0, 0, 8, 0, 0], 450).expect("a partition");
         file.write_all_at(&[0x55, 0xaa], 510).expect("a signature");
-        file.write_all_at(&[5; 40 << 10], 512).expect("a core image");
+        file.write_all_at(&vec![5; 40 << 10], 512).expect("a core image");
         let mut losetup = Command::new("losetup");
         let ended = run_limited(losetup.args(["-f", "--show"]).arg(&image), LIMIT);
         if ended.code != 0 {

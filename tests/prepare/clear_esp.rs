@@ -86,7 +86,7 @@ fn entries_go_with_the_kernels_that_only_they_name() {
         ),
         ("vmlinuz-linux".into(), "kernel".into()),
         ("initramfs.img".into(), "initrd".into()),
-        (format!("loader/entries/debian.conf"), format!("machine-id {ID}\nlinux /k\n")),
+        ("loader/entries/debian.conf".into(), format!("machine-id {ID}\nlinux /k\n")),
         ("k".into(), "kernel".into()),
         (format!("EFI/Linux/{ID}-6.1.efi"), "image".into()),
         ("EFI/Linux/arch-linux.efi".into(), format!("PE\0root={root} rw\0")),

@@ -207,8 +207,7 @@ fn one_that_hangs_is_named_and_can_be_ended() {
     let mut hanging = Hanging::start(&machine);
     let sleeper = machine.read("sleeper");
     // Who comes later reads who is at work.
-    let prepare =
-        format!("is at work on {}: process {} (", machine.path().display(), hanging.child.id());
+    let prepare = format!("Wait until it has ended: process {} (", hanging.child.id());
     machine.cancel().expect(3).says(&["another nixos-lustrate", &prepare, "), for "]);
     hanging.signal(SIGINT);
     hanging.says("Interrupted: waiting");
@@ -236,6 +235,21 @@ fn one_that_hangs_is_named_and_can_be_ended() {
     assert_same(&before, &machine.manifest(), &Excuse::none().below(STATE));
 }
 
+/// What it has started must not go on writing into what was put back.
+#[test]
+fn one_that_dies_takes_all_that_it_started_with_it() {
+    require_root!();
+    let dies = Installer("(sleep 2; echo late >/boot/late) & : >/started; sleep 0.2; kill -9 $$");
+    let machine = or_skip!(Machine::new(Boot::Directory, dies));
+    machine.tree().file("dev/null", ""); // for what runs in the background
+    let before = machine.manifest();
+    machine.prepare(&[]).expect(1).says(&["was killed by signal 9", "Everything was put back"]);
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert!(!machine.exists("boot/late"));
+    std::fs::remove_file(machine.at("started")).expect("the file");
+    assert_same(&before, &machine.manifest(), &Excuse::none().below(STATE).below(b"dev/null"));
+}
+
 /// Of a `prepare` that was killed, with who waits for the installer too.
 #[test]
 fn one_that_outlives_its_prepare_is_named() {
@@ -255,7 +269,7 @@ fn one_that_outlives_its_prepare_is_named() {
     until("the end of who waits", || !machine.cancel().err().contains("another nixos-lustrate"));
     let ended = machine.cancel().expect(3).says(&["installer is still at work on ", ": process "]);
     let said = ended.err();
-    let group = said.split("to end it: kill -- -").nth(1).unwrap_or_else(|| panic!("{said}"));
+    let group = said.split("To end it: kill -- -").nth(1).unwrap_or_else(|| panic!("{said}"));
     let group: String = group.chars().take_while(char::is_ascii_digit).collect();
     killpg(Pid::from_raw(group.parse().expect("a number")), SIGKILL).expect("a signal");
     let sleeper = machine.read("sleeper");

@@ -178,54 +178,56 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// A program of NixOS's boot loader, and the ESP that it is on.
-    fn program(&self) -> Result<Option<(&(Esp, Vec<String>), Vec<Name>)>> {
+    /// A program of NixOS's boot loader on an ESP, below it: that for removable media
+    /// only if there is no other.
+    fn program(&self, esp: &[Name]) -> Result<Option<Vec<Name>>> {
+        let Some(efi) = written_as(self.site, esp, &path_of("EFI"))? else { return Ok(None) };
         let mut found = None;
-        for esp in &self.esps {
-            let Some(dir) = self.site.disk.open(&self.site.root, &esp.0)? else { continue };
-            let _ = dir;
-            let Some(efi) = written_as(self.site, &esp.0, &path_of("EFI"))? else { continue };
-            let at = [esp.0.as_slice(), &efi].concat();
-            let Some(opened) = self.site.disk.open(&self.site.root, &at)? else { continue };
-            for name in self.site.disk.list(&opened)? {
-                let below = [at.as_slice(), std::slice::from_ref(&name)].concat();
-                let Some(inner) = self.site.disk.open(&self.site.root, &below)? else { continue };
-                for file in self.site.disk.list(&inner)? {
-                    let lower = file.as_bytes().to_ascii_lowercase();
-                    let path = [efi.as_slice(), &[name.clone(), file]].concat();
-                    let is_kernel = name.as_bytes() == b"nixos" || name.as_bytes() == b"Linux";
-                    let is_program = lower.ends_with(b".efi") && !is_kernel;
-                    if is_program && is_there(self.site, &esp.0, &path, self.config)? {
-                        let removable = name.as_bytes().eq_ignore_ascii_case(b"BOOT");
-                        if !removable {
-                            return Ok(Some((esp, path)));
-                        }
-                        found = found.or(Some((esp, path)));
+        for name in self.list(esp, &efi)? {
+            if [&b"nixos"[..], b"Linux"].contains(&name.as_bytes()) {
+                continue; // kernels
+            }
+            let dir = [efi.as_slice(), std::slice::from_ref(&name)].concat();
+            for file in self.list(esp, &dir)? {
+                let path = [dir.as_slice(), std::slice::from_ref(&file)].concat();
+                let is_program = file.as_bytes().to_ascii_lowercase().ends_with(b".efi");
+                if is_program && is_there(self.site, esp, &path, self.config)? {
+                    if !name.as_bytes().eq_ignore_ascii_case(b"BOOT") {
+                        return Ok(Some(path));
                     }
+                    found = found.or(Some(path));
                 }
             }
         }
         Ok(found)
     }
 
+    fn list(&self, esp: &[Name], path: &[Name]) -> Result<Vec<Name>> {
+        match self.site.disk.open(&self.site.root, &[esp, path].concat())? {
+            Some(dir) => Ok(self.site.disk.list(&dir)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// The command that makes an entry for it, which comes first in the order.
     fn creation(&self) -> Result<Fix> {
-        let Some(((esp, under), path)) = self.program()? else {
-            return Ok(Fix::Words(
-                "See that the configuration's boot loader is one for UEFI, and that the ESP is \
-                 mounted where it expects it; then prepare again",
-            ));
-        };
-        let program: String = path.iter().map(|name| format!("\\{name}")).collect();
-        let (disk, part) = match under.first() {
-            Some(name) => self.disk_of(name)?,
-            None => None,
+        for (esp, under) in &self.esps {
+            let Some(path) = self.program(esp)? else { continue };
+            let program = format!("\\{}", escape::of_path(&path).replace('/', "\\"));
+            let known = match under.first() {
+                Some(name) => self.disk_of(name)?,
+                None => None,
+            };
+            let unknown = || ("DISK".into(), format!("PART-OF-/{}", escape::of_path(esp)));
+            let (disk, part) = known.unwrap_or_else(unknown);
+            let program = word(&program);
+            let command = format!("efibootmgr -c -d {disk} -p {part} -L NixOS -l {program}");
+            return Ok(Fix::Command(command));
         }
-        .unwrap_or_else(|| ("DISK".into(), format!("PART-OF-/{}", escape::of_path(esp))));
-        Ok(Fix::Command(format!(
-            "efibootmgr -c -d {disk} -p {part} -L NixOS -l {}",
-            word(&program)
-        )))
+        Ok(Fix::Words(
+            "See that the configuration's boot loader is one for UEFI, and that the ESP is \
+             mounted where it expects it; then prepare again",
+        ))
     }
 
     fn disk_of(&self, partition: &str) -> Result<Option<(String, String)>> {
