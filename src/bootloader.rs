@@ -4,5 +4,8 @@
 //! Uses: error, fs.
 
 pub(crate) mod configurations;
+pub(crate) mod disk;
+pub(crate) mod distributions;
 pub(crate) mod entries;
+pub(crate) mod firmware;
 pub(crate) mod nixos;

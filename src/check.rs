@@ -55,6 +55,9 @@ pub struct Examine {
     pub keep: Vec<RelPath>,
     /// Whether the default keepers are kept.
     pub default_keep: DefaultKeep,
+    /// How many bytes will be freed before the boot loader is installed, by mount points
+    /// as seen inside the root.
+    pub frees: Vec<(PathBuf, u64)>,
 }
 
 /// Whether the default keepers are kept.
@@ -74,6 +77,7 @@ impl Examine {
             system: PROFILE.into(),
             keep: Vec::new(),
             default_keep: DefaultKeep::Yes,
+            frees: Vec::new(),
         }
     }
 }
@@ -146,6 +150,7 @@ struct Machine<'a> {
     mounts: Option<Mounts>,
     boot: Option<Boot>,
     keep: Vec<RelPath>,
+    frees: &'a [(PathBuf, u64)],
 }
 
 impl Machine<'_> {
@@ -190,7 +195,9 @@ pub fn examine(options: &Examine) -> Result<Report, Error> {
     let loader = closure.as_ref().map(|closure| Loader::of(&files, closure));
     let loader = loader.and_then(|loader| unless(loader, "boot-loader", &mut findings)).flatten();
     let initrd = closure.as_ref().and_then(|c| storage::listing(c, &files, &mut findings));
-    let machine = Machine { sources, system, files, closure, loader, initrd, mounts, boot, keep };
+    let frees = &options.frees;
+    let machine =
+        Machine { sources, system, files, closure, loader, initrd, mounts, boot, keep, frees };
     for group in [
         closure::examine,
         initrd::examine,

@@ -9,6 +9,8 @@ pub(crate) mod lock;
 pub mod mounts;
 pub mod name;
 #[cfg(feature = "full")]
+pub(crate) mod processes;
+#[cfg(feature = "full")]
 pub(crate) mod remove;
 pub(crate) mod swaps;
 pub mod sys;

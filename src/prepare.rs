@@ -36,6 +36,7 @@ use crate::term::progress::Second;
 
 pub(crate) mod adopt;
 pub(crate) mod aside;
+pub(crate) mod boot_code;
 pub(crate) mod cancel;
 pub(crate) mod catalog;
 pub(crate) mod clear_esp;
@@ -49,6 +50,7 @@ pub(crate) mod installer;
 pub(crate) mod installer_lock;
 pub(crate) mod installer_record;
 pub(crate) mod named;
+mod next;
 pub(crate) mod notes;
 pub(crate) mod open;
 pub(crate) mod ours;
@@ -63,6 +65,7 @@ pub(crate) mod step;
 pub(crate) mod steps;
 pub(crate) mod wildcards;
 mod wish;
+pub(crate) mod written;
 
 use output::{line, say};
 use site::{Access, Site};
@@ -117,6 +120,7 @@ pub(crate) fn command(options: &Prepare) -> Result<(), Error> {
     let mut site = open::site(&options.root, access, "prepare")?;
     open::may_prepare(&site)?;
     site.wish = wish::wish(&site, options)?;
+    site.known.written.clone_from(&site.wish.written.dirs);
     examine(&site, options)?;
     let unmounted = saving::unmounted(&site).map_err(untouched)?;
     if !unmounted.is_empty() {
@@ -146,13 +150,8 @@ pub(crate) fn command(options: &Prepare) -> Result<(), Error> {
     if let Err(stop) = step::forward(&steps::ALL, &mut site) {
         return Err(stopped(&mut site, stop));
     }
-    say(&format!("\n{}", next(&site)));
+    next::tell(&site, reboot)?;
     if reboot { open::reboot() } else { Ok(()) }
-}
-
-fn next(site: &Site) -> String {
-    let root = if site.shown == "/" { String::new() } else { format!(" --root {}", site.shown) };
-    format!("The next boot lustrates. Until then the way back is: nixos-lustrate cancel{root}\n")
 }
 
 /// `check`; unless the boot loader was begun, when there is no way but on or back.
@@ -165,6 +164,9 @@ fn examine(site: &Site, options: &Prepare) -> Result<(), Error> {
     asked.system.clone_from(&options.system);
     asked.keep.clone_from(&site.wish.keep);
     asked.default_keep = DefaultKeep::No; // they are among those
+    if site.wish.clear_esp {
+        asked.frees = clear_esp::frees(site).map_err(untouched)?;
+    }
     let report = check::examine(&asked)?;
     if let Some(unknown) = options.despite.iter().find(|id| report.find(id).is_none()) {
         return Err(Error::Usage(format!("--despite: check has nothing to say about '{unknown}'")));
@@ -238,6 +240,8 @@ fn stopped(site: &mut Site, stop: Stop) -> Error {
         return part_way(site, stop, "prepare", "cancel");
     }
     say(&format!("\nPutting everything back: {}.\n\n", stop.found()));
+    // It was asked to end while the installer ran, which has ended.
+    site.watch.forget();
     match step::backward(&steps::ALL, site) {
         Ok(_) => {
             let back = if site.stays {

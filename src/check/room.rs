@@ -7,6 +7,7 @@ use nix::sys::statvfs::statvfs;
 use super::{Finding, Machine};
 use crate::machine::boot::{Boot, BootKind};
 use crate::machine::files::{Result, show};
+use crate::machine::mounts::Mounts;
 use crate::system::loader::{Loader, LoaderKind};
 
 const ID: &str = "boot-room";
@@ -43,8 +44,16 @@ fn room(machine: &Machine<'_>, boot: &Boot, loader: &Loader) -> Option<Finding> 
         Err(error) => return Some(Finding::unread(ID, &error)),
     };
     let free = statvfs(&machine.files.outside(&place));
+    let mounts = machine.mounts.iter().flat_map(Mounts::iter);
+    let points = mounts.map(|mount| &mount.point).filter(|point| place.starts_with(point));
+    let point = points.max_by_key(|point| point.components().count());
+    let freed = machine.frees.iter().filter(|(at, _)| Some(at) == point);
+    let freed = freed.map(|(_, bytes)| bytes).sum();
     Some(match free {
-        Ok(free) => judge_room(&show(&place), need, free.blocks_available() * free.fragment_size()),
+        Ok(free) => {
+            let free = free.blocks_available() * free.fragment_size();
+            judge_room(&show(&place), need, free, freed)
+        }
         Err(errno) => {
             let error = crate::error::OpError::new("look at", machine.files.show(&place), errno);
             Finding::unread(ID, &error)
@@ -52,10 +61,15 @@ fn room(machine: &Machine<'_>, boot: &Boot, loader: &Loader) -> Option<Finding> 
     })
 }
 
-fn judge_room(place: &str, need: u64, free: u64) -> Finding {
+/// With `freed` by --clear-esp.
+fn judge_room(place: &str, need: u64, free: u64, freed: u64) -> Finding {
     let mib = |bytes: u64| format!("{} MiB", bytes.div_ceil(1 << 20));
-    let found =
+    let mut found =
         format!("kernel and initrd have {}, and {} are free on {place}", mib(need), mib(free));
+    if freed > 0 {
+        found = format!("{found}, with {} that --clear-esp frees", mib(freed));
+    }
+    let free = free + freed;
     // Each file is written beside the one that it replaces; another generation
     // comes with the first rebuild.
     if free < need + (1 << 20) {
@@ -90,9 +104,12 @@ mod tests {
     #[test]
     fn room_is_needed_twice() {
         let mib = |n: u64| n << 20;
-        assert_eq!(judge_room("/boot", mib(50), mib(30)).level, Level::Blocker);
-        assert_eq!(judge_room("/boot", mib(50), mib(60)).level, Level::Warning);
-        let ok = judge_room("/boot", mib(50), mib(200));
+        assert_eq!(judge_room("/boot", mib(50), mib(30), 0).level, Level::Blocker);
+        assert_eq!(judge_room("/boot", mib(50), mib(60), 0).level, Level::Warning);
+        assert_eq!(judge_room("/boot", mib(50), mib(30), mib(30)).level, Level::Warning);
+        let ok = judge_room("/boot", mib(50), mib(20), mib(90));
+        assert!(ok.found.ends_with("20 MiB are free on /boot, with 90 MiB that --clear-esp frees"));
+        let ok = judge_room("/boot", mib(50), mib(200), 0);
         assert_eq!(ok.level, Level::Ok);
         assert_eq!(ok.found, "kernel and initrd have 50 MiB, and 200 MiB are free on /boot");
     }

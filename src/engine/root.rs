@@ -84,9 +84,10 @@ impl Root {
             Refusal::from(OpError::new("lock", self.shown.clone(), errno))
         })?;
         let shown = &self.shown;
-        Ok(lock::take(fd, shown, || {
+        Ok(lock::take(fd, shown, |file| {
+            let who = lock::holders(file);
             let found = format!("another nixos-lustrate is at work on {shown}");
-            Refusal::new(found, TWO_AT_ONCE, WAIT)
+            Refusal::new(found, TWO_AT_ONCE, format!("{WAIT}{who}"))
         })?)
     }
 

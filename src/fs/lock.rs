@@ -15,6 +15,20 @@ pub(crate) const TWO_AT_ONCE: &str = "Two at once would get in each other's way"
 /// What to do while somebody else has it.
 pub(crate) const WAIT: &str = "Wait until it has ended";
 
+/// Who has it, behind a colon, as far as that can be seen.
+#[cfg(feature = "full")]
+pub(crate) fn holders(file: impl std::os::fd::AsFd) -> String {
+    let found = crate::fs::processes::holding(file);
+    let shown: Vec<_> = found.iter().take(3).map(ToString::to_string).collect();
+    if shown.is_empty() { String::new() } else { format!(": {}", shown.join("; ")) }
+}
+
+/// Nobody else is in an initrd.
+#[cfg(not(feature = "full"))]
+pub(crate) fn holders(_file: impl std::os::fd::AsFd) -> &'static str {
+    ""
+}
+
 /// Locks a file, which is shown as `shown`.
 ///
 /// # Errors
@@ -22,11 +36,11 @@ pub(crate) const WAIT: &str = "Wait until it has ended";
 pub(crate) fn take<T: Flockable>(
     file: T,
     shown: &str,
-    busy: impl FnOnce() -> Refusal,
+    busy: impl FnOnce(&T) -> Refusal,
 ) -> Result<Lock<T>, Refusal> {
     let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
-    locked.map(ManuallyDrop::new).map_err(|(_, errno)| match errno {
-        Errno::EWOULDBLOCK => busy(),
+    locked.map(ManuallyDrop::new).map_err(|(file, errno)| match errno {
+        Errno::EWOULDBLOCK => busy(&file),
         errno => OpError::new("lock", shown, errno).into(),
     })
 }

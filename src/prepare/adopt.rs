@@ -27,7 +27,7 @@ pub(crate) fn adopt(site: &Site) -> Result<()> {
     let known = installer_record::known(site)?;
     let saved = site.state.notes.get(&SAVED)?;
     for place in site.places()? {
-        let note = saved.get(&place.name.to_string());
+        let note = saved.get(&place.key());
         if let Some(note) = note.filter(|_| place.kept != Kept::Missing) {
             adopt_place(site, &place, note, &known)?;
         }
@@ -52,7 +52,7 @@ fn adopt_place(site: &Site, place: &Place, note: &SavedPlace, known: &Known) -> 
     }
     let lists = restore::lists(site, place, note, read(site, place, From::Cache)?)?;
     let mut adopted: Catalog = lists.before.clone();
-    let dir = site.dir(std::slice::from_ref(&place.name))?;
+    let dir = site.dir(place.path.names())?;
     let judge = Judge::new(site);
     for (path, item) in &lists.now {
         let old = lists.before.get(path);
@@ -117,7 +117,7 @@ fn keep_first(site: &Site, place: &Place, saved: &Dir, path: &[Name]) -> Result<
         return Ok(());
     };
     let flat = super::escape::of_path(path).replace('%', "%25").replace('/', "%2F");
-    let flat = format!("{}.first.{flat}", place.name);
+    let flat = format!("{}.first.{flat}", place.flat);
     let Ok(first) = Name::new(flat.as_bytes()) else {
         let shown = disk.show(&dir, Some(&name));
         return Err(Stop::wrong(

@@ -12,6 +12,8 @@ use crate::fs::tree::Tree;
 
 /// `EFI_GLOBAL_VARIABLE` of the UEFI specification.
 const GLOBAL: &[u8] = b"-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+/// Of the Boot Loader Interface, which systemd-boot has.
+const LOADER: &[u8] = b"-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 const VARIABLES: [Name; 4] = [
     Name::literal("sys"),
     Name::literal("firmware"),
@@ -38,6 +40,31 @@ pub(crate) fn read(disk: &Disk, root: &Dir) -> Result<Option<Variables>> {
         }
     }
     Ok((!found.is_empty()).then_some(found))
+}
+
+/// A variable's value, without its attributes.
+pub(crate) fn variable(disk: &Disk, root: &Dir, name: &str) -> Result<Option<Vec<u8>>> {
+    let Some(dir) = disk.open(root, &VARIABLES)? else { return Ok(None) };
+    let vendor = if name.starts_with("Loader") { LOADER } else { GLOBAL };
+    let Ok(file) = Name::new(&[name.as_bytes(), vendor].concat()) else { return Ok(None) };
+    if disk.stat(&dir, &file)?.is_none() {
+        return Ok(None);
+    }
+    let value = disk.read(&dir, &file, 64 << 10)?;
+    Ok(value.map(|value| value.get(4..).unwrap_or_default().to_vec()))
+}
+
+/// The numbers of all boot entries.
+pub(crate) fn entries(disk: &Disk, root: &Dir) -> Result<Vec<u16>> {
+    let Some(dir) = disk.open(root, &VARIABLES)? else { return Ok(Vec::new()) };
+    let number = |file: &Name| {
+        let name = file.as_bytes().strip_suffix(GLOBAL)?;
+        let digits = name.strip_prefix(b"Boot").filter(|_| is_boot(name))?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let mut found: Vec<u16> = disk.list(&dir)?.iter().filter_map(number).collect();
+    found.sort_unstable();
+    Ok(found)
 }
 
 fn is_boot(name: &[u8]) -> bool {

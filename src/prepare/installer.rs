@@ -14,7 +14,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::Mode;
+use nix::unistd::Pid;
 
 use super::durable::{failed, open};
 use super::installer_record::{self, Known};
@@ -24,11 +26,16 @@ use super::state_file::LOG;
 use super::step::Result;
 use crate::error::{OpError, Stop};
 use crate::fs::disk::{Dir, Disk};
+use crate::fs::processes::{Process, age, children};
 use crate::fs::sys::errno;
 use crate::fs::sys::supervisor::{self, Forked};
 use crate::fs::tree::Tree;
 
 const GLANCE: Duration = Duration::from_millis(20);
+/// How long it has to be silent before it may be ended.
+const SILENT: Duration = Duration::from_secs(10);
+/// How long it has between the two signals that end it.
+const GRACE: Duration = Duration::from_secs(5);
 /// How often it is noted that the installer runs.
 const TOUCH: Duration = Duration::from_secs(1);
 
@@ -96,6 +103,9 @@ fn to_the_end(site: &Site, log: &File) -> Result<Option<String>> {
             .try_wait()
             .map_err(|error| OpError::new("wait for", shown.clone(), errno(&error)))?;
         if let Some(ended) = ended {
+            if ended.signal().is_some() {
+                end_rest(child.id());
+            }
             return Ok(verdict(ended).map(|how| format!("{shown} boot {how}")));
         }
         if touched.elapsed() >= TOUCH {
@@ -137,9 +147,21 @@ fn start(site: &Site, command: &mut Command) -> Result<std::io::Result<Child>> {
     Ok(started.map_err(failed)?)
 }
 
+/// What was said to who presses Ctrl-C.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    /// That it is waited for.
+    Waits,
+    /// That once more ends it.
+    Offered,
+    /// It is being ended, since then.
+    Ends(Instant, Signal),
+}
+
 /// Shows what is written until it has ended.
 fn follow(site: &Site, pid: i32, log: &mut File) -> Result<ExitStatus> {
-    let mut told = false;
+    let (mut told, mut written) = (Told::Nothing, Instant::now());
     loop {
         let ended = supervisor::ended(pid);
         let ended = ended.map_err(|errno| OpError::new("wait for", "the installer", errno))?;
@@ -147,14 +169,75 @@ fn follow(site: &Site, pid: i32, log: &mut File) -> Result<ExitStatus> {
         if log.read_to_end(&mut text).is_ok() && !text.is_empty() {
             let _ = std::io::stdout().write_all(&text);
             let _ = std::io::stdout().flush();
+            written = Instant::now();
+            if told == Told::Offered {
+                told = Told::Waits;
+            }
         }
         if let Some(ended) = ended {
             return Ok(ended);
         }
-        if site.watch.interrupted() && !told {
-            told = true;
-            say("\nInterrupted: waiting for the boot loader's installer to end, which is safer.\n");
-        }
+        let pressed = site.watch.pressed();
+        told = match told {
+            Told::Nothing if site.watch.interrupted() => {
+                say(
+                    "\nInterrupted: waiting for the boot loader's installer to end, which is safer.\n",
+                );
+                Told::Waits
+            }
+            Told::Waits if pressed => ask(pid, written.elapsed()),
+            Told::Offered if pressed => {
+                say("\nEnding the boot loader's installer.\n");
+                end(pid, Signal::SIGTERM);
+                Told::Ends(Instant::now(), Signal::SIGTERM)
+            }
+            Told::Ends(since, Signal::SIGTERM) if since.elapsed() >= GRACE => {
+                end(pid, Signal::SIGKILL);
+                Told::Ends(since, Signal::SIGKILL)
+            }
+            told => told,
+        };
+        std::thread::sleep(GLANCE);
+    }
+}
+
+/// Names the installer, and offers to end it when it has been silent.
+fn ask(pid: i32, silent: Duration) -> Told {
+    let found = installer(pid);
+    let who = found.as_ref().map_or("it cannot be seen here".to_owned(), ToString::to_string);
+    let silent_for = age(silent);
+    if silent < SILENT || found.is_none() {
+        let least = age(SILENT);
+        say(&format!(
+            "\nThe boot loader's installer wrote something {silent_for} ago: {who}.\n\
+             Once it has been silent for {least}, Ctrl-C offers to end it.\n"
+        ));
+        return Told::Waits;
+    }
+    say(&format!(
+        "\nThe boot loader's installer has been silent for {silent_for}: {who}.\n\
+         Ctrl-C once more ends it, with all that it has started; then everything is put back.\n"
+    ));
+    Told::Offered
+}
+
+/// The installer, as a child of the process that stays with it.
+fn installer(pid: i32) -> Option<Process> {
+    u32::try_from(pid).ok().and_then(|pid| children(pid).into_iter().next())
+}
+
+/// Sends a signal to the installer and all that it has started.
+fn end(pid: i32, signal: Signal) {
+    let group = installer(pid).and_then(|process| i32::try_from(process.group).ok());
+    // One that is gone has ended.
+    let _ = group.map(|group| killpg(Pid::from_raw(group), signal));
+}
+
+/// What is left of an installer that was killed must not go on writing.
+fn end_rest(group: u32) {
+    let Ok(group) = i32::try_from(group).map(Pid::from_raw) else { return };
+    let since = Instant::now();
+    while killpg(group, Signal::SIGKILL).is_ok() && since.elapsed() < GRACE {
         std::thread::sleep(GLANCE);
     }
 }

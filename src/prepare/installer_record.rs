@@ -12,6 +12,7 @@ use nix::sys::stat::futimens;
 use nix::sys::time::TimeSpec;
 use serde::{Deserialize, Serialize};
 
+use super::boot_code;
 use super::catalog::{self, Item};
 use super::durable::{From, damaged, failed, not_json, open, put};
 use super::places::Kept;
@@ -140,11 +141,12 @@ pub(crate) fn has_ended(site: &Site, trouble: Option<String>) -> Result<()> {
         if place.kept == Kept::Missing {
             continue;
         }
-        let dir = site.dir(std::slice::from_ref(&place.name))?;
+        let dir = site.dir(place.path.names())?;
         let skip = (place.kept == Kept::Mount).then_some(&place.saved);
         let after = catalog::read(&site.disk, &dir, skip, From::Cache, &site.watch)?;
         catalog::write(&site.disk, site.home()?, &list_name(&place, "after"), &after)?;
     }
+    boot_code::has_ended(site)?;
     let mut record = read(site)?.unwrap_or(Record { began: (0, 0), boot: boot_id(), ended: None });
     record.ended = Some(Ended { trouble });
     write(site, &record)

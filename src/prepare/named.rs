@@ -49,7 +49,7 @@ fn remains(site: &Site) -> Result<Option<Stop>> {
     let known = site.state.notes.get(&NAMED)?.unwrap_or_default();
     let saved = site.state.notes.get(&SAVED)?;
     for place in site.places()? {
-        let note = saved.get(&place.name.to_string());
+        let note = saved.get(&place.key());
         let note = note.filter(|_| installer_record::has_begun(site));
         let named = of_place(site, &place)?;
         let named = named.into_iter().filter(|(_, _, systems)| !systems.is_subset(&known));
@@ -68,8 +68,8 @@ fn remains(site: &Site) -> Result<Option<Stop>> {
 }
 
 fn hashed(site: &Site, place: &Place, path: &[Name]) -> Result<Hash> {
-    let path = [std::slice::from_ref(&place.name), path].concat();
-    let (name, parents) = path.split_last().unwrap_or((&place.name, &[]));
+    let path = place.below(path);
+    let (name, parents) = path.split_last().unwrap_or((place.path.last(), &[]));
     hash(&site.disk, &site.dir(parents)?, name, From::Cache, &site.watch)
 }
 
@@ -88,7 +88,7 @@ fn said(
     path: &[Name],
     system: &str,
 ) -> Result<Stop> {
-    let dir = site.dir(std::slice::from_ref(&place.name))?;
+    let dir = site.dir(place.path.names())?;
     let (shown, system) = (site.show_below(&dir, path), format!("/nix/store/{system}"));
     let saved = note.map(|note| note.saved(site)).transpose()?.flatten();
     let was_there = match &saved {

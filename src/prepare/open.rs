@@ -6,6 +6,7 @@ use std::process::Command;
 
 use super::site::{Access, Site};
 use super::steps::KEYS;
+use super::{saving, untouched};
 use crate::engine::environment::View;
 use crate::engine::facts::Marker;
 use crate::engine::names::{MARKER, OLD_ROOT};
@@ -29,7 +30,9 @@ pub(crate) fn site(root: &Path, access: Access, verb: &str) -> Result<Site, Erro
     if let Some(refusal) = unwritable.filter(|_| access == Access::Write) {
         return Err(refusal.into());
     }
-    Site::new(root, around.mounts, access, &KEYS)
+    let mut site = Site::new(root, around.mounts, access, &KEYS)?;
+    site.known.saved = saving::noted(&site.state).map_err(untouched)?;
+    Ok(site)
 }
 
 /// Refuses while files are being moved.

@@ -33,7 +33,7 @@ fn may_name(path: &[Name], item: &Item) -> bool {
 }
 
 fn content(site: &Site, place: &Place, path: &[Name]) -> Result<Vec<u8>> {
-    let path = [std::slice::from_ref(&place.name), path].concat();
+    let path = place.below(path);
     let Some((dir, name)) = parent(&site.disk, &site.root, &path)? else { return Ok(Vec::new()) };
     Ok(site.disk.read(&dir, &name, MAX)?.unwrap_or_default())
 }

@@ -26,15 +26,19 @@ const MAX_IMAGE: usize = 1 << 30;
 
 /// Where files of boot loaders may be: paths below the root, each the root of
 /// what a configuration calls `/`.
-fn bases(site: &Site) -> Result<Vec<Vec<Name>>> {
+pub(super) fn bases(site: &Site) -> Result<Vec<Vec<Name>>> {
     let mut found = Vec::new();
     for place in site.places()? {
         if place.kept == Kept::Missing {
             continue;
         }
-        let base = vec![place.name.clone()];
-        found.extend(place.nested.iter().map(|n| [base.as_slice(), n.names()].concat()));
-        found.push(base);
+        found.extend(place.nested.iter().map(|n| place.below(n.names())));
+        found.push(place.path.names().to_vec());
+    }
+    for dir in &site.known.written {
+        if !found.iter().any(|base| base == dir.names()) {
+            found.push(dir.names().to_vec());
+        }
     }
     Ok(found)
 }
@@ -63,9 +67,31 @@ fn read(site: &Site, base: &Dir, path: &[Name], max: usize) -> Result<Option<Vec
 
 /// What boots the system at `/SYSTEM`, or what is missing for that.
 pub(crate) fn look(site: &Site, system: &str) -> Result<std::result::Result<String, String>> {
+    let bases = bases(site)?;
+    // A machine may start by any copy of its boot loader.
+    let mirrors = site.wish.written.mirrors.iter().map(|path| path.names().to_vec());
+    let mut found = None;
+    for mirror in mirrors.filter(|path| bases.contains(path)) {
+        match one_of(site, std::slice::from_ref(&mirror), system)? {
+            Ok(shown) => found = found.or(Some(shown)),
+            Err(lacks) => return Ok(Err(lacks)),
+        }
+    }
+    match found {
+        Some(shown) => Ok(Ok(shown)),
+        None => one_of(site, &bases, system),
+    }
+}
+
+/// The same, below some of the bases.
+fn one_of(
+    site: &Site,
+    bases: &[Vec<Name>],
+    system: &str,
+) -> Result<std::result::Result<String, String>> {
     let mut missing = None;
-    for base in bases(site)? {
-        let Some(dir) = site.disk.open(&site.root, &base)? else { continue };
+    for base in bases {
+        let Some(dir) = site.disk.open(&site.root, base)? else { continue };
         for path in configurations(site, &dir)? {
             let shown = format!("/{}", escape::of_path(&[base.clone(), path.clone()].concat()));
             if path.last().is_some_and(|name| is_image(name.as_bytes())) {
@@ -78,14 +104,20 @@ pub(crate) fn look(site: &Site, system: &str) -> Result<std::result::Result<Stri
             let Some(content) = read(site, &dir, &path, MAX)? else { continue };
             let entries = entries(&String::from_utf8_lossy(&content));
             for entry in entries.iter().filter(|entry| entry.boots(system)) {
-                match lacks(site, &base, &path, entry, system)? {
+                match lacks(site, base, &path, entry, system)? {
                     None => return Ok(Ok(shown)),
                     Some(lacks) => missing = Some(format!("{shown} names {lacks}")),
                 }
             }
         }
     }
-    let none = || format!("nothing below /boot names init=/{system}/init");
+    let none = || {
+        let all =
+            bases.iter().filter(|path| !bases.iter().any(|b| *b != **path && path.starts_with(b)));
+        let all: Vec<_> = all.map(|path| format!("/{}", escape::of_path(path))).collect();
+        let all = if all.is_empty() { "/boot".to_owned() } else { all.join(", ") };
+        format!("nothing below {all} names init=/{system}/init")
+    };
     Ok(Err(missing.unwrap_or_else(none)))
 }
 

@@ -107,11 +107,10 @@ fn is_in_ours(before: &Catalog, path: &[Name]) -> bool {
 }
 
 fn put_back(site: &Site, place: &Place, note: &SavedPlace, way: Order) -> Result<Rest> {
-    let boot = site.disk.stat(&site.root, &place.name)?;
-    if place.kept == Kept::Missing || boot.is_none() {
+    if place.kept == Kept::Missing {
         return Ok(Rest::default());
     }
-    let dir = site.dir(std::slice::from_ref(&place.name))?;
+    let dir = site.dir(place.path.names())?;
     site.watch.begin("Comparing the boot files", Unit::Bytes, None);
     let now = read(site, place, From::Cache)?;
     site.watch.end();

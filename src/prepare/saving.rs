@@ -10,10 +10,12 @@ use super::catalog::{self, Catalog};
 use super::durable::{self, From};
 use super::escape;
 use super::notes::{Key, Wrong};
-use super::places::{Kept, PLACES, Place};
+use super::places::{Kept, Place, flat, saved_name};
 use super::site::Site;
-use super::state_file::HOME;
+use super::state_file::{HOME, State};
 use super::step::Result;
+use super::written;
+use crate::engine::names::BOOT;
 use crate::error::{OpError, Refusal, Stop};
 use crate::fs::disk::Dir;
 use crate::fs::name::{Name, RelPath, word};
@@ -78,17 +80,17 @@ impl SavedPlace {
 
     /// What no `prepare` can have noted of a place, or an earlier one did.
     fn wrong(&self, place: &str) -> Option<Wrong> {
-        let names = PLACES.into_iter().find(|(name, _)| name.to_string() == place);
-        let Some((name, saved)) = names else {
+        let path = escape::path(place).and_then(RelPath::new).filter(written::may_be);
+        let saved = path.as_ref().and_then(|path| saved_name(&flat(path)));
+        let (Some(path), Some(saved)) = (path, saved) else {
             return Some(Wrong::Never(format!("the place '{place}'")));
         };
         if self.how == SavedHow::Move || !self.moved.is_empty() {
-            return Some(Wrong::Earlier(format!("moved the boot files of /{name}")));
+            return Some(Wrong::Earlier(format!("moved the boot files of /{path}")));
         }
         let at_home = escape::path(&self.home).unwrap_or_default();
-        let chosen =
-            [Kept::Directory, Kept::Mount].iter().any(|&kept| home_of(&saved, kept) == at_home);
-        if !chosen {
+        let kinds = [Kept::Directory, Kept::Mount];
+        if !kinds.iter().any(|&kept| home_of(&path, &saved, kept) == at_home) {
             return Some(Wrong::Never(format!("the place '{}' for saved files", self.home)));
         }
         let mounted = self.mounted.iter().find(|point| escape::path(point).is_none());
@@ -123,7 +125,7 @@ impl SavedPlace {
 /// The list of a place's files before, or after, the boot loader's installer.
 #[must_use]
 pub(crate) fn list_name(place: &Place, when: &str) -> Name {
-    Name::new(format!("{}.{when}", place.name).as_bytes()).unwrap_or(place.saved.clone())
+    Name::new(format!("{}.{when}", place.flat).as_bytes()).unwrap_or(place.saved.clone())
 }
 
 /// Where a place is saved.
@@ -134,38 +136,55 @@ pub(crate) fn list_name(place: &Place, when: &str) -> Name {
 /// change places with the bare mount point, where nobody would find it again.
 #[must_use]
 pub(crate) fn home(place: &Place) -> Vec<Name> {
-    home_of(&place.saved, place.kept)
+    home_of(&place.path, &place.saved, place.kept)
 }
 
-fn home_of(saved: &Name, kept: Kept) -> Vec<Name> {
+fn home_of(path: &RelPath, saved: &Name, kept: Kept) -> Vec<Name> {
     let saved = vec![saved.clone()];
-    if kept == Kept::Mount { [HOME.to_vec(), saved].concat() } else { saved }
+    // A revert knows no other than this one.
+    let in_root = *path == RelPath::from(BOOT) && kept != Kept::Mount;
+    if in_root { saved } else { [HOME.to_vec(), saved].concat() }
+}
+
+/// Where what is saved of a place is to be found, below the root.
+#[must_use]
+pub(crate) fn saved_at(place: &Place) -> String {
+    let linked = link(place).map(|_| place.saved.to_string());
+    linked.unwrap_or_else(|| escape::of_path(&home(place)))
 }
 
 /// Where the link in the root leads, when what is saved is not there itself.
 #[must_use]
 pub(crate) fn link(place: &Place) -> Option<Vec<u8>> {
     let home = home(place);
-    (home.len() > 1).then(|| home.iter().map(Name::as_bytes).collect::<Vec<_>>().join(&b'/'))
+    let mounted = place.kept == Kept::Mount && place.path.is_entry();
+    (mounted && ["boot", "efi"].contains(&place.flat.as_str()))
+        .then(|| home.iter().map(Name::as_bytes).collect::<Vec<_>>().join(&b'/'))
 }
 
-/// How a place can be saved, or why it cannot.
+/// The directory of the file system that what is saved of a place is on. The state
+/// directory need not be there yet.
+fn store(site: &Site, place: &Place) -> Result<Dir> {
+    let home = home(place);
+    site.dir(home.get(..home.len().min(3) - 1).unwrap_or_default())
+}
+
+/// How a place can be saved, or why it cannot. So many bytes are `taken` there.
 pub(crate) fn how(
     site: &Site,
     place: &Place,
     files: &Catalog,
+    taken: u64,
 ) -> Result<std::result::Result<SavedHow, Refusal>> {
     if place.kept == Kept::Missing {
         return Ok(Ok(SavedHow::Absent));
     }
-    // The state directory need not be there yet.
-    let store = if place.kept == Kept::Mount { HOME[..2].to_vec() } else { Vec::new() };
-    let store = site.dir(&store)?;
-    let (free, room) = (free(site, &store)?, catalog::room(files) + SPARE);
+    let store = store(site, place)?;
+    let (free, room) = (free(site, &store)?, taken + catalog::room(files) + SPARE);
     if room <= free {
         return Ok(Ok(SavedHow::Copy));
     }
-    let shown = site.disk.show(&site.root, Some(&place.name));
+    let shown = site.shown_below(place.path.names());
     let store = site.disk.show(&store, None);
     Ok(Err(Refusal::new(
         format!(
@@ -174,8 +193,21 @@ pub(crate) fn how(
             free >> 20
         ),
         "The boot files of the old system could not be saved",
-        format!("Free {} MiB on the file system of {store}", (room - free).div_ceil(1 << 20)),
+        match (place.kept, (room - free).div_ceil(1 << 20)) {
+            (Kept::Mount, mib) if !installs(site, place) => format!(
+                "Free {mib} MiB on the file system of {store}; or, if no boot files are on it: \
+                 umount {}",
+                word(&shown)
+            ),
+            (_, mib) => format!("Free {mib} MiB on the file system of {store}"),
+        },
     )))
+}
+
+/// Whether the boot loader's installer writes there, as far as that is known.
+fn installs(site: &Site, place: &Place) -> bool {
+    let mut written = site.known.written.iter();
+    place.path == RelPath::from(BOOT) || written.any(|path| place.path.covers(path))
 }
 
 fn free(site: &Site, dir: &Dir) -> Result<u64> {
@@ -183,16 +215,29 @@ fn free(site: &Site, dir: &Dir) -> Result<u64> {
     Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
 }
 
+/// The places of which something is saved.
+pub(crate) fn noted(state: &State) -> Result<Vec<RelPath>> {
+    let saved = state.notes.get(&SAVED)?;
+    Ok(saved.keys().filter_map(|key| escape::path(key).and_then(RelPath::new)).collect())
+}
+
 /// What hinders, before anything is written.
 pub(crate) fn refusals(site: &Site) -> Result<Vec<Refusal>> {
-    let mut found = Vec::new();
+    let mut found = site.wish.written.refusals();
+    let mut taken = BTreeMap::new();
     let saved = site.state.notes.get(&SAVED)?;
     for place in site.places()? {
         found.extend(read_only(site, &place)?);
-        if saved.contains_key(&place.name.to_string()) {
+        if saved.contains_key(&place.key()) {
             continue;
         }
-        if let Err(refusal) = how(site, &place, &read(site, &place, From::Nowhere)?)? {
+        let files = read(site, &place, From::Nowhere)?;
+        // Several places may be saved on one file system.
+        let store = site.disk.stat_dir(&store(site, &place)?)?.device;
+        let before = taken.entry(store).or_insert(0);
+        let saved_how = how(site, &place, &files, *before)?;
+        *before += catalog::room(&files);
+        if let Err(refusal) = saved_how {
             found.push(refusal);
             continue;
         }
@@ -219,7 +264,7 @@ fn read_only(site: &Site, place: &Place) -> Result<Vec<Refusal>> {
     let mut found = Vec::new();
     let all = place.nested.iter().map(RelPath::names);
     for below in [&[][..]].into_iter().chain(all).filter(|_| place.kept != Kept::Missing) {
-        let path = [std::slice::from_ref(&place.name), below].concat();
+        let path = place.below(below);
         let Some((name, parents)) = path.split_last() else { continue };
         let Some(dir) = site.disk.open(&site.root, parents)? else { continue };
         if site.disk.is_read_only(&dir, name)? {
@@ -239,7 +284,7 @@ pub(crate) fn read(site: &Site, place: &Place, from: From) -> Result<Catalog> {
     if place.kept == Kept::Missing {
         return Ok(Catalog::new());
     }
-    let dir = site.dir(std::slice::from_ref(&place.name))?;
+    let dir = site.dir(place.path.names())?;
     let skip = (place.kept == Kept::Mount).then_some(&place.saved);
     catalog::read(&site.disk, &dir, skip, from, &site.watch)
 }
@@ -258,7 +303,7 @@ pub(crate) fn unmounted(site: &Site) -> Result<Vec<Refusal>> {
     let mut refusals = Vec::new();
     for (name, note) in &site.state.notes.get(&SAVED)? {
         let places = site.places()?;
-        let place = places.iter().find(|place| place.name.to_string() == *name);
+        let place = places.iter().find(|place| place.key() == *name);
         let there = place.map(mounted).unwrap_or_default();
         let (base, home) = (escape::path(name), escape::path(&note.home).and_then(RelPath::new));
         let base = base.unwrap_or_default();

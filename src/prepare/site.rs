@@ -8,9 +8,10 @@ use nix::errno::Errno;
 
 use super::installer_lock;
 use super::notes::AnyKey;
-use super::places::{Place, places};
+use super::places::{Known, Place, places};
 use super::state_file::{HOME, LOG, STATE, State};
 use super::step::{Ledger, Mark, News, Phase, Result};
+use super::written::Written;
 use super::{escape, home, output};
 use crate::engine::names::ETC;
 use crate::engine::root::{self, Root};
@@ -32,6 +33,8 @@ pub(crate) struct Wish {
     pub keep: Vec<RelPath>,
     /// The old boot loader's files leave the ESP.
     pub clear_esp: bool,
+    /// What the boot loader's installer of the system writes.
+    pub written: Written,
 }
 
 /// The machine.
@@ -47,6 +50,8 @@ pub(crate) struct Site {
     pub mounts: Vec<Mount>,
     /// The state; fresh when there is none on the disk.
     pub state: State,
+    /// Where boot files are besides what is mounted.
+    pub known: Known,
     /// What was asked for.
     pub wish: Wish,
     /// Progress and interruption.
@@ -86,7 +91,7 @@ impl Site {
     ) -> std::result::Result<Self, Error> {
         let root_lock = match access {
             Access::Read => None,
-            Access::Write => Some(root.lock()?),
+            Access::Write => Some(root.lock().map_err(|error| with_installer(error, &root))?),
         };
         let Root { disk, dir: root, shown } = root;
         let home = home::open(&disk, &root)?;
@@ -104,6 +109,7 @@ impl Site {
             shown,
             mounts,
             state,
+            known: Known::default(),
             wish: Wish::default(),
             watch,
             recorded,
@@ -135,7 +141,9 @@ impl Site {
         self.shown.trim_end_matches('/')
     }
 
-    fn shown_below(&self, path: &[Name]) -> String {
+    /// A path below the root, for a message.
+    #[must_use]
+    pub(crate) fn shown_below(&self, path: &[Name]) -> String {
         format!("{}/{}", self.base(), escape::of_path(path))
     }
 
@@ -175,16 +183,15 @@ impl Site {
     /// # Errors
     /// When `boot` is no directory, or cannot be looked at.
     pub(crate) fn places(&self) -> Result<Vec<Place>> {
-        places(&self.disk, &self.root, &self.mounts)
+        places(&self.disk, &self.root, &self.mounts, &self.known)
     }
 
     /// Writes everything to the disks of the root and of the places.
     pub(crate) fn sync(&self) -> Result<()> {
         self.disk.sync(&self.root)?;
         for place in self.places()? {
-            let base = vec![place.name.clone()];
-            let nested = place.nested.iter().map(|n| [base.as_slice(), n.names()].concat());
-            for path in std::iter::once(base.clone()).chain(nested) {
+            let nested = place.nested.iter().map(|n| place.below(n.names()));
+            for path in std::iter::once(place.path.names().to_vec()).chain(nested) {
                 if let Some(dir) = self.disk.open(&self.root, &path)? {
                     self.disk.sync(&dir)?;
                 }
@@ -232,6 +239,18 @@ impl Site {
         let lock = self.lock.as_ref().ok_or_else(|| none(Errno::ENOLCK))?;
         Ok(lock.as_fd().try_clone_to_owned().map_err(|error| none(errno(&error)))?)
     }
+}
+
+/// Who finds somebody at work reads, too, which installer that waits for.
+fn with_installer(error: Error, root: &Root) -> Error {
+    let Error::Refused(mut refusals) = error else { return error };
+    // Without a state directory there is none.
+    if let Ok(Some(home)) = home::open(&root.disk, &root.dir)
+        && let Err(busy) = installer_lock::take(&root.disk, &home, &root.shown)
+    {
+        refusals.push(busy);
+    }
+    Error::Refused(refusals)
 }
 
 impl Ledger for Site {

@@ -11,7 +11,7 @@ pub(crate) mod save;
 use super::notes::AnyKey;
 use super::site::Site;
 use super::step::Step;
-use super::{efi, ours, saving};
+use super::{boot_code, efi, ours, saving};
 
 /// All of them.
 pub(crate) const ALL: [&dyn Step<Site>; 6] = [
@@ -24,7 +24,7 @@ pub(crate) const ALL: [&dyn Step<Site>; 6] = [
 ];
 
 /// All that they put aside: looked at when the state is opened.
-pub(crate) const KEYS: [&dyn AnyKey; 8] = [
+pub(crate) const KEYS: [&dyn AnyKey; 9] = [
     &marker::BEFORE,
     &owners::PASSES,
     &resolv::REPLACED,
@@ -33,4 +33,5 @@ pub(crate) const KEYS: [&dyn AnyKey; 8] = [
     &efi::BEFORE,
     &boot_loader::MADE_CURRENT,
     &ours::NAMED,
+    &boot_code::CODES,
 ];

@@ -3,7 +3,8 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::site::{Site, Wish};
-use super::{Prepare, wildcards};
+use super::written::Written;
+use super::{Prepare, untouched, wildcards};
 use crate::check::DefaultKeep;
 use crate::engine::names::NIX;
 use crate::error::{Error, Refusal};
@@ -47,7 +48,8 @@ pub(super) fn wish(site: &Site, options: &Prepare) -> Result<Wish, Error> {
     let spec = spec.and_then(|spec| bootspec::parse(&spec).ok());
     keep.extend(bootspec::kept(&files, spec.as_ref()).map_err(Refusal::from)?);
     let clear_esp = options.flags.clear_esp;
-    let mut wish = Wish { system: Some(system), keep: Vec::new(), clear_esp };
+    let written = Written::of(&files, &system).map_err(untouched)?;
+    let mut wish = Wish { system: Some(system), keep: Vec::new(), clear_esp, written };
     for path in keep {
         if let Some(why) = wildcards::unwritable(&path) {
             return Err(Error::Usage(why));

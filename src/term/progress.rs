@@ -26,6 +26,8 @@ const ROOM: usize = WIDTH - 1;
 #[derive(Debug)]
 pub(crate) struct Progress {
     interrupted: Arc<AtomicBool>,
+    /// Ctrl-C was pressed since it was asked.
+    pressed: Arc<AtomicBool>,
     terminal: bool,
     shielded: Cell<bool>,
     task: RefCell<Option<Task>>,
@@ -69,6 +71,7 @@ impl Progress {
         let told = log::max_level() >= log::LevelFilter::Info;
         Self {
             interrupted: Arc::new(AtomicBool::new(false)),
+            pressed: Arc::new(AtomicBool::new(false)),
             terminal: told && takes_escapes(&stderr()),
             shielded: Cell::new(false),
             task: RefCell::new(None),
@@ -92,8 +95,13 @@ impl Progress {
                 Second::Ends => register_conditional_default(signal, flag()).map(drop),
                 Second::Waits => Ok(()),
             };
+            let pressed = || match signal {
+                SIGINT => register(signal, Arc::clone(&self.pressed)).map(drop),
+                _ => Ok(()),
+            };
             caught
                 .and_then(|()| register(signal, flag()).map(drop))
+                .and_then(|()| pressed())
                 .map_err(|error| OpError::new("catch", "interrupts", errno(&error)))?;
         }
         Ok(())
@@ -103,6 +111,17 @@ impl Progress {
     #[must_use]
     pub(crate) fn interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// Whether Ctrl-C was pressed since this was asked.
+    pub(crate) fn pressed(&self) -> bool {
+        self.pressed.swap(false, Ordering::Relaxed)
+    }
+
+    /// What was asked for until now has been done, or is of no use any more.
+    pub(crate) fn forget(&self) {
+        self.interrupted.store(false, Ordering::Relaxed);
+        self.pressed();
     }
 
     /// Stops when somebody wants to.
@@ -222,6 +241,10 @@ mod tests {
         assert!(progress.pause().is_ok() && progress.interrupted());
         progress.shield(false);
         assert_eq!(progress.pause(), Err(Stop::interrupted()));
+        progress.forget();
+        assert!(progress.pause().is_ok() && !progress.pressed());
+        signal_hook::low_level::raise(SIGINT).expect("a signal");
+        assert!(progress.interrupted() && progress.pressed() && !progress.pressed());
     }
     /// The test is its own second program, which ends.
     #[test]

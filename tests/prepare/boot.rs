@@ -96,19 +96,6 @@ fn with_extlinux() {
 }
 
 #[test]
-fn an_esp_is_cleared_of_the_old_boot_loader_only_when_asked() {
-    require_root!();
-    let machine = or_skip!(Machine::new(Boot::Esp, SYSTEMD_BOOT));
-    let before = machine.manifest();
-    machine.prepare(&["--clear-esp"]).expect(0);
-    assert!(!machine.exists("boot/EFI/debian"));
-    assert!(!machine.exists("boot/0123456789abcdef0123456789abcdef"));
-    assert_eq!(machine.read("boot/EFI/Microsoft/Boot/bootmgfw.efi"), "somebody else's");
-    machine.cancel().expect(0);
-    assert_same(&before, &machine.manifest(), &Excuse::none());
-}
-
-#[test]
 fn without_space_for_a_copy_nothing_is_touched() {
     require_root!();
     for (boot, installer, at) in [
@@ -188,16 +175,6 @@ fn efi_variables_that_changed_are_said() {
     machine.tree().file(of("Boot0002"), "nixos");
     let said = machine.cancel().expect(0).out();
     assert!(says(&said, "efibootmgr -o 0001") && says(&said, "efibootmgr -b 0002 -B"), "{said}");
-}
-
-#[test]
-fn an_esp_without_anything_of_the_old_system_is_said() {
-    require_root!();
-    let machine = or_skip!(Machine::new(Boot::Directory, GRUB));
-    let words = machine.arguments(&["--dry-run", "--clear-esp"]);
-    let said = crate::common::command::lustrate(words).expect(0).out();
-    let want = "skipped    remove from the ESP: nothing there has the old system's name";
-    assert!(says(&said, want), "{said}");
 }
 
 /// An entry with paths below the top of the file system, and files beside it.

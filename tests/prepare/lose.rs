@@ -404,7 +404,9 @@ fn a_path_that_prepare_never_chooses_is_refused() {
         (state("boot"), "the place 'boot'"),
         (state("efi.bak"), "the place 'efi.bak'"),
         (state("boot.bak/../srv"), "the place 'boot.bak/../srv'"),
-        (state("boot.bak").replace("{\"boot\":{", "{\"srv\":{"), "the place 'srv'"),
+        (state("boot.bak").replace("{\"boot\":{", "{\"srv\":{"), "the place 'boot.bak'"),
+        (state("boot.bak").replace("{\"boot\":{", "{\"nix/store\":{"), "the place 'nix/store'"),
+        (state("boot.bak").replace("{\"boot\":{", "{\"../srv\":{"), "the place '../srv'"),
         (state("boot.bak").replace("\"mounted\":[]", "\"mounted\":[\"../x\"]"), "the path '../x'"),
         (state("boot.bak").replace("nix/store/", "srv/"), "the system 'srv/"),
         (

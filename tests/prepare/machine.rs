@@ -118,9 +118,10 @@ pub(crate) fn system(installer: Installer) -> System {
     let mut system = System::new();
     system = system.part("initrd", crate::common::system::initrd(&["init", "bin/nixos-lustrate"]));
     system = system.file("sw/bin/busybox", fs::read(BUSYBOX).expect("busybox-static"), 0o555);
-    for applet in
-        ["sh", "mkdir", "cp", "mv", "cat", "rm", "echo", "kill", "sleep", "dd", "touch", "readlink"]
-    {
+    for applet in [
+        "sh", "mkdir", "cp", "mv", "cat", "rm", "echo", "kill", "sleep", "dd", "touch", "readlink",
+        "sync",
+    ] {
         system = system.link(&format!("sw/bin/{applet}"), "busybox");
     }
     system.file("bin/switch-to-configuration", script, 0o555)
@@ -273,7 +274,7 @@ impl Machine {
     }
 
     /// vfat; where the kernel has none, what else there is to test stays.
-    fn mount_esp(&mut self, at: &str, mib: u64) -> Result<(), Skipped> {
+    pub(crate) fn mount_esp(&mut self, at: &str, mib: u64) -> Result<(), Skipped> {
         let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
         if known.lines().any(|line| line.trim() == "vfat") {
             return self.mount(at, "vfat", mib);
@@ -324,16 +325,11 @@ impl Machine {
         lustrate(arguments("cancel", self.path(), &["--yes"]))
     }
 
-    /// All of it, with what is mounted below `/boot`.
+    /// All of it, with what is mounted in it.
     pub(crate) fn manifest(&self) -> Vec<(String, Manifest)> {
         let mut list = vec![(String::new(), Manifest::of(self.path()))];
-        for point in match self.boot {
-            Boot::Directory | Boot::Absent => &[][..],
-            Boot::Mount | Boot::Esp => &["boot"],
-            Boot::Nested => &["boot/efi"],
-        } {
-            list.push(((*point).to_owned(), Manifest::of(self.at(point))));
-        }
+        let points = self.extra.iter().map(|(_, point)| point.clone());
+        list.extend(points.map(|point| (point.clone(), Manifest::of(self.at(&point)))));
         list
     }
 
@@ -403,7 +399,8 @@ pub(crate) fn assert_same(
     let mut list = Vec::new();
     for ((place, before), (_, after)) in before.iter().zip(after) {
         for line in before.diff(after, excuse) {
-            let boot = place.starts_with("boot") || line.starts_with("boot/");
+            let boots = ["boot/", "mnt/esp/"];
+            let boot = !place.is_empty() || boots.iter().any(|boot| line.starts_with(boot));
             let inode = line.contains(": inode Id");
             // Where an entry left or came.
             let path = line.split(": ").next().unwrap_or_default();

@@ -8,13 +8,17 @@
 mod common;
 
 mod boot;
+mod boot_code;
 mod cancel;
 mod circumstances;
+mod clear_esp;
 mod installer;
 mod kill;
 mod lose;
 mod machine;
+mod next;
 mod nix;
+mod places;
 mod refusals;
 mod steps;
 mod trace;

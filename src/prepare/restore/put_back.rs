@@ -6,6 +6,7 @@ use super::super::catalog::{Catalog, Item};
 use super::super::durable::{self, From, remove, set_metadata, temporary};
 use super::super::escape;
 use super::super::places::Place;
+use super::super::saving::saved_at;
 use super::super::site::Site;
 use super::super::step::Result;
 use super::Order;
@@ -84,7 +85,7 @@ impl PutBack<'_> {
     fn lost(&self, path: &[Name]) -> Stop {
         Stop::wrong(
             format!("{} cannot be put back", self.show(path)),
-            format!("What was saved of it in /{} is missing or damaged", self.place.saved),
+            format!("What was saved of it in /{} is missing or damaged", saved_at(self.place)),
             "Bring it back by hand, for example by installing the old system's kernel and boot \
              loader again",
         )
@@ -111,7 +112,8 @@ impl PutBack<'_> {
     }
 
     pub(super) fn take_away_place(&self) -> Result<()> {
-        match self.site.disk.remove_dir(&self.site.root, &self.place.name) {
+        let parent = self.site.dir(self.place.path.parents())?;
+        match self.site.disk.remove_dir(&parent, self.place.path.last()) {
             Err(e) if matches!(e.errno(), Errno::ENOTEMPTY | Errno::EBUSY) => Ok(()),
             done => Ok(done?),
         }

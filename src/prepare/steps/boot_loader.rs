@@ -12,7 +12,7 @@ use crate::prepare::saving::{SAVED, SavedHow};
 use crate::prepare::site::Site;
 use crate::prepare::state_file::{HOME, LOG};
 use crate::prepare::step::{Look, Result, Step};
-use crate::prepare::{adopt, clear_esp, efi, escape, installer, named, proof, restore};
+use crate::prepare::{adopt, boot_code, clear_esp, efi, escape, installer, named, proof, restore};
 
 /// Whether `/run/current-system` is made for the boot loader's installer.
 pub(crate) const MADE_CURRENT: Key<bool> = Key::new("current-system");
@@ -52,6 +52,7 @@ impl Step<Site> for BootLoader {
         }
         named::note_others(site)?;
         adopt::adopt(site)?;
+        boot_code::save(site)?;
         let wanted = site.wish.system.as_ref().map(ToString::to_string).unwrap_or_default();
         site.state.system = wanted;
         let made = match site.disk.open(&site.root, &[RUN])? {
@@ -98,15 +99,16 @@ impl Step<Site> for BootLoader {
         let mut absent = false;
         let mut saved = site.state.notes.get(&SAVED)?;
         for place in site.places()? {
-            let Some(note) = saved.get(&place.name.to_string()).cloned() else { continue };
+            let Some(note) = saved.get(&place.key()).cloned() else { continue };
             absent |= note.how == SavedHow::Absent;
             let left = restore::restore(site, &place, &note)?;
             rest.extend(left.said);
             if left.stays {
-                saved.insert(place.name.to_string(), note.staying());
+                saved.insert(place.key(), note.staying());
                 site.state.notes.set(&SAVED, &saved)?;
             }
         }
+        rest.extend(boot_code::put_back(site)?);
         site.sync()?;
         named::may_leave(site)?;
         let now = efi::read(&site.disk, &site.root)?;
@@ -116,7 +118,7 @@ impl Step<Site> for BootLoader {
                 "The firmware's boot entries cannot be looked at from here; efibootmgr shows them"
                     .to_owned(),
             ),
-            (None, _) if !absent => rest.push(
+            (None, _) if !absent && !boot_code::is_saved(site)? => rest.push(
                 "A boot sector that the boot loader of NixOS wrote stays. If the disk boots by it, \
                  install the old one again, for example: grub-install /dev/sda"
                     .to_owned(),

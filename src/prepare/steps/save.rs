@@ -14,10 +14,12 @@ use crate::fs::sys::Kind;
 use crate::fs::tree::{Moved, Tree};
 use crate::prepare::catalog;
 use crate::prepare::copy;
-use crate::prepare::durable::{From, remove, temporary};
-use crate::prepare::installer_record;
+use crate::prepare::durable::{self, From, remove, temporary};
+use crate::prepare::installer_record::{self, Known};
 use crate::prepare::places::Place;
-use crate::prepare::saving::{self, SAVED, Saved, SavedHow, SavedPlace, how, list_name, read};
+use crate::prepare::saving::{
+    self, SAVED, Saved, SavedHow, SavedPlace, how, list_name, read, saved_at,
+};
 use crate::prepare::site::Site;
 use crate::prepare::step::{Ledger, Look, Mark, Result, Step};
 use crate::term::progress::Unit;
@@ -39,13 +41,12 @@ impl Step<Site> for Save {
     }
 
     fn look(&self, site: &Site) -> Result<Look> {
-        if installer_record::has_begun(site) {
-            return Ok(Look::Skip("saved before".into()));
-        }
         let mut due = Vec::new();
         let notes = site.state.notes.get(&SAVED)?;
         for place in site.places()? {
-            let saved = match notes.get(&place.name.to_string()) {
+            let saved = match notes.get(&place.key()) {
+                // What is there now may be NixOS's.
+                Some(_) if installer_record::has_begun(site) => true,
                 Some(note) if note.how == SavedHow::Absent => true,
                 Some(note) if site.mark(NAME) == Some(Mark::Done) => note.saved(site)?.is_some(),
                 _ => false,
@@ -54,8 +55,9 @@ impl Step<Site> for Save {
                 continue;
             }
             let files = read(site, &place, From::Nowhere)?;
-            let (name, to, mib) = (&place.name, &place.saved, catalog::size(&files) >> 20);
-            due.push(match how(site, &place, &files)?? {
+            let (name, to) = (&place.path, saved_at(&place));
+            let mib = catalog::size(&files) >> 20;
+            due.push(match how(site, &place, &files, 0)?? {
                 SavedHow::Absent => format!("there is no /{name}"),
                 SavedHow::Copy | SavedHow::Move => format!("/{name} copied to /{to}, {mib} MiB"),
             });
@@ -70,28 +72,35 @@ impl Step<Site> for Save {
     fn record(&self, site: &mut Site) -> Result<()> {
         let mut notes = site.state.notes.get(&SAVED)?;
         for place in site.places()? {
-            let name = place.name.to_string();
+            let name = place.key();
             if let Some(note) = notes.get(&name)
-                && note.saved(site)?.is_some()
+                && (installer_record::has_begun(site) || note.saved(site)?.is_some())
             {
                 continue;
             }
             site.watch.begin("Reading the boot files", Unit::Bytes, None);
             let files = read(site, &place, From::Cache)?;
             site.watch.end();
-            let how = how(site, &place, &files)??;
+            let how = how(site, &place, &files, 0)??;
             if how != SavedHow::Absent {
                 catalog::write(&site.disk, site.home()?, &list_name(&place, "before"), &files)?;
+                // An installer that has run did not write to it.
+                if matches!(installer_record::known(site)?, Known::Ended(_)) {
+                    catalog::write(&site.disk, site.home()?, &list_name(&place, "after"), &files)?;
+                }
             }
             notes.insert(name, SavedPlace::new(&place, how));
         }
-        site.state.notes.set(&SAVED, &notes)
+        site.state.notes.set(&SAVED, &notes)?;
+        // What was missing is there once the installer has run.
+        site.known.saved = saving::noted(&site.state)?;
+        Ok(())
     }
 
     fn carry_out(&self, site: &mut Site) -> Result<()> {
         let notes = site.state.notes.get(&SAVED)?;
         for place in site.places()? {
-            if let Some(note) = notes.get(&place.name.to_string())
+            if let Some(note) = notes.get(&place.key())
                 && note.how != SavedHow::Absent
             {
                 copied(site, &place, note.clone())?;
@@ -105,20 +114,21 @@ impl Step<Site> for Save {
         let mut rest = Vec::new();
         let notes = site.state.notes.get(&SAVED)?;
         for place in site.places()? {
-            let Some(note) = notes.get(&place.name.to_string()) else { continue };
+            let Some(note) = notes.get(&place.key()) else { continue };
             if note.how == SavedHow::Absent {
                 continue;
             }
             let (dir, name) = note.place(site)?;
             remove(&site.disk, &dir, &temporary(&name), &site.watch)?;
-            let boot = site.disk.stat(&site.root, &place.name)?;
+            let boot = durable::parent(&site.disk, &site.root, place.path.names())?;
+            let boot = boot.map_or(Ok(None), |(dir, name)| site.disk.stat(&dir, &name))?;
             if note.stays && note.saved(site)?.is_some() {
                 let shown = site.disk.show(&dir, Some(&name));
                 site.stays = true;
                 rest.push(format!(
                     "What was not put back of /{} stays in {shown}. When it is not needed any \
                      more: rm -r {shown}",
-                    place.name
+                    place.path
                 ));
                 continue;
             }
@@ -131,7 +141,7 @@ impl Step<Site> for Save {
                 rest.push(format!(
                     "/{name} holds what the boot loader of NixOS had in /{}. It can be removed: \
                      rm -r {}",
-                    place.name,
+                    place.path,
                     site.disk.show(&dir, Some(&name))
                 ));
             }
@@ -152,13 +162,13 @@ fn copied(site: &mut Site, place: &Place, mut note: SavedPlace) -> Result<()> {
     remove(&site.disk, &home, &part, &site.watch)?;
     let files = catalog::load(&site.disk, site.home()?, &list_name(place, "before"))?;
     site.disk.make_dir(&home, &part, 0o700)?;
-    let source = site.dir(std::slice::from_ref(&place.name))?;
+    let source = site.dir(place.path.names())?;
     let opened = site.disk.open(&home, std::slice::from_ref(&part))?;
     let target = opened.ok_or_else(|| gone(site, &home, &part))?;
     copy::tree(site, &source, &target, &files)?;
     note.inode = site.disk.stat_dir(&target)?.inode;
     let mut notes = site.state.notes.get(&SAVED)?;
-    notes.insert(place.name.to_string(), note);
+    notes.insert(place.key(), note);
     site.state.notes.set(&SAVED, &notes)?;
     site.save()?;
     named(site, &home, &part, &name)
