@@ -313,6 +313,18 @@ fn grub_disks(machine: &Machine<'_>, loader: &BootLoader, below: &[BootDisk]) ->
             "boot.loader.grub.device = \"nodev\"; where the host starts it, as at Linode",
         ));
     }
+    for disk in goes_to.iter().filter(|_| !forced) {
+        match devices.lacks_bios_boot(disk) {
+            Err(error) => findings.push(Finding::unread(id, &error)),
+            Ok(Some(true)) => findings.push(Finding::blocker(
+                id,
+                format!("GRUB is to go to {disk}, whose GPT has no BIOS boot partition"),
+                "Its installation would fail: there is no room for it outside of file systems",
+                "Make one of 1 MiB, of the type ef02: sgdisk -n 0:0:+1M -t 0:ef02 /dev/DISK",
+            )),
+            Ok(_) => {}
+        }
+    }
     // What is started may be any of them, the first that the BIOS finds.
     let missed = below.iter().map(|disk| disk.name.as_str());
     let missed: Vec<&str> = missed.filter(|disk| !goes_to.iter().any(|to| to == disk)).collect();

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Finding, Machine};
+use super::{Finding, Level, Machine};
 use crate::machine::files::{Files, Result, show};
 use crate::machine::network::{Link, LiveNetwork};
 use crate::machine::statics::{Static, statics};
@@ -46,13 +46,16 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     let configured = Configured::of(network);
     findings.push(addresses(live.as_ref(), &fixed, &configured));
     findings.extend(live.as_ref().and_then(|live| gateway(live, &fixed, &configured)));
-    let links = live.map(|live| live.links).unwrap_or_default();
+    let live = live.unwrap_or_default();
     let parameters = machine.closure.as_ref().and_then(|closure| closure.spec());
     let parameters = parameters.map(|spec| spec.kernel_params.as_slice()).unwrap_or_default();
     let kernels = parameters.iter().any(|parameter| parameter == "net.ifnames=0");
-    for link in &links {
+    for link in &live.links {
         let comes = names::name(network, link, kernels);
-        findings.extend(name(link, &comes, &configured));
+        let main = live.gateways.iter().any(|(_, interface)| *interface == link.name);
+        // Without DHCP, nothing else gives that interface an address.
+        let level = if main && configured.dhcp.is_none() { Level::Blocker } else { Level::Warning };
+        findings.extend(name(link, &comes, &configured, level));
     }
 }
 
@@ -157,7 +160,7 @@ fn gateway(live: &LiveNetwork, fixed: &[Static], configured: &Configured) -> Opt
 }
 
 /// An interface whose name changes, or that the configuration does not know.
-fn name(link: &Link, comes: &Name, configured: &Configured) -> Option<Finding> {
+fn name(link: &Link, comes: &Name, configured: &Configured, level: Level) -> Option<Finding> {
     let id = "interface-names";
     let (now, named) = (&link.name, &configured.interfaces);
     let comes = match comes {
@@ -172,26 +175,24 @@ fn name(link: &Link, comes: &Name, configured: &Configured) -> Option<Finding> {
     if named.contains(comes) {
         return Some(Finding::ok(id, format!("the configuration knows {comes}")));
     }
-    if named.contains(now) {
-        return Some(Finding::warning(
-            id,
-            format!("{now} is {comes} in NixOS, and the configuration has {now}"),
-            "That interface would have no address",
-            format!(
-                "networking.interfaces.{comes} = …; or networking.usePredictableInterfaceNames = false;"
-            ),
-        ));
+    let lacks = !named.is_empty() && configured.dhcp.is_none() && !configured.matches(link, comes);
+    if !named.contains(now) && !lacks {
+        return (comes != now).then(|| {
+            Finding::ok(id, format!("{now} is {comes} in NixOS; the configuration names neither"))
+        });
     }
-    if !named.is_empty() && configured.dhcp.is_none() && !configured.matches(link, comes) {
-        return Some(Finding::warning(
-            id,
-            format!("the configuration has {}, and this machine {comes}", named.join(", ")),
-            "That interface would have no address",
-            format!("networking.interfaces.{comes} = …;"),
-        ));
-    }
-    (comes != now).then(|| {
-        Finding::ok(id, format!("{now} is {comes} in NixOS; the configuration names neither"))
+    let found = if named.contains(now) {
+        format!("{now} is {comes} in NixOS, and the configuration has {now}")
+    } else {
+        format!("the configuration has {}, and this machine {comes}", named.join(", "))
+    };
+    let consequence = "That interface would have no address";
+    let fix = format!(
+        "networking.interfaces.{comes} = …; or networking.usePredictableInterfaceNames = false;"
+    );
+    Some(match level {
+        Level::Blocker => Finding::blocker(id, found, consequence, fix),
+        _ => Finding::warning(id, found, consequence, fix),
     })
 }
 

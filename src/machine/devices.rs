@@ -26,13 +26,15 @@ pub(crate) enum Target {
 pub(crate) struct Devices {
     dev: Files,
     sys: Files,
+    run: Files,
 }
 
 impl Devices {
     /// Those of the machine.
     #[must_use]
     pub(crate) fn of(sources: &Sources) -> Self {
-        Self { dev: Files::new(&sources.dev), sys: sources.sys() }
+        let (dev, run) = (Files::new(&sources.dev), Files::new(&sources.run));
+        Self { dev, sys: sources.sys(), run }
     }
 
     /// What the first field of an fstab leads to.
@@ -123,6 +125,36 @@ impl Devices {
         }
         let disk = real.parent().and_then(Path::file_name);
         Ok(disk.map(|name| crate::machine::files::show(Path::new(name))))
+    }
+
+    /// Whether a disk has a GPT, and no partition in it for the GRUB of a BIOS; by
+    /// what udev knows. `None` where it knows nothing.
+    pub(crate) fn lacks_bios_boot(&self, disk: &str) -> Result<Option<bool>> {
+        const BIOS_BOOT: &str = "ID_PART_ENTRY_TYPE=21686148-6449-6e6f-744e-656564454649";
+        let place = Path::new("/class/block").join(disk);
+        let known = |place: &Path| -> Result<Option<String>> {
+            let Some(numbers) = self.sys.text(place.join("dev"))? else { return Ok(None) };
+            self.run.text(format!("/udev/data/b{}", numbers.trim()))
+        };
+        let has = |data: &str, entry: &str| {
+            data.lines().any(|line| line.strip_prefix("E:").is_some_and(|line| line == entry))
+        };
+        let Some(data) = known(&place)? else { return Ok(None) };
+        if !has(&data, "ID_PART_TABLE_TYPE=gpt") {
+            return Ok(Some(false));
+        }
+        for entry in self.sys.list(&place)? {
+            let partition = place.join(&entry);
+            if !self.sys.exists(partition.join("partition"))? {
+                continue;
+            }
+            match known(&partition)? {
+                None => return Ok(None),
+                Some(data) if has(&data, BIOS_BOOT) => return Ok(Some(false)),
+                Some(_) => {}
+            }
+        }
+        Ok(Some(true))
     }
 
     /// The device in which an encrypted one is open now, whatever its name is.

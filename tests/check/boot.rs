@@ -135,6 +135,21 @@ fn grub_has_to_go_to_the_disks_that_are_started() {
         machine.mounts(&["21 1 9:0 / / rw - ext4 /dev/md0 rw"]);
         machine.expect(id, level, if level == Ok { &[] } else { &["/boot is on vdb too"] });
     }
+    // With a GPT it needs a partition of its own.
+    let gpt = |of_vda15: &str| {
+        let machine = bios(&grub(DISK, false));
+        for (name, numbers) in [("vda", "254:0"), ("vda/vda1", "254:1"), ("vda/vda15", "254:15")] {
+            let place = "sys/devices/pci0000:00/0000:00:04.0/virtio1/block";
+            machine.file(&format!("{place}/{name}/dev"), format!("{numbers}\n"));
+        }
+        machine.file("run/udev/data/b254:0", "E:ID_PART_TABLE_TYPE=gpt\n");
+        machine.file("run/udev/data/b254:1", "E:ID_PART_TABLE_TYPE=gpt\n");
+        machine.file("run/udev/data/b254:15", format!("E:ID_PART_ENTRY_TYPE={of_vda15}\n"));
+        machine
+    };
+    let other = gpt("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
+    other.expect(id, Blocker, &["vda, whose GPT has no BIOS boot partition"]);
+    gpt("21686148-6449-6e6f-744e-656564454649").ok(id);
     // Started by UEFI, none of them counts.
     assert!(Machine::with(&grub(&["nodev"], true)).report().find(id).is_none());
 }

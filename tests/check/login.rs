@@ -218,6 +218,11 @@ fn what_strict_modes_refuse_is_no_way_in() {
     // Activation gives /root its mode; / is above it.
     at("root/root", 0o777, Warning, "root can log in");
     at("root", 0o777, Warning, "root can log in");
+    let configured = users(true, &[root("locked")]);
+    let machine = Machine::with(&configured);
+    machine.expect("login", Warning, &["root can log in"]);
+    mode(&machine, "root", 0o777);
+    machine.expect("login", Blocker, &["others may write to / (0777)"]);
     let lax = bare().text("etc/ssh/sshd_config", "StrictModes no\n");
     let machine = Machine::with(&lax);
     machine.file(HOME_KEYS, KEY);

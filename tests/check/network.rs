@@ -147,10 +147,14 @@ fn an_interface_may_have_another_name_then() {
         machine.file("run/udev/data/n2", "E:ID_NET_NAME_PATH=enp0s3\nE:ID_NET_NAME_SLOT=ens3\n");
         machine
     };
-    renamed(&fixed("eth0")).expect(id, Warning, &["eth0 is ens3 in NixOS"]);
+    renamed(&fixed("eth0")).expect(id, Blocker, &["eth0 is ens3 in NixOS"]);
+    let dhcp = fixed("eth0")
+        .fact("/network/dhcp", json!(true))
+        .fact("/network/dhcpcd", json!({"limited": false}));
+    renamed(&dhcp).expect(id, Warning, &["eth0 is ens3 in NixOS"]);
     renamed(&fixed("ens3")).expect(id, Ok, &["knows ens3"]);
     wired(&fixed("eth0")).expect(id, Ok, &["knows eth0"]);
-    wired(&fixed("eth9")).expect(id, Warning, &["has eth9, and this machine eth0"]);
+    wired(&fixed("eth9")).expect(id, Blocker, &["has eth9, and this machine eth0"]);
     renamed(&System::new()).expect(id, Ok, &["names neither"]);
     let kept = fixed("eth0").fact("/network/predictable", json!(false));
     renamed(&kept).expect(id, Ok, &["knows eth0"]);
@@ -178,8 +182,8 @@ fn links_of_udev_give_names() {
     let mac = |mac: &str| {
         with(json!({"name": "10-lan", "match": {"MACAddress": [mac]}, "set": {"Name": ["lan0"]}}))
     };
-    mac("52:54:00:00:00:01").expect(id, Warning, &["eth0 is lan0 in NixOS"]);
-    mac("52:54:00:00:00:02").expect(id, Warning, &["eth0 is ens3 in NixOS"]);
+    mac("52:54:00:00:00:01").expect(id, Blocker, &["eth0 is lan0 in NixOS"]);
+    mac("52:54:00:00:00:02").expect(id, Blocker, &["eth0 is ens3 in NixOS"]);
     with(json!({"name": "10", "match": {"Path": ["pci-0"]}, "set": {"Name": ["lan0"]}}))
         .unchecked(id, "it depends on what 10.link matches");
     wired(&fixed("eth0").fact("/network/udevNames", json!(true))).unchecked(id, "udev rules");

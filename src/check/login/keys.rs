@@ -44,8 +44,12 @@ pub(super) fn of(machine: &Machine<'_>, settings: &Settings, login: &Login<'_>) 
             continue;
         };
         let shown = show(&path);
+        // What activation makes below /etc is root's; what is above it stays.
+        let real = match &source {
+            Source::Kept(real) => real,
+            Source::Built(_) => Path::new("/"),
+        };
         if settings.is_on("strictmodes", true)
-            && let Source::Kept(real) = &source
             && let Some(why) = refused(machine, real, &home, login)?
         {
             found.useless.push(format!("sshd does not read {shown}, of {name}: {why}"));
