@@ -11,12 +11,22 @@ use crate::machine::sources::Sources;
 pub(crate) struct Link {
     /// Its name.
     pub name: String,
-    /// The name that udev would give it, if that is known and another.
-    pub predicted: Option<String>,
+    /// The name that udev gives it.
+    pub predicted: Predicted,
     /// Its hardware address.
     pub mac: String,
     /// The driver of its device.
     pub driver: Option<String>,
+}
+
+/// The name that udev gives an interface when nothing else names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Predicted {
+    Name(String),
+    /// It leaves it the one of the kernel.
+    Kernels,
+    /// udev does not run.
+    Unknown,
 }
 
 /// What is in use.
@@ -68,8 +78,10 @@ impl LiveNetwork {
             }
             let name = show(Path::new(&name));
             let index = sys.text(dir.join("ifindex"))?.unwrap_or_default();
-            let data = run.text(format!("/udev/data/n{}", index.trim()))?.unwrap_or_default();
-            let predicted = predicted(&data).filter(|p| *p != name);
+            let data = run.text(format!("/udev/data/n{}", index.trim()))?;
+            let predicted = data.map_or(Predicted::Unknown, |data| {
+                predicted(&data).map_or(Predicted::Kernels, Predicted::Name)
+            });
             let mac = sys.text(dir.join("address"))?.unwrap_or_default().trim().to_lowercase();
             let driver = sys.real(dir.join("device/driver"))?;
             let driver = driver.and_then(|d| d.file_name().map(|name| show(Path::new(name))));

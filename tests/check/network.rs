@@ -13,6 +13,7 @@ fn wired(system: &System) -> Machine {
     machine.directory("sys/devices/net0");
     machine.link("sys/class/net/eth0/device", "/devices/net0");
     machine.file("sys/class/net/eth0/ifindex", "2\n");
+    machine.file("run/udev/data/n2", "E:ID_NET_DRIVER=virtio_net\n");
     machine.directory("sys/class/net/lo");
     machine.file("proc/net/fib_trie", "Local:\n  |-- 192.0.2.5\n     /32 host LOCAL\n");
     machine.file(
@@ -156,6 +157,16 @@ fn an_interface_may_have_another_name_then() {
     wired(&fixed("eth0")).expect(id, Ok, &["knows eth0"]);
     wired(&fixed("eth9")).expect(id, Blocker, &["has eth9, and this machine eth0"]);
     renamed(&System::new()).expect(id, Ok, &["names neither"]);
+    let without_udev = wired(&fixed("eth0"));
+    without_udev.remove("run/udev/data/n2");
+    without_udev.unchecked(id, "no udev runs here");
+    // What is called by udev now is called so then.
+    let machine = wired(&fixed("ens3"));
+    machine.remove("sys/class/net/eth0");
+    machine.link("sys/class/net/ens3/device", "/devices/net0");
+    machine.file("sys/class/net/ens3/ifindex", "2\n");
+    machine.file("run/udev/data/n2", "E:ID_NET_NAME_SLOT=ens3\n");
+    machine.expect(id, Ok, &["knows ens3"]);
     let kept = fixed("eth0").fact("/network/predictable", json!(false));
     renamed(&kept).expect(id, Ok, &["knows eth0"]);
     let boot = fixed("eth0").bootspec(&[SYSTEMD]);

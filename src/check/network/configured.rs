@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(of("connman.json").dhcp, Some("ConnMan"));
         let link = Link {
             name: "x".into(),
-            predicted: None,
+            predicted: crate::machine::network::Predicted::Unknown,
             mac: "52:54:00:00:00:01".into(),
             driver: None,
         };

@@ -1,7 +1,7 @@
 //! What an interface is called in NixOS: by the `.link` files of udev, of which the
 //! first that matches counts (systemd.link(5)). Pure.
 
-use crate::machine::network::Link;
+use crate::machine::network::{Link, Predicted};
 use crate::system::facts::{Network, Unit};
 use crate::system::sshd_config::glob;
 
@@ -14,11 +14,11 @@ pub(super) enum Name {
 }
 
 /// Whether a unit is for an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fits {
-    Yes,
     No,
     Unknown,
+    Yes,
 }
 
 /// `kernels`: names are left to the kernel by `net.ifnames=0`.
@@ -37,12 +37,17 @@ pub(super) fn name(network: &Network, link: &Link, kernels: bool) -> Name {
             Fits::Yes => return by_unit(unit, link),
         }
     }
-    // What is in use is the kernel's, unless udev would give another.
+    if kernels || network.predictable == Some(false) {
+        return of_kernel(link);
+    }
+    by_udev(link)
+}
+
+fn by_udev(link: &Link) -> Name {
     match &link.predicted {
-        Some(predicted) if !kernels && network.predictable != Some(false) => {
-            Name::Is(predicted.clone())
-        }
-        _ => of_kernel(link),
+        Predicted::Name(name) => Name::Is(name.clone()),
+        Predicted::Kernels => of_kernel(link),
+        Predicted::Unknown => Name::Unknown("no udev runs here that would say so".to_owned()),
     }
 }
 
@@ -55,9 +60,9 @@ fn by_unit(unit: &Unit, link: &Link) -> Name {
     }
     let set = |key: &str| unit.set.get(key).and_then(|values| values.first());
     if let Some(policy) = set("NamePolicy") {
-        let policies: Vec<&str> = policy.split_whitespace().collect();
-        if policies.iter().any(|policy| !["keep", "kernel", "database"].contains(policy)) {
-            return link.predicted.clone().map_or_else(|| of_kernel(link), Name::Is);
+        let mut policies = policy.split_whitespace();
+        if policies.any(|policy| !["keep", "kernel", "database"].contains(&policy)) {
+            return by_udev(link);
         }
     }
     // Without either it keeps its name.
@@ -66,15 +71,30 @@ fn by_unit(unit: &Unit, link: &Link) -> Name {
 
 /// The kernel's name, which is known only while it is in use.
 fn of_kernel(link: &Link) -> Name {
-    let name = &link.name;
-    let kernels = ["eth", "wlan", "usb", "wwan"].iter().any(|prefix| {
-        name.strip_prefix(prefix)
-            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
-    });
-    if kernels {
-        return Name::Is(name.clone());
+    if is_kernels(&link.name) {
+        return Name::Is(link.name.clone());
     }
     Name::Unknown("the kernel names it, and it has another name now".to_owned())
+}
+
+fn is_kernels(name: &str) -> bool {
+    ["eth", "wlan", "usb", "wwan"].iter().any(|prefix| {
+        let digits = name.strip_prefix(prefix).unwrap_or_default();
+        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+    })
+}
+
+/// Whether a pattern is for an interface by the kernel's name, which may be gone.
+fn fits_original(pattern: &str, link: &Link) -> Fits {
+    match of_kernel(link) {
+        Name::Is(name) if glob(pattern, &name) => Fits::Yes,
+        Name::Unknown(_) if pattern == "*" => Fits::Yes,
+        // No kernel calls it `ens3`.
+        Name::Unknown(_) if is_kernels(pattern) || pattern.contains(['*', '?', '[', '!']) => {
+            Fits::Unknown
+        }
+        Name::Is(_) | Name::Unknown(_) => Fits::No,
+    }
 }
 
 fn fits(unit: &Unit, link: &Link) -> Fits {
@@ -88,11 +108,10 @@ fn fits(unit: &Unit, link: &Link) -> Fits {
         let one = match key.as_str() {
             "MACAddress" | "PermanentMACAddress" => when(any(&link.mac)),
             "Driver" => link.driver.as_deref().map_or(Fits::Unknown, |driver| when(any(driver))),
-            "OriginalName" if values.iter().any(|value| value == "*") => Fits::Yes,
-            "OriginalName" => match of_kernel(link) {
-                Name::Is(name) => when(any(&name)),
-                Name::Unknown(_) => Fits::Unknown,
-            },
+            "OriginalName" => {
+                let words = values.iter().flat_map(|value| value.split_whitespace());
+                words.map(|pattern| fits_original(pattern, link)).max().unwrap_or(Fits::No)
+            }
             "Type" if any("ether") && !link.name.starts_with("wl") => Fits::Yes,
             _ => Fits::Unknown,
         };
@@ -116,7 +135,8 @@ mod tests {
     fn link(name: &str, predicted: Option<&str>) -> Link {
         Link {
             name: name.to_owned(),
-            predicted: predicted.map(str::to_owned),
+            predicted: predicted
+                .map_or(Predicted::Kernels, |name| Predicted::Name(name.to_owned())),
             mac: "52:54:00:00:00:01".to_owned(),
             driver: Some("virtio_net".to_owned()),
         }
@@ -135,7 +155,10 @@ mod tests {
         assert_eq!(is("{}", "eth0", None).as_deref(), Some("eth0"));
         let off = r#"{"predictable": false}"#;
         assert_eq!(is(off, "eth0", Some("ens3")).as_deref(), Some("eth0"));
-        assert_eq!(is(off, "ens3", None), None);
+        assert_eq!(is(off, "ens3", Some("ens3")), None);
+        assert_eq!(is("{}", "lan0", Some("ens3")).as_deref(), Some("ens3"));
+        let without_udev = Link { predicted: Predicted::Unknown, ..link("eth0", None) };
+        assert!(matches!(name(&network("{}"), &without_udev, false), Name::Unknown(_)));
         let kernels = name(&network("{}"), &link("eth0", Some("ens3")), true);
         assert_eq!(kernels, Name::Is("eth0".to_owned()));
         assert_eq!(is(r#"{"udevNames": true}"#, "eth0", None), None);
@@ -148,7 +171,9 @@ mod tests {
         let kept = with(r#"{"name": "40-eth0", "match": {"OriginalName": ["eth0"]}}"#);
         assert_eq!(is(&kept, "eth0", Some("ens3")).as_deref(), Some("eth0"));
         assert_eq!(is(&kept, "eth1", Some("ens4")).as_deref(), Some("ens4"));
-        assert_eq!(is(&kept, "ens3", None), None, "which the kernel calls it is not known");
+        assert_eq!(is(&kept, "ens3", Some("ens3")), None, "it may be the kernel's eth0");
+        let own = with(r#"{"name": "40-ens3", "match": {"OriginalName": ["ens3"]}}"#);
+        assert_eq!(is(&own, "ens3", Some("ens3")).as_deref(), Some("ens3"));
         let mac = r#"{"name": "10-lan", "match": {"PermanentMACAddress": ["52:54:00:00:00:01"]},
             "set": {"Name": ["lan0"]}}"#;
         assert_eq!(is(&with(mac), "eth0", Some("ens3")).as_deref(), Some("lan0"));
