@@ -149,6 +149,8 @@ struct Machine<'a> {
     mounts: Option<Mounts>,
     boot: Option<Boot>,
     keep: Vec<RelPath>,
+    /// Where that really is.
+    kept: Vec<PathBuf>,
 }
 
 impl Machine<'_> {
@@ -201,7 +203,9 @@ pub fn examine(options: &Examine) -> Result<Report, Error> {
     keep.extend(kept.into_iter().filter(|k| !keep.contains(k)).collect::<Vec<_>>());
     let facts = closure.as_ref().and_then(|c| configuration::read(c, &mut findings));
     let fstab = facts.as_ref().and_then(Facts::fstab);
-    let machine = Machine { sources, system, files, closure, facts, fstab, mounts, boot, keep };
+    let kept = unless(then::kept(&files, &keep), "keepers", &mut findings).unwrap_or_default();
+    let machine =
+        Machine { sources, system, files, closure, facts, fstab, mounts, boot, keep, kept };
     for group in [
         closure::examine,
         initrd::examine,

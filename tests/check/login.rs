@@ -188,6 +188,27 @@ fn keys_are_judged_as_the_new_root_has_them() {
     let mut kept = machine;
     keep(&mut kept, "etc/pve");
     kept.expect("login", Warning, &["root can log in over SSH"]);
+    // A link on the way to what is kept is recreated, and one in it stays.
+    let machine = Machine::with(&bare());
+    machine.file("root/srv/ssh/authorized_keys", KEY);
+    machine.link("root/root/.ssh", "../srv/ssh");
+    machine.expect("login", Warning, &["root can log in over SSH"]);
+    let list = [root("locked"), normal("alice", Some(1000))];
+    let system = users(true, &list).without("etc/ssh/authorized_keys.d");
+    let mut machine = Machine::with(&system);
+    machine.file("root/srv/ssh/authorized_keys", KEY);
+    machine.link("root/home/alice/.ssh", "/srv/ssh");
+    keep(&mut machine, "home");
+    machine.expect("login", Blocker, &[]);
+    keep(&mut machine, "home\nsrv/ssh");
+    machine.expect("login", Warning, &["alice can log in over SSH"]);
+    // The link moves away, the keys would stay.
+    let mut machine = Machine::with(&bare());
+    machine.options.default_keep = DefaultKeep::No;
+    machine.file("root/srv/ssh/authorized_keys", KEY);
+    machine.link("root/root/.ssh", "/srv/ssh");
+    keep(&mut machine, "srv");
+    machine.expect("login", Blocker, &[]);
     // On a file system that the configuration does not mount (archinstall#781).
     let home = "40 21 254:3 / /root rw - ext4 /dev/vda3 rw";
     let machine = Machine::with(&bare());
