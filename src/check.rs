@@ -12,17 +12,18 @@ use crate::error::{Error, OpError, Refusal};
 use crate::fs::name::RelPath;
 use crate::machine::boot::Boot;
 use crate::machine::files::Files;
+use crate::machine::fstab::FstabEntry;
 use crate::machine::identity;
 use crate::machine::mounts::Mounts;
 use crate::machine::sources::Sources;
 use crate::system::bootspec;
 use crate::system::closure::{Closure, PROFILE};
-use crate::system::initrd::Listing;
-use crate::system::loader::Loader;
+use crate::system::facts::{BootLoader, Facts};
 use crate::term::{Form, print};
 
 mod boot;
 mod closure;
+mod configuration;
 mod features;
 mod finding;
 mod fstab;
@@ -40,6 +41,7 @@ mod separate;
 mod show;
 mod storage;
 mod surroundings;
+mod then;
 
 pub use finding::{Finding, Level};
 pub(crate) use show::colour;
@@ -144,16 +146,28 @@ struct Machine<'a> {
     system: &'a Path,
     files: Files,
     closure: Option<Closure>,
-    loader: Option<Loader>,
-    /// What the initrd has; an error says why that is not known.
-    initrd: Option<Result<Listing, String>>,
+    /// What the configuration says of itself.
+    facts: Option<Facts>,
+    /// What it mounts, if that is known.
+    fstab: Option<Vec<FstabEntry>>,
     mounts: Option<Mounts>,
     boot: Option<Boot>,
     keep: Vec<RelPath>,
+    /// Where that really is.
+    kept: Vec<PathBuf>,
     frees: &'a [(PathBuf, u64)],
 }
 
 impl Machine<'_> {
+    fn loader(&self) -> Option<&BootLoader> {
+        self.facts.as_ref()?.boot_loader.as_ref()
+    }
+
+    /// What the configuration mounts at a place.
+    fn mounts_at(&self, point: impl AsRef<Path>) -> Option<&FstabEntry> {
+        self.fstab.iter().flatten().rev().find(|entry| entry.point == point.as_ref())
+    }
+
     /// Whether the marker will list a path, or a directory that holds it.
     fn keeps(&self, path: &str) -> bool {
         let path = RelPath::parse(path.as_bytes());
@@ -192,12 +206,12 @@ pub fn examine(options: &Examine) -> Result<Report, Error> {
     let spec = closure.as_ref().and_then(Closure::spec);
     let kept = unless(bootspec::kept(&files, spec), "keepers", &mut findings).unwrap_or_default();
     keep.extend(kept.into_iter().filter(|k| !keep.contains(k)).collect::<Vec<_>>());
-    let loader = closure.as_ref().map(|closure| Loader::of(&files, closure));
-    let loader = loader.and_then(|loader| unless(loader, "boot-loader", &mut findings)).flatten();
-    let initrd = closure.as_ref().and_then(|c| storage::listing(c, &files, &mut findings));
+    let facts = closure.as_ref().and_then(|c| configuration::read(c, &mut findings));
+    let fstab = facts.as_ref().and_then(Facts::fstab);
+    let kept = unless(then::kept(&files, &keep), "keepers", &mut findings).unwrap_or_default();
     let frees = &options.frees;
     let machine =
-        Machine { sources, system, files, closure, loader, initrd, mounts, boot, keep, frees };
+        Machine { sources, system, files, closure, facts, fstab, mounts, boot, keep, kept, frees };
     for group in [
         closure::examine,
         initrd::examine,

@@ -84,7 +84,8 @@ fn bootspec(closure: &Closure) -> Finding {
         Some(Err(why)) => format!("boot.json cannot be read: {why}"),
         None => "there is no boot.json".to_owned(),
     };
-    let consequence = "Whether this system's initrd lustrates has to be guessed from other signs";
+    let consequence = "Whether this system's initrd lustrates has to be guessed from other signs, \
+         and file systems, boot loader, login and network are not examined";
     Finding::warning(id, found, consequence, "boot.bootspec.enable = true;")
 }
 

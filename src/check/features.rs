@@ -1,14 +1,11 @@
 //! File systems that are newer than what the closure has to mount, check and
 //! boot them with.
 
-use std::path::Path;
-
 use super::{Finding, Machine};
 use crate::machine::boot::BootKind;
 use crate::machine::devices::Devices;
 use crate::machine::files::Result;
 use crate::machine::superblock::{self, Feature};
-use crate::system::loader::LoaderKind;
 
 const ID: &str = "features";
 
@@ -24,18 +21,18 @@ struct Has {
 }
 
 pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
-    let (Some(closure), Some(mounts)) = (&machine.closure, &machine.mounts) else { return };
+    let system = machine.facts.as_ref().and_then(|facts| facts.system.as_ref());
+    let (Some(system), Some(mounts)) = (system, &machine.mounts) else { return };
     let devices = Devices::of(machine.sources);
-    let kernel = closure.kernel.as_ref().and_then(|path| version(path, "linux"));
+    let of = |version: &Option<String>| parse(version.as_deref()?);
+    let (kernel, tools, grub) = (of(&system.kernel), &system.tools, of(&system.tools.grub));
     let boot_is_directory = machine.boot.as_ref().is_some_and(|b| b.kind == BootKind::Directory);
-    let grub = machine.loader.as_ref().filter(|l| l.kind == LoaderKind::Grub);
-    let grub = grub.and_then(|l| parse(l.version.as_deref()?));
     for point in ["/", "/nix", "/boot"] {
         let Some(mount) = mounts.at(point) else { continue };
-        let (program, package) = match mount.fs_type.as_str() {
-            "ext2" | "ext3" | "ext4" => ("e2fsck", "e2fsprogs"),
-            "xfs" => ("xfs_repair", "xfsprogs"),
-            "btrfs" => ("btrfs", "btrfs-progs"),
+        let tools = match mount.fs_type.as_str() {
+            "ext2" | "ext3" | "ext4" => of(&tools.e2fsprogs),
+            "xfs" => of(&tools.xfsprogs),
+            "btrfs" => of(&tools.btrfs_progs),
             _ => continue,
         };
         let read = || -> Result<Option<(Vec<Feature>, Has)>> {
@@ -44,11 +41,6 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
             let Some(features) = superblock::features(&path, &mount.fs_type)? else {
                 return Ok(None);
             };
-            let mut tools = None;
-            for bin in ["sw/bin", "sw/sbin"] {
-                let path = machine.files.real(closure.top.join(bin).join(program))?;
-                tools = tools.or_else(|| version(&path?, package));
-            }
             let reads = point == "/boot" || (point == "/" && boot_is_directory);
             Ok(Some((features, Has { kernel, tools, grub: grub.filter(|_| reads) })))
         };
@@ -66,12 +58,6 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
             Err(error) => findings.push(Finding::unread(ID, &error)),
         }
     }
-}
-
-/// The version in the name of a store path: `…-linux-6.12.3/bzImage`.
-fn version(path: &Path, package: &str) -> Option<Version> {
-    let component = path.components().nth(3)?.as_os_str().to_str()?;
-    parse(component.get(33..)?.strip_prefix(package)?.strip_prefix('-')?)
 }
 
 fn parse(version: &str) -> Option<Version> {
@@ -139,10 +125,8 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_in_the_names_of_store_paths() {
-        let path = Path::new("/nix/store/0123456789abcdfghijklmnpqrsvwxyz-linux-6.12.3/bzImage");
-        assert_eq!(version(path, "linux"), Some((6, 12)));
-        assert_eq!(version(path, "e2fsprogs"), None);
-        assert_eq!(parse("2.06"), Some((2, 6)));
+    fn versions_are_numbers() {
+        assert_eq!((parse("2.06"), parse("6.12.3-hardened")), (Some((2, 6)), Some((6, 12))));
+        assert_eq!(parse("unstable"), None);
     }
 }

@@ -39,15 +39,14 @@ impl LiveMount {
 }
 
 pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
-    let (Some(closure), Some(mounts)) = (&machine.closure, &machine.mounts) else { return };
-    let Some(fstab) = &closure.fstab else { return };
+    let (Some(fstab), Some(mounts)) = (&machine.fstab, &machine.mounts) else { return };
     let devices = Devices::of(machine.sources);
     let places = [("fstab-root", "/"), ("fstab-nix", "/nix"), ("fstab-boot", "/boot")];
     for (id, point) in places {
         let live = mounts.at(point).filter(|m| m.is_storage() || point == "/");
         let live = live.map(|mount| LiveMount::read(&devices, mount)).transpose();
-        let entry = closure.mounts_at(point);
-        let target = entry.map(|entry| devices.resolve(&entry.spec)).transpose();
+        let entry = machine.mounts_at(point);
+        let target = entry.map(|entry| resolve(machine, &devices, &entry.spec)).transpose();
         match (live, target) {
             (Ok(live), Ok(target)) => {
                 findings.extend(judge(id, point, live.as_ref(), entry.zip(target.as_ref())));
@@ -57,7 +56,7 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     }
     // The store that stage 1 looks for is on the file system of /nix/store.
     if mounts.at("/nix/store").is_some_and(Mounted::is_storage)
-        && closure.mounts_at("/nix/store").is_none()
+        && machine.mounts_at("/nix/store").is_none()
     {
         let found =
             "/nix/store is a file system of its own, and the configuration does not mount it";
@@ -70,12 +69,26 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     }
     let others = fstab.iter().filter(|e| places.iter().all(|(_, p)| e.point.as_os_str() != *p));
     for entry in others {
-        match devices.resolve(&entry.spec) {
-            Ok(target) => findings.extend(others::judge(entry, &target)),
+        let later = || others::opens_later(machine, &entry.spec);
+        match resolve(machine, &devices, &entry.spec).and_then(|target| Ok((target, later()?))) {
+            Ok((_, true)) => {}
+            Ok((target, false)) => findings.extend(others::judge(entry, &target)),
             Err(error) => findings.push(Finding::unread("fstab-devices", &error)),
         }
     }
     findings.push(others::fleeting(fstab));
+}
+
+/// What a name leads to: what the initrd opens has the name of the configuration
+/// then, and may have another one now.
+fn resolve(machine: &Machine<'_>, devices: &Devices, spec: &str) -> Result<Target, OpError> {
+    let initrd = machine.facts.as_ref().and_then(|facts| facts.initrd.as_ref());
+    let name = spec.strip_prefix("/dev/mapper/");
+    let entry = initrd.iter().flat_map(|i| &i.luks).find(|entry| Some(entry.name.as_str()) == name);
+    let Some(entry) = entry else { return devices.resolve(spec) };
+    let encrypted = devices.resolve(&entry.device)?;
+    let Target::Device(below) = &encrypted else { return Ok(encrypted) };
+    Ok(devices.opened(below)?.map_or(encrypted, Target::Device))
 }
 
 /// Pure: a mount point as it is, and as the configuration has it.
@@ -99,6 +112,10 @@ fn judge(
         (Some(live), Some((entry, target))) => (live, entry, target),
     };
     let spec = &entry.spec;
+    if spec.is_empty() {
+        let why = format!("boot.json does not say from where the configuration mounts {point}");
+        return Some(Finding::unchecked(id, why, format!("Compare: findmnt {point}")));
+    }
     let right = format!("fileSystems.\"{point}\".device = \"{}\";", live.name());
     let consequence = match point {
         "/" => "Stage 1 would mount another file system as the root, or wait for one in vain",

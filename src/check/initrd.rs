@@ -6,11 +6,11 @@
 
 use super::{Finding, Machine};
 use crate::system::bootspec::Lustrate;
-use crate::system::initrd::Listing;
 
 const ID: &str = "initrd-lustrates";
 
-const MODULE: &str = "imports = [ ./nixos-lustrate/initrd/module.nix ];\n\
+/// What imports our module.
+pub(super) const MODULE: &str = "imports = [ ./nixos-lustrate/initrd/module.nix ];\n\
      boot.initrd.lustrate.enable = true;\n\
      boot.initrd.systemd.emergencyAccess = true; # or its shell is locked";
 
@@ -24,13 +24,7 @@ enum Stage1 {
 pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     let Some(closure) = &machine.closure else { return };
     if let Some(ours) = closure.spec().and_then(|spec| spec.lustrate.as_ref()) {
-        let has = has_program(machine.initrd.as_ref());
-        findings.push(if has == Some(false) { without_program() } else { with_module(ours) });
-        return;
-    }
-    if has_program(machine.initrd.as_ref()) == Some(true) {
-        let found = "the initrd has nixos-lustrate, though boot.json does not say so";
-        findings.push(Finding::ok(ID, found));
+        findings.push(with_module(ours));
         return;
     }
     let init = match closure.init.as_ref().map(|init| machine.files.open(init)) {
@@ -43,20 +37,6 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
     findings.push(without_module(stage1(script, closure.prepare_root)));
 }
 
-/// Whether the initrd has the program, if that is known.
-fn has_program(initrd: Option<&Result<Listing, String>>) -> Option<bool> {
-    initrd?.as_ref().ok().map(|listing| listing.has("nixos-lustrate"))
-}
-
-fn without_program() -> Finding {
-    Finding::blocker(
-        ID,
-        "boot.json says that the initrd has nixos-lustrate, and it is not in it",
-        "/etc/NIXOS_LUSTRATE would be ignored, and NixOS mix itself with the old system",
-        "Build the system again; nothing may replace its initrd",
-    )
-}
-
 /// nixpkgs' top-level.nix: with systemd stage 1, `init` is systemd itself, and
 /// the script of stage 2 is `prepare-root`, if there is one.
 fn stage1(init_is_script: bool, prepare_root: bool) -> Stage1 {
@@ -64,7 +44,7 @@ fn stage1(init_is_script: bool, prepare_root: bool) -> Stage1 {
 }
 
 fn with_module(ours: &Lustrate) -> Finding {
-    let Lustrate { version, stage1, guard, every_boot, keep } = ours;
+    let Lustrate { version, stage1, guard, every_boot, keep, .. } = ours;
     if !["systemd", "scripted"].contains(&stage1.as_str()) {
         let found = format!("boot.json says that stage 1 is '{stage1}', which is not known here");
         let fix = "Use a newer nixos-lustrate, of the version in the configuration";
@@ -116,8 +96,9 @@ mod tests {
     use crate::check::Level;
 
     fn ours(stage1: &str) -> Lustrate {
-        let (version, keep) = ("0.1.0".to_owned(), Vec::new());
-        Lustrate { version, stage1: stage1.to_owned(), guard: true, every_boot: false, keep }
+        let (version, keep, configuration) = ("0.1.0".to_owned(), Vec::new(), None);
+        let stage1 = stage1.to_owned();
+        Lustrate { version, stage1, guard: true, every_boot: false, keep, configuration }
     }
 
     #[test]

@@ -2,181 +2,284 @@
 
 use std::path::Path;
 
+use super::then::leads;
 use super::{Finding, Machine};
-use crate::machine::files::{Files, Result};
-use crate::system::closure::Closure;
-use crate::system::users::{self, Password, Users};
+use crate::engine::time::Timestamp;
+use crate::machine::crypt::{self, Hash};
+use crate::machine::files::Result;
+use crate::system::facts::{PasswordKind, User, Users};
+use crate::system::sshd_config::SshdConfig;
+
+mod homes;
+mod keys;
+mod ssh;
+
+use ssh::Answer;
 
 const FIX: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];\n\
      users.users.root.hashedPassword = \"…\"; # mkpasswd";
 
+/// How a user gets past the prompt of a console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Password {
+    /// Not at all.
+    None,
+    /// One is set.
+    Set,
+    /// None is asked for.
+    Empty,
+}
+
+/// Who wants in.
+#[derive(Debug, Clone, Copy)]
+struct Login<'a> {
+    user: &'a User,
+    /// The user's id then, if that is known.
+    uid: Option<u32>,
+    password: Password,
+}
+
 /// The ways in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Ways {
-    /// Users who have a password.
-    passwords: Vec<String>,
-    /// Files with passwords that are not there.
+    /// Users who get in at a console.
+    console: Vec<String>,
+    /// There is none to log in at.
+    no_console: bool,
+    /// Users who have a password, wherever they may use it.
+    passwords: usize,
+    /// Users who get in over SSH.
+    ssh: Vec<String>,
+    /// Why it is not known of others.
+    unknown: Vec<String>,
+    /// Why others do not get in, who have a key or a password.
+    out: Vec<String>,
+    /// Files with passwords, or keys to them, that are not there then.
     missing_files: Vec<String>,
-    /// Users whose keys are in the configuration or kept.
-    keys: Vec<String>,
-    /// Kept keys that sshd will not look at.
-    ignored: bool,
-    /// sshd runs.
-    sshd: bool,
-    /// sshd takes passwords, of others than root.
-    ssh_passwords: bool,
+    /// sshd runs; `None` where that is not known.
+    sshd: Option<bool>,
 }
 
 pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
-    let Some(closure) = &machine.closure else { return };
-    match users::of(&machine.files, closure) {
-        Err(error) => findings.push(Finding::unread("login", &error)),
-        Ok(None) => findings.push(Finding::unchecked(
-            "login",
-            "the users of the configuration could not be found in its activation script",
-            "See that root or another user has a password or an SSH key in it",
-        )),
-        Ok(Some(Err(why))) => {
-            let why = format!("the users of the configuration could not be read: {why}");
-            findings.push(Finding::unchecked("login", why, "See that one of them can log in"));
+    let Some(facts) = &machine.facts else { return };
+    let Some(users) = &facts.users else { return };
+    match ways(machine, users) {
+        Ok(ways) => {
+            findings.extend(judge(&ways));
+            findings.push(mutable(users, &ways));
         }
-        Ok(Some(Ok(users))) => match ways(machine, closure, &users) {
-            Ok(ways) => {
-                findings.extend(judge(&ways));
-                findings.push(mutable(&users, &ways));
-            }
-            Err(error) => findings.push(Finding::unread("login", &error)),
-        },
+        Err(error) => findings.push(Finding::unread("login", &error)),
+    }
+    match homes::examine(machine, users) {
+        Ok(found) => findings.extend(found),
+        Err(error) => findings.push(Finding::unread("homes", &error)),
     }
 }
 
-fn ways(machine: &Machine<'_>, closure: &Closure, users: &Users) -> Result<Ways> {
-    let files = &machine.files;
+fn ways(machine: &Machine<'_>, users: &Users) -> Result<Ways> {
     let mut ways = Ways::default();
-    for user in users.users.iter().filter(|user| user.is_person()) {
-        match user.password() {
-            Password::None => {}
-            Password::Set | Password::Empty => ways.passwords.push(user.name.clone()),
-            // What is not kept is gone when the first activation reads it.
-            Password::File(file) => {
-                let stays = file.starts_with("/nix/") || file.starts_with("/boot/");
-                let kept = machine.keeps(file.trim_start_matches('/'));
-                let generated = file.starts_with("/run/"); // by agenix, sops-nix
-                if generated || ((stays || kept) && files.exists(&file)?) {
-                    ways.passwords.push(user.name.clone());
-                } else {
-                    ways.missing_files.push(file);
-                }
-            }
-        }
-    }
-    // With mutable users the activation keeps the passwords that it finds.
-    if users.mutable_users && machine.keeps("etc/shadow") {
-        let shadow = files.text("/etc/shadow")?.unwrap_or_default();
-        let fields =
-            shadow.lines().filter_map(|line| line.split(':').next().zip(line.split(':').nth(1)));
-        for (name, _) in fields.filter(|(_, hash)| hash.starts_with('$')) {
-            let user = users.users.iter().find(|user| user.name == name && user.is_person());
-            ways.passwords.extend(user.map(|user| user.name.clone()));
-        }
-    }
-    let etc = closure.top.join("etc");
-    let unit = |name: &str| files.exists(etc.join("systemd/system").join(name));
-    ways.sshd = unit("sshd.service")? || unit("sshd.socket")? || unit("sshd@.service")?;
-    let config = files.text(etc.join("ssh/sshd_config"))?.unwrap_or_default();
-    let option = |key: &str| option(&config, key);
-    ways.ssh_passwords = !option("PasswordAuthentication").is_some_and(|v| v.starts_with("no"));
-    let places = option("AuthorizedKeysFile");
-    let looks_at_home = places.as_deref().is_none_or(|p| p.contains(".ssh/authorized_keys"));
-    let root_may = option("PermitRootLogin").is_none_or(|v| v != "no");
-    for user in users.users.iter().filter(|user| user.is_person()) {
-        if user.name == "root" && !root_may {
+    let (Some(facts), Some(closure)) = (&machine.facts, &machine.closure) else { return Ok(ways) };
+    let console = facts.console.as_ref();
+    ways.no_console = console.is_some_and(|c| c.screen == Some(false) && c.serial.is_empty());
+    ways.sshd = facts.sshd.as_ref().and_then(|sshd| sshd.enable);
+    let config = machine.files.text(closure.top.join("etc/ssh/sshd_config"))?;
+    let config = config.as_deref().map(SshdConfig::parse);
+    let ids = homes::ids(machine, users)?;
+    for (user, uid) in users.list.iter().zip(ids) {
+        let name = &user.name;
+        let expired = user.expires.as_ref().is_some_and(|date| is_past(date, machine.sources.now));
+        if !user.lets_in || expired {
+            let why = if expired { "has expired" } else { "has a shell that lets nobody in" };
+            let has_way = user.keys > 0
+                || ![PasswordKind::None, PasswordKind::Locked].contains(&user.password.kind);
+            ways.out.extend(has_way.then(|| format!("{name} {why}")));
             continue;
         }
-        let configured = etc.join("ssh/authorized_keys.d").join(&user.name);
-        let kept = format!("{}/.ssh/authorized_keys", user.home());
-        let has_kept = stays(machine, &kept) && has_key(files, &Path::new("/").join(&kept))?;
-        ways.ignored |= has_kept && !looks_at_home;
-        if has_key(files, &configured)? || (has_kept && looks_at_home) {
-            ways.keys.push(user.name.clone());
+        let password = password(machine, users, user, &mut ways)?;
+        ways.passwords += usize::from(password != Password::None);
+        let logs_in = console.and_then(|c| c.autologin.as_ref()) == Some(name);
+        if (password != Password::None || logs_in) && !ways.no_console {
+            ways.console.push(name.clone());
+        }
+        if ways.sshd != Some(true) {
+            continue;
+        }
+        let Some(config) = &config else {
+            ways.unknown.push("the system has no etc/ssh/sshd_config".to_owned());
+            continue;
+        };
+        match ssh::lets_in(machine, config, &Login { user, uid, password })? {
+            Answer::In => ways.ssh.push(name.clone()),
+            Answer::Unknown(why) => ways.unknown.push(why),
+            Answer::Out(why) => ways.out.extend(why),
         }
     }
+    ways.missing_files.sort_unstable();
+    ways.missing_files.dedup();
     Ok(ways)
 }
 
-/// Kept, or on a file system of its own, which stays.
-fn stays(machine: &Machine<'_>, path: &str) -> bool {
-    let closure = machine.closure.as_ref();
-    let below =
-        |point: &Path| point != Path::new("/") && Path::new("/").join(path).starts_with(point);
-    let mounted = machine
-        .mounts
-        .iter()
-        .flat_map(crate::machine::mounts::Mounts::iter)
-        .any(|m| below(&m.point) && closure.is_some_and(|c| c.mounts_at(&m.point).is_some()));
-    mounted || machine.keeps(path)
+/// `2026-01-31`, whose user does not get in from that day on.
+fn is_past(date: &str, now: u64) -> bool {
+    let digits: String = date.chars().filter(char::is_ascii_digit).collect();
+    digits.len() == 8 && digits.as_str() <= &Timestamp(now).digits()[..8]
 }
 
-/// A line that is neither empty nor a comment.
-fn has_key(files: &Files, path: &Path) -> Result<bool> {
-    let text = files.text(path)?.unwrap_or_default();
-    Ok(text.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with('#')))
+/// The password that the first activation leaves a user with.
+fn password(
+    machine: &Machine<'_>,
+    users: &Users,
+    user: &User,
+    ways: &mut Ways,
+) -> Result<Password> {
+    // With mutable users it keeps the passwords that it finds.
+    if users.mutable != Some(false) && leads(machine, Path::new("/etc/shadow"))?.is_some() {
+        let shadow = machine.files.text("/etc/shadow")?.unwrap_or_default();
+        let mut lines = shadow.lines().map(|line| line.split(':'));
+        let kept = lines.find_map(|mut fields| {
+            (fields.next() == Some(&user.name)).then(|| fields.next().unwrap_or_default())
+        });
+        if let Some(hash) = kept {
+            return Ok(judged(hash));
+        }
+    }
+    if let Some(file) = &user.password.file {
+        if file.starts_with("/run/") {
+            // Decrypted there by agenix or sops-nix, with a key that has to be there.
+            if has_identity(machine, &users.identities)? {
+                return Ok(Password::Set);
+            }
+            ways.missing_files.extend(users.identities.iter().cloned());
+        } else if let Some(real) = leads(machine, Path::new(file))? {
+            let text = machine.files.text(&real)?.unwrap_or_default();
+            let found = judged(text.lines().next().unwrap_or_default());
+            if found == Password::None {
+                ways.out.push(format!("{file}, for {}, has no hash of a password", user.name));
+            }
+            return Ok(found);
+        } else {
+            ways.missing_files.push(file.clone());
+        }
+    }
+    Ok(match user.password.kind {
+        PasswordKind::Crypt | PasswordKind::Text => Password::Set,
+        PasswordKind::Empty | PasswordKind::EmptyText => Password::Empty,
+        PasswordKind::None | PasswordKind::Locked => Password::None,
+        PasswordKind::Invalid => {
+            let option = user.password.option.as_deref().unwrap_or("hashedPassword");
+            let why = format!("users.users.{}.{option} is no hash of a password", user.name);
+            ways.out.push(why);
+            Password::None
+        }
+    })
 }
 
-/// The first value counts (`sshd_config(5)`).
-fn option(config: &str, key: &str) -> Option<String> {
-    let lines = config.lines().map(str::trim).take_while(|line| !line.starts_with("Match"));
-    lines
-        .filter_map(|line| line.split_once(char::is_whitespace))
-        .find(|(name, _)| name.eq_ignore_ascii_case(key))
-        .map(|(_, value)| value.trim().to_lowercase())
+fn judged(hash: &str) -> Password {
+    match crypt::judge(hash) {
+        Hash::Set => Password::Set,
+        Hash::Empty => Password::Empty,
+        Hash::Locked | Hash::Invalid => Password::None,
+    }
+}
+
+/// Whether one of the keys is there with which passwords are decrypted. Where none
+/// is named, they are made in a way that is not known here.
+fn has_identity(machine: &Machine<'_>, identities: &[String]) -> Result<bool> {
+    for identity in identities {
+        if leads(machine, Path::new(identity))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(identities.is_empty())
 }
 
 fn judge(ways: &Ways) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let people = ways.passwords.iter().filter(|user| *user != "root").count();
-    let remote = ways.sshd && (!ways.keys.is_empty() || (ways.ssh_passwords && people > 0));
-    if !ways.missing_files.is_empty() {
+    let locked_out = ways.console.is_empty() && ways.ssh.is_empty();
+    if let Some(first) = ways.missing_files.first() {
+        let found =
+            format!("passwords need {}, which will not be there", ways.missing_files.join(", "));
+        let fix = format!("Keep it: --keep {}", first.trim_start_matches('/'));
         findings.push(Finding::warning(
             "password-file",
-            format!("passwords are in {}, which will not be there", ways.missing_files.join(", ")),
-            "Those users would have none",
-            format!("Keep it: --keep {}", ways.missing_files[0].trim_start_matches('/')),
+            found,
+            "Those users would have the password of their other options, or none",
+            fix,
         ));
     }
-    findings.push(match (ways.passwords.is_empty(), remote) {
-        (true, false) => Finding::blocker(
+    let why =
+        if ways.out.is_empty() { String::new() } else { format!(": {}", ways.out.join("; ")) };
+    let names = ways.ssh.join(", ");
+    let unknown = ways.unknown.first();
+    findings.push(match (ways.console.is_empty(), ways.ssh.is_empty(), ways.sshd) {
+        (true, true, None) => Finding::unchecked(
             "login",
-            "no user has a password, and nobody can log in over SSH",
+            format!("no user has a password, and whether sshd runs is not known{why}"),
+            FIX,
+        ),
+        (true, true, _) if unknown.is_some() => Finding::unchecked(
+            "login",
+            format!(
+                "no user has a password, and whether one gets in over SSH is not known: {}",
+                ways.unknown.join("; ")
+            ),
+            FIX,
+        ),
+        (true, true, _) if ways.passwords > 0 => Finding::blocker(
+            "login",
+            format!("there is no console to log in at, and nobody can log in over SSH{why}"),
+            "Everybody would be locked out (nixos-infect#138)",
+            "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];",
+        ),
+        (true, true, _) => Finding::blocker(
+            "login",
+            format!("no user has a password, and nobody can log in over SSH{why}"),
             "Everybody would be locked out (nixos-infect#138)",
             FIX,
         ),
-        (true, true) => Finding::warning(
+        (true, false, _) if ways.no_console => Finding::warning(
             "login",
-            format!("{} can log in over SSH, and no user has a password", ways.keys.join(", ")),
+            format!("{names} can log in over SSH, and there is no console to log in at"),
+            "If the network does not come up, nobody gets in",
+            "console.enable = true;",
+        ),
+        (true, false, _) => Finding::warning(
+            "login",
+            format!("{names} can log in over SSH, and no user has a password"),
             "If the network does not come up, the console lets nobody in",
             "users.users.root.hashedPassword = \"…\"; # mkpasswd",
         ),
-        (false, true) => Finding::ok("login", "logins are possible at the console and over SSH"),
-        (false, false) => Finding::warning(
+        (false, false, _) => {
+            Finding::ok("login", "logins are possible at the console and over SSH")
+        }
+        (false, true, Some(false)) => Finding::warning(
             "login",
-            if ways.sshd {
-                "nobody can log in over SSH: there are no keys"
-            } else {
-                "there is no SSH server in the configuration"
-            },
+            "there is no SSH server in the configuration",
             "Logins are possible at the console only",
             "services.openssh.enable = true;\n\
              users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];",
         ),
+        (false, true, _) => match unknown {
+            Some(unknown) => Finding::unchecked(
+                "login",
+                format!("whether somebody gets in over SSH is not known: {unknown}"),
+                "Logins at the console are possible",
+            ),
+            None => Finding::warning(
+                "login",
+                format!("nobody can log in over SSH{why}"),
+                "Logins are possible at the console only",
+                "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];",
+            ),
+        },
     });
-    if ways.ignored {
+    // Where they are the reason, that has been said.
+    if !locked_out && !ways.ssh.is_empty() && !ways.out.is_empty() {
         findings.push(Finding::warning(
             "authorized-keys",
-            "authorized_keys is kept, and sshd of the configuration does not read it",
-            "Those keys would not let anybody in",
-            "services.openssh.authorizedKeysInHomedir = true; or \
-             users.users.NAME.openssh.authorizedKeys.keys",
+            ways.out.join("; "),
+            "They would not get in by that",
+            "users.users.NAME.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];",
         ));
     }
     findings
@@ -184,10 +287,10 @@ fn judge(ways: &Ways) -> Vec<Finding> {
 
 fn mutable(users: &Users, ways: &Ways) -> Finding {
     let id = "mutable-users";
-    if users.mutable_users {
+    if users.mutable != Some(false) {
         return Finding::ok(id, "passwords can be set on the running NixOS");
     }
-    if ways.passwords.is_empty() {
+    if ways.passwords == 0 {
         return Finding::warning(
             id,
             "users.mutableUsers = false, and no user has a password",
@@ -203,28 +306,27 @@ mod tests {
     use super::*;
     use crate::check::Level;
 
-    fn level(passwords: &[&str], keys: &[&str], sshd: bool, ssh_passwords: bool) -> Level {
+    fn level(console: &[&str], ssh: &[&str], sshd: bool) -> Level {
         let names = |list: &[&str]| list.iter().map(|&s| s.to_owned()).collect();
-        let (passwords, keys) = (names(passwords), names(keys));
-        let ways = Ways { passwords, keys, sshd, ssh_passwords, ..Ways::default() };
-        judge(&ways)[0].level
+        let (console, ssh, sshd) = (names(console), names(ssh), Some(sshd));
+        judge(&Ways { console, ssh, sshd, ..Ways::default() })[0].level
     }
 
     #[test]
     fn only_no_way_in_at_all_blocks() {
-        assert_eq!(level(&[], &[], true, true), Level::Blocker);
-        assert_eq!(level(&[], &["root"], false, true), Level::Blocker, "keys without sshd");
-        assert_eq!(level(&[], &["root"], true, true), Level::Warning);
-        assert_eq!(level(&["root"], &[], true, true), Level::Warning, "root's is not taken");
-        assert_eq!(level(&["alice"], &[], true, false), Level::Warning);
-        assert_eq!(level(&["alice"], &[], true, true), Level::Ok);
-        assert_eq!(level(&["root"], &["root"], true, false), Level::Ok);
+        assert_eq!(level(&[], &[], true), Level::Blocker);
+        assert_eq!(level(&[], &[], false), Level::Blocker);
+        assert_eq!(level(&[], &["root"], true), Level::Warning);
+        assert_eq!(level(&["root"], &[], true), Level::Warning);
+        assert_eq!(level(&["root"], &["alice"], true), Level::Ok);
+        let unknown = Ways { unknown: vec!["x".into()], sshd: Some(true), ..Ways::default() };
+        assert!(!judge(&unknown)[0].checked);
     }
 
     #[test]
-    fn the_first_value_of_an_option_counts() {
-        let config = "PasswordAuthentication no\nPasswordAuthentication yes\nMatch user x\nPermitRootLogin yes";
-        assert_eq!(option(config, "passwordauthentication").as_deref(), Some("no"));
-        assert_eq!(option(config, "PermitRootLogin"), None);
+    fn a_day_is_past_when_it_has_begun() {
+        // 2027-01-15
+        assert!(is_past("2020-01-01", 1_800_000_000) && is_past("2027-01-15", 1_800_000_000));
+        assert!(!is_past("2027-01-16", 1_800_000_000) && !is_past("never", 1_800_000_000));
     }
 }

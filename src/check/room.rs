@@ -8,18 +8,18 @@ use super::{Finding, Machine};
 use crate::machine::boot::{Boot, BootKind};
 use crate::machine::files::{Result, show};
 use crate::machine::mounts::Mounts;
-use crate::system::loader::{Loader, LoaderKind};
+use crate::system::facts::{BootLoader, LoaderName};
 
 const ID: &str = "boot-room";
 
 pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
-    if let (Some(boot), Some(loader)) = (&machine.boot, &machine.loader) {
+    if let (Some(boot), Some(loader)) = (&machine.boot, machine.loader()) {
         findings.extend(room(machine, boot, loader));
     }
 }
 
 /// Room for the new kernel and initrd, in bytes.
-fn room(machine: &Machine<'_>, boot: &Boot, loader: &Loader) -> Option<Finding> {
+fn room(machine: &Machine<'_>, boot: &Boot, loader: &BootLoader) -> Option<Finding> {
     let closure = machine.closure.as_ref()?;
     let size = |path: &Option<PathBuf>| -> Result<u64> {
         let Some(path) = path else { return Ok(0) };
@@ -31,13 +31,11 @@ fn room(machine: &Machine<'_>, boot: &Boot, loader: &Loader) -> Option<Finding> 
         Err(error) => return Some(Finding::unread(ID, &error)),
     };
     // Kernels stay in the store when GRUB can read them there.
-    let in_store = loader.kind == LoaderKind::Grub && boot.kind == BootKind::Directory;
-    let place = match (&loader.boot, &loader.esp) {
-        _ if in_store => return None,
-        (Some(boot), _) if loader.kind != LoaderKind::Grub => boot.clone(),
-        (_, Some(esp)) if loader.kind.needs_uefi() => esp.clone(),
-        _ => PathBuf::from("/boot"),
-    };
+    let copies = loader.grub.as_ref().is_some_and(|grub| grub.copy_kernels == Some(true));
+    if loader.kind == Some(LoaderName::Grub) && boot.kind == BootKind::Directory && !copies {
+        return None;
+    }
+    let place = PathBuf::from(loader.writes.iter().find(|place| *place != "/sbin/init")?);
     let place = match machine.files.exists(&place) {
         Ok(true) => place,
         Ok(false) => PathBuf::from("/"),

@@ -144,8 +144,7 @@ fn swap_files(machine: &Machine<'_>) -> Result<Vec<Finding>> {
     for swap in swaps::parse(&table).filter(|swap| swap.file) {
         let path = String::from_utf8_lossy(&swap.path).into_owned();
         let inside = path.trim_start_matches('/');
-        let configured = machine.closure.as_ref().and_then(|c| c.fstab.as_ref());
-        let configured = configured.is_some_and(|f| f.iter().any(|e| e.spec == path));
+        let configured = machine.fstab.iter().flatten().any(|entry| entry.spec == path);
         findings.push(match (machine.keeps(inside), configured) {
             (true, _) => Finding::ok(id, format!("the swap file {path} is kept")),
             (false, true) => Finding::warning(

@@ -26,8 +26,8 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
                 continue;
             }
         };
-        let Some(closure) = &machine.closure else { continue };
-        let in_fstab = closure.mounts_at(&mount.point).is_some();
+        let (Some(closure), Some(_)) = (&machine.closure, &machine.fstab) else { continue };
+        let in_fstab = machine.mounts_at(&mount.point).is_some();
         match has_unit(&machine.files, &closure.top, mount) {
             Ok(unit) => findings.push(judge(mount, &device, in_fstab || unit)),
             Err(error) => findings.push(Finding::unread(ID, &error)),

@@ -1,10 +1,10 @@
 //! What is below the root and /nix, against what the initrd has.
 
 use super::{Finding, Machine};
-use crate::machine::devices::Devices;
-use crate::machine::files::{Result, show};
+use crate::machine::devices::{Devices, Target};
+use crate::machine::files::Result;
 use crate::machine::stack::{Layer, Stack};
-use crate::system::initrd::{Listing, is_module};
+use crate::system::facts::{Initrd, Stage1Kind};
 
 const ID: &str = "initrd-storage";
 
@@ -38,9 +38,18 @@ const DISKS: [&str; 24] = [
 ];
 
 pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
-    let (Some(_), Some(mounts)) = (&machine.closure, &machine.mounts) else { return };
+    let initrd = machine.facts.as_ref().and_then(|facts| facts.initrd.as_ref());
+    let (Some(initrd), Some(mounts)) = (initrd, &machine.mounts) else { return };
+    if initrd.kind == Some(Stage1Kind::None) {
+        return findings.push(Finding::blocker(
+            ID,
+            "the configuration has no initrd (boot.initrd.enable = false)",
+            "There is no stage 1 in which it could become NixOS",
+            "boot.initrd.enable = true;",
+        ));
+    }
     let devices = Devices::of(machine.sources);
-    let built_in = match built_in(machine) {
+    let modules = match Modules::read(machine) {
         Ok(modules) => modules,
         Err(error) => {
             findings.push(Finding::unread("initrd-drivers", &error));
@@ -56,105 +65,176 @@ pub(super) fn examine(machine: &Machine<'_>, findings: &mut Vec<Finding>) {
                 findings.push(Finding::unchecked(ID, why, "Look: lsblk"));
             }
             Ok(stack) => {
-                findings.extend(judge(point, &stack, machine.initrd.as_ref()));
+                findings.extend(judge(point, &stack, initrd));
+                match luks(machine, &devices, point, &stack, initrd) {
+                    Ok(found) => findings.extend(found),
+                    Err(error) => findings.push(Finding::unread(ID, &error)),
+                }
                 // What the kernel makes itself has no driver; that is judged elsewhere.
                 let fs_type = if mount.is_storage() { mount.fs_type.as_str() } else { "" };
                 let needs = Needs { point, fs_type, drivers: &stack.drivers };
-                findings.extend(drivers(&needs, machine.initrd.as_ref(), built_in.as_deref()));
+                findings.push(drivers(&needs, initrd, modules.as_ref()));
             }
         }
     }
 }
 
-/// The words for a layer, what shows that stage 1 can put it together, and what
-/// brings that into it.
-fn layer(
-    layer: Layer,
-) -> (&'static str, &'static [&'static str], &'static [&'static str], &'static str) {
-    match layer {
-        Layer::Lvm => ("LVM", &["lvm"], &[], "boot.initrd.services.lvm.enable = true;"),
+/// The words for a layer, whether stage 1 can put it together, and what brings
+/// that into it.
+fn layer(below: Layer, initrd: &Initrd) -> (&'static str, Has, &'static str) {
+    let module = |name: &str| Has::when(initrd.has_module(name));
+    match below {
+        // Scripted stage 1 always has LVM.
+        Layer::Lvm => (
+            "LVM",
+            Has::when(initrd.lvm == Some(true) || initrd.kind == Some(Stage1Kind::Scripted)),
+            "boot.initrd.services.lvm.enable = true;",
+        ),
         Layer::Luks => (
             "LUKS",
-            &["crypttab", "cryptsetup", "systemd-cryptsetup"],
-            &[],
+            Has::when(!initrd.luks.is_empty()),
             "boot.initrd.luks.devices.NAME.device = \"/dev/disk/by-uuid/…\"; # blkid -t TYPE=crypto_LUKS",
         ),
-        Layer::Raid => ("RAID (md)", &["mdadm"], &[], "boot.swraid.enable = true;"),
+        Layer::Raid => {
+            ("RAID (md)", Has::when(initrd.swraid == Some(true)), "boot.swraid.enable = true;")
+        }
         Layer::FirmwareRaid => (
             "firmware RAID",
-            &["dmraid"],
-            &[],
+            Has::Unknown,
             "Put it together by md instead: NixOS's stage 1 does not start dmraid",
         ),
         Layer::Multipath => {
-            ("multipath", &["multipath", "multipathd"], &[], "services.multipath.enable = true;")
+            ("multipath", module("dm_multipath"), "services.multipath.enable = true;")
         }
-        Layer::Iscsi => ("iSCSI", &["iscsid", "iscsistart"], &[], "boot.iscsi-initiator = { … };"),
+        Layer::Iscsi => {
+            ("iSCSI", Has::when(initrd.iscsi.is_some()), "boot.iscsi-initiator = { … };")
+        }
         Layer::Bcache => (
             "bcache",
-            &[],
-            &["bcache"],
+            module("bcache"),
             "boot.bcache.enable = true; boot.initrd.availableKernelModules = [ \"bcache\" ];",
         ),
         Layer::Zfs => (
             "ZFS",
-            &[],
-            &["zfs"],
+            Has::when(initrd.zfs.is_some()),
             "boot.supportedFilesystems = [ \"zfs\" ]; networking.hostId = \"…\"; # hostid",
         ),
-        Layer::Bcachefs => {
-            ("bcachefs", &["bcachefs"], &[], "boot.supportedFilesystems = [ \"bcachefs\" ];")
-        }
+        Layer::Bcachefs => (
+            "bcachefs",
+            Has::when(initrd.file_systems.iter().any(|name| name == "bcachefs")),
+            "boot.supportedFilesystems = [ \"bcachefs\" ];",
+        ),
         Layer::Mapper => (
             "device mapper",
-            &[],
-            &["dm_mod"],
+            module("dm_mod"),
             "boot.initrd.availableKernelModules = [ \"dm_mod\" ];",
         ),
         Layer::Nbd => (
             "a network block device",
-            &["nbd-client"],
-            &[],
+            if initrd.has_module("nbd") { Has::Unknown } else { Has::No },
             "Move the root to a disk: NixOS's stage 1 has no client for it",
         ),
     }
 }
 
-fn judge(
-    point: &str,
-    stack: &Stack,
-    initrd: Option<&std::result::Result<Listing, String>>,
-) -> Vec<Finding> {
+/// Whether the initrd has what a layer needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Has {
+    Yes,
+    No,
+    /// The configuration does not say.
+    Unknown,
+}
+
+impl Has {
+    fn when(condition: bool) -> Self {
+        if condition { Self::Yes } else { Self::No }
+    }
+}
+
+fn judge(point: &str, stack: &Stack, initrd: &Initrd) -> Vec<Finding> {
     if stack.layers.is_empty() {
         return vec![Finding::ok(ID, format!("{point} is on a plain disk or partition"))];
     }
     let mut findings = Vec::new();
     for &below in &stack.layers {
-        let (name, programs, modules, fix) = layer(below);
-        let listing = match initrd {
-            Some(Ok(listing)) => listing,
-            None => continue, // that it is missing has been said
-            Some(Err(why)) => {
-                let why =
-                    format!("{point} is on {name}, and what the initrd has is not known: {why}");
-                findings.push(Finding::unchecked(ID, why, format!("See that there is: {fix}")));
-                continue;
+        let (name, has, fix) = layer(below, initrd);
+        findings.push(match has {
+            Has::Yes => Finding::ok(ID, format!("{point} is on {name}, and the initrd has it")),
+            Has::Unknown => {
+                let why = format!(
+                    "{point} is on {name}, and the configuration does not say whether \
+                     the initrd has it"
+                );
+                Finding::unchecked(ID, why, fix)
             }
-        };
-        let has = programs.iter().any(|p| listing.has(p))
-            || modules.iter().any(|m| listing.has_module(m));
-        findings.push(if has {
-            Finding::ok(ID, format!("{point} is on {name}, and the initrd has it"))
-        } else {
-            Finding::blocker(
+            Has::No => Finding::blocker(
                 ID,
                 format!("{point} is on {name}, and the initrd has nothing for it"),
                 "Stage 1 would wait for the device in vain (nixpkgs#343566, #236213)",
                 fix,
-            )
+            ),
         });
     }
     findings
+}
+
+/// Whether what the initrd opens is what is open now, and is asked for by a name
+/// that waits for it.
+fn luks(
+    machine: &Machine<'_>,
+    devices: &Devices,
+    point: &str,
+    stack: &Stack,
+    initrd: &Initrd,
+) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    if initrd.luks.is_empty() {
+        return Ok(findings);
+    }
+    for device in &stack.encrypted {
+        let (mut unknown, mut opens) = (false, None);
+        for entry in &initrd.luks {
+            match devices.resolve(&entry.device)? {
+                Target::Device(found) if found == *device => opens = Some(entry),
+                Target::Unknown => unknown = true,
+                _ => {}
+            }
+        }
+        let Some(entry) = opens else {
+            let listed: Vec<&str> = initrd.luks.iter().map(|e| e.device.as_str()).collect();
+            let listed = listed.join(", ");
+            let found = format!("{point} is encrypted on {device}, and the initrd opens {listed}");
+            let name = devices.lasting_name(device)?.unwrap_or_else(|| format!("/dev/{device}"));
+            let fix = format!("boot.initrd.luks.devices.NAME.device = \"{name}\";");
+            findings.push(if unknown {
+                Finding::unchecked(
+                    ID,
+                    format!("{found}; there is no /dev/disk to look it up in"),
+                    fix,
+                )
+            } else {
+                Finding::blocker(ID, found, "Stage 1 would wait for the device in vain", fix)
+            });
+            continue;
+        };
+        let spec = machine.mounts_at(point).map(|entry| entry.spec.as_str()).unwrap_or_default();
+        let by_tag = spec.starts_with("/dev/disk/by-") || spec.contains('=');
+        let inside = devices.opened(device)?.map(Target::Device);
+        let waits =
+            by_tag && inside.is_some_and(|inside| devices.resolve(spec).is_ok_and(|t| t == inside));
+        if waits && initrd.kind == Some(Stage1Kind::Systemd) && entry.key_file.is_none() {
+            let name = &entry.name;
+            findings.push(Finding::warning(
+                ID,
+                format!("the configuration mounts {point} from {spec}, which is encrypted"),
+                "That device is waited for 90 seconds, whether or not the passphrase has been \
+                 typed by then",
+                format!("fileSystems.\"{point}\".device = \"/dev/mapper/{name}\";"),
+            ));
+        }
+    }
+    Ok(findings)
 }
 
 struct Needs<'a> {
@@ -163,53 +243,88 @@ struct Needs<'a> {
     drivers: &'a [String],
 }
 
-/// Names of the modules that the closure's kernel has built in.
-fn built_in(machine: &Machine<'_>) -> Result<Option<Vec<String>>> {
-    let Some(closure) = &machine.closure else { return Ok(None) };
-    let modules = closure.top.join("kernel-modules/lib/modules");
-    for version in machine.files.list(&modules)? {
-        if let Some(text) = machine.files.text(modules.join(&version).join("modules.builtin"))? {
-            return Ok(Some(text.lines().map(str::to_owned).collect()));
-        }
-    }
-    Ok(None)
+/// The modules of the closure's kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Modules {
+    /// Paths of those that are built in.
+    built_in: Vec<String>,
+    /// Each of the others, and what it needs (modules.dep(5)).
+    loadable: Vec<(String, Vec<String>)>,
 }
 
-fn drivers(
-    needs: &Needs<'_>,
-    initrd: Option<&std::result::Result<Listing, String>>,
-    built_in: Option<&[String]>,
-) -> Vec<Finding> {
+impl Modules {
+    fn read(machine: &Machine<'_>) -> Result<Option<Self>> {
+        let Some(closure) = &machine.closure else { return Ok(None) };
+        let folder = closure.top.join("kernel-modules/lib/modules");
+        for version in machine.files.list(&folder)? {
+            let text = |name: &str| machine.files.text(folder.join(&version).join(name));
+            let (Some(built_in), Some(loadable)) = (text("modules.builtin")?, text("modules.dep")?)
+            else {
+                continue;
+            };
+            let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+            let entry = |line: &str| {
+                let (path, needs) = line.split_once(':')?;
+                Some((path.to_owned(), words(needs)))
+            };
+            return Ok(Some(Self {
+                built_in: built_in.lines().map(str::to_owned).collect(),
+                loadable: loadable.lines().filter_map(entry).collect(),
+            }));
+        }
+        Ok(None)
+    }
+
+    /// Whether the kernel has it built in, or the initrd has it: by itself, or since
+    /// another one needs it.
+    fn there(&self, module: &str, initrd: &Initrd) -> bool {
+        let needs = |(path, needs): &(String, Vec<String>)| {
+            needs.iter().any(|path| is_module(path, module)) && initrd.has_module(name_of(path))
+        };
+        initrd.has_module(module)
+            || self.built_in.iter().any(|path| is_module(path, module))
+            || self.loadable.iter().any(needs)
+    }
+
+    /// Whether this kernel has a module of that name to load. What it has not has
+    /// another name there, or is no module at all.
+    fn knows(&self, module: &str) -> bool {
+        self.loadable.iter().any(|(path, _)| is_module(path, module))
+    }
+}
+
+fn name_of(path: &str) -> &str {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    file.split_once(".ko").map_or(file, |(name, _)| name)
+}
+
+/// `-` and `_` are the same in names of modules.
+fn is_module(path: &str, module: &str) -> bool {
+    name_of(path).replace('-', "_") == module.replace('-', "_")
+}
+
+fn drivers(needs: &Needs<'_>, initrd: &Initrd, modules: Option<&Modules>) -> Finding {
     let id = "initrd-drivers";
     let point = needs.point;
-    let listing = match initrd {
-        Some(Ok(listing)) => listing,
-        None => return Vec::new(),
-        Some(Err(why)) => {
-            let why = format!("whether the initrd has the drivers for {point} is not known: {why}");
-            return vec![Finding::unchecked(id, why, "See boot.initrd.availableKernelModules")];
-        }
-    };
     let fs_type = needs.fs_type.split('.').next().unwrap_or_default();
-    let wanted = needs
-        .drivers
-        .iter()
-        .map(String::as_str)
-        .chain([fs_type].into_iter().filter(|fs_type| !fs_type.is_empty()));
-    let has = |module: &str| {
-        let built_in = built_in.iter().flat_map(|list| list.iter());
-        listing.has_module(module) || built_in.clone().any(|path| is_module(path, module))
-    };
-    let missing: Vec<&str> = wanted.filter(|module| !has(module)).collect();
-    if missing.is_empty() {
-        return vec![Finding::ok(id, format!("the initrd has the drivers for {point}"))];
-    }
-    if built_in.is_none() {
+    let wanted = needs.drivers.iter().map(String::as_str);
+    let wanted: Vec<&str> = wanted.chain(Some(fs_type).filter(|name| !name.is_empty())).collect();
+    let Some(modules) = modules else {
+        let missing: Vec<&str> =
+            wanted.into_iter().filter(|module| !initrd.has_module(module)).collect();
+        if missing.is_empty() {
+            return Finding::ok(id, format!("the initrd has the drivers for {point}"));
+        }
         let why = format!(
             "{} may be built into the kernel: there is no modules.builtin",
             missing.join(", ")
         );
-        return vec![Finding::unchecked(id, why, "See boot.initrd.availableKernelModules")];
+        return Finding::unchecked(id, why, "See boot.initrd.availableKernelModules");
+    };
+    let is_missing = |module: &&str| !modules.there(module, initrd) && modules.knows(module);
+    let missing: Vec<&str> = wanted.into_iter().filter(is_missing).collect();
+    if missing.is_empty() {
+        return Finding::ok(id, format!("the initrd has the drivers for {point}"));
     }
     let quoted: Vec<String> = missing.iter().map(|module| format!("\"{module}\"")).collect();
     let found =
@@ -217,25 +332,9 @@ fn drivers(
     let consequence = "Stage 1 might not find the disk, or not be able to mount it";
     let fix = format!("boot.initrd.availableKernelModules = [ {} ];", quoted.join(" "));
     let sure = missing.iter().any(|module| DISKS.contains(module) || *module == fs_type);
-    vec![if sure {
+    if sure {
         Finding::blocker(id, found, consequence, fix)
     } else {
         Finding::warning(id, found, consequence, fix)
-    }]
-}
-
-/// The listing, when there is an initrd.
-pub(super) fn listing(
-    machine: &crate::system::closure::Closure,
-    files: &crate::machine::files::Files,
-    findings: &mut Vec<Finding>,
-) -> Option<std::result::Result<Listing, String>> {
-    let initrd = machine.initrd.as_ref()?;
-    match Listing::read(files, initrd) {
-        Ok(listing) => Some(listing),
-        Err(error) => {
-            findings.push(Finding::unread("initrd", &error));
-            Some(Err(format!("{} cannot be read", show(initrd))))
-        }
     }
 }

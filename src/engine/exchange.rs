@@ -37,7 +37,9 @@ use flags::Change;
 
 pub(crate) use begin::{From, begin};
 pub(crate) use close::read_intent;
-pub(crate) use close::{MAX_INTENT, ended, finish, free_dated, identity, lustrated, record, withdraw};
+pub(crate) use close::{
+    MAX_INTENT, ended, finish, free_dated, identity, lustrated, record, withdraw,
+};
 pub(crate) use flags::HINDERING;
 pub(crate) use flags::{note, write_note};
 pub(crate) use marker::{LONGEST_MARKER, MAX_MARKER, direction_of};

@@ -53,7 +53,11 @@ fn unquote(value: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// What the file system answers.
-pub(crate) fn system_name<T: Tree>(tree: &T, root: &T::Dir, home: &T::Dir) -> Result<Option<String>> {
+pub(crate) fn system_name<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    home: &T::Dir,
+) -> Result<Option<String>> {
     let mut found = release(tree, home, ETC_PATH, Last::Through)?;
     if let Release::Unread = found {
         // The small build does without.
@@ -96,7 +100,12 @@ pub(crate) enum Release {
 ///
 /// # Errors
 /// What the file system answers.
-pub(crate) fn release<T: Tree>(tree: &T, root: &T::Dir, path: &[u8], last: Last) -> Result<Release> {
+pub(crate) fn release<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    path: &[u8],
+    last: Last,
+) -> Result<Release> {
     let Ok(path) = RelPath::parse(path) else { return Ok(Release::None) };
     let found = resolve(tree, root, &path, last)?;
     let Found::Here { real, links, .. } = found else {

@@ -40,6 +40,14 @@ impl Timestamp {
         let [year, month, day, hour, minute, second] = self.min(LAST).civil();
         base.with_suffix(&format!("-{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z"))
     }
+
+    /// `YYYYMMDDhhmmss`, to be compared with dates in files.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub(crate) fn digits(self) -> String {
+        let [year, month, day, hour, minute, second] = self.civil();
+        format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}")
+    }
 }
 
 /// Whether `name` is one that [`Timestamp::dated`] gives for `base`, perhaps

@@ -26,13 +26,15 @@ pub(crate) enum Target {
 pub(crate) struct Devices {
     dev: Files,
     sys: Files,
+    run: Files,
 }
 
 impl Devices {
     /// Those of the machine.
     #[must_use]
     pub(crate) fn of(sources: &Sources) -> Self {
-        Self { dev: Files::new(&sources.dev), sys: sources.sys() }
+        let (dev, run) = (Files::new(&sources.dev), Files::new(&sources.run));
+        Self { dev, sys: sources.sys(), run }
     }
 
     /// What the first field of an fstab leads to.
@@ -114,6 +116,61 @@ impl Devices {
         Ok(vec![name])
     }
 
+    /// The disk of a partition; `None` for what is no partition.
+    pub(crate) fn disk_of(&self, device: &str) -> Result<Option<String>> {
+        let path = Path::new("/class/block").join(device);
+        let Some(real) = self.sys.real(&path)? else { return Ok(None) };
+        if !self.sys.exists(real.join("partition"))? {
+            return Ok(None);
+        }
+        let disk = real.parent().and_then(Path::file_name);
+        Ok(disk.map(|name| crate::machine::files::show(Path::new(name))))
+    }
+
+    /// Whether a disk has a GPT, and no partition in it for the GRUB of a BIOS; by
+    /// what udev knows. `None` where it knows nothing.
+    pub(crate) fn lacks_bios_boot(&self, disk: &str) -> Result<Option<bool>> {
+        const BIOS_BOOT: &str = "ID_PART_ENTRY_TYPE=21686148-6449-6e6f-744e-656564454649";
+        let place = Path::new("/class/block").join(disk);
+        let known = |place: &Path| -> Result<Option<String>> {
+            let Some(numbers) = self.sys.text(place.join("dev"))? else { return Ok(None) };
+            self.run.text(format!("/udev/data/b{}", numbers.trim()))
+        };
+        let has = |data: &str, entry: &str| {
+            data.lines().any(|line| line.strip_prefix("E:").is_some_and(|line| line == entry))
+        };
+        let Some(data) = known(&place)? else { return Ok(None) };
+        if !has(&data, "ID_PART_TABLE_TYPE=gpt") {
+            return Ok(Some(false));
+        }
+        for entry in self.sys.list(&place)? {
+            let partition = place.join(&entry);
+            if !self.sys.exists(partition.join("partition"))? {
+                continue;
+            }
+            match known(&partition)? {
+                None => return Ok(None),
+                Some(data) if has(&data, BIOS_BOOT) => return Ok(Some(false)),
+                Some(_) => {}
+            }
+        }
+        Ok(Some(true))
+    }
+
+    /// The device in which an encrypted one is open now, whatever its name is.
+    pub(crate) fn opened(&self, encrypted: &str) -> Result<Option<String>> {
+        for device in self.sys.list("/class/block")? {
+            let path = Path::new("/class/block").join(&device);
+            let uuid = self.sys.text(path.join("dm/uuid"))?;
+            if uuid.is_some_and(|uuid| uuid.starts_with("CRYPT-"))
+                && self.sys.exists(path.join("slaves").join(encrypted))?
+            {
+                return Ok(Some(crate::machine::files::show(Path::new(&device))));
+            }
+        }
+        Ok(None)
+    }
+
     /// A name that stays the same when disks are found in another order.
     pub(crate) fn lasting_name(&self, device: &str) -> Result<Option<String>> {
         for directory in ["by-uuid", "by-partuuid", "by-id"] {
@@ -147,17 +204,18 @@ pub(crate) fn is_fleeting(spec: &str) -> bool {
     FLEETING.iter().any(|p| name.strip_prefix(p).is_some_and(digits)) && !name.contains('/')
 }
 
-/// As udev writes a label as a name of a link (`udev_util_encode_string`).
+/// As udev writes a label as a name of a link (`udev_util_encode_string`): letters
+/// of other alphabets stay.
 fn encoded(value: &str) -> String {
     let mut name = String::new();
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"#+-.:=@_".contains(&byte) || byte >= 0x80 {
-            name.push(char::from(byte));
+    for c in value.chars() {
+        if c.is_ascii_alphanumeric() || "#+-.:=@_".contains(c) || !c.is_ascii() {
+            name.push(c);
         } else {
-            let _ = write!(name, "\\x{byte:02x}");
+            let _ = write!(name, "\\x{:02x}", u32::from(c));
         }
     }
-    if value.is_ascii() { name } else { value.to_owned() }
+    name
 }
 
 #[cfg(test)]
@@ -177,5 +235,6 @@ mod tests {
     #[test]
     fn labels_are_written_as_udev_does() {
         assert_eq!(encoded("my data/x"), "my\\x20data\\x2fx");
+        assert_eq!(encoded("Données perso"), "Données\\x20perso");
     }
 }

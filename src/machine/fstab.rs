@@ -31,7 +31,7 @@ impl FstabEntry {
     /// Whether a boot goes on without it.
     #[must_use]
     pub(crate) fn may_be_missing(&self) -> bool {
-        self.has("nofail") || self.has("noauto")
+        self.has("nofail") || self.has("noauto") || self.has("x-systemd.automount")
     }
 }
 

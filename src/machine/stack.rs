@@ -1,7 +1,7 @@
 //! What lies between a mounted file system and the disks: by the links of
 //! `/sys/class/block` (Documentation/ABI/stable/sysfs-block).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::machine::devices::Devices;
 use crate::machine::files::{Result, show};
@@ -41,6 +41,11 @@ pub(crate) struct Stack {
     pub layers: Vec<Layer>,
     /// The kernel modules of the disks and of what they are connected to.
     pub drivers: Vec<String>,
+    /// The disks at the bottom, and whether one is used as a whole, without a
+    /// partition table.
+    pub disks: Vec<(String, bool)>,
+    /// The devices that hold an encrypted one which is opened.
+    pub encrypted: Vec<String>,
     /// Whether `/sys` has the device at all.
     pub known: bool,
 }
@@ -71,6 +76,8 @@ impl Stack {
         }
         stack.layers.sort_unstable();
         stack.layers.dedup();
+        stack.disks.sort_unstable();
+        stack.disks.dedup();
         stack.drivers.sort_unstable();
         stack.drivers.dedup();
         stack.known |= mount.fs_type == "zfs";
@@ -84,13 +91,20 @@ impl Stack {
         let Some(real) = sys.real(&link)? else { return Ok(Vec::new()) };
         self.known = true;
         // A partition is a directory in that of its disk.
-        let disk = if sys.exists(real.join("partition"))? {
+        let is_partition = sys.exists(real.join("partition"))?;
+        let disk = if is_partition {
             real.parent().map_or_else(|| real.clone(), Path::to_path_buf)
         } else {
             real.clone()
         };
+        let slaves: Vec<String> =
+            sys.list(disk.join("slaves"))?.iter().map(|name| show(Path::new(name))).collect();
         if let Some(uuid) = sys.text(disk.join("dm/uuid"))? {
-            self.layers.push(mapper(uuid.trim()));
+            let layer = mapper(uuid.trim());
+            if layer == Layer::Luks {
+                self.encrypted.extend(slaves.iter().cloned());
+            }
+            self.layers.push(layer);
         }
         for (entry, layer) in [("md", Layer::Raid), ("bcache", Layer::Bcache)] {
             // The members of a bcache have that entry as well, and need it as well.
@@ -102,6 +116,9 @@ impl Stack {
         if name.starts_with("nbd") {
             self.layers.push(Layer::Nbd);
         }
+        if slaves.is_empty() {
+            self.disks.push((name, !is_partition));
+        }
         if disk.components().any(|c| c.as_os_str().to_string_lossy().starts_with("session")) {
             self.layers.push(Layer::Iscsi);
         }
@@ -112,8 +129,7 @@ impl Stack {
             }
             above = directory.parent();
         }
-        let slaves: PathBuf = disk.join("slaves");
-        Ok(sys.list(slaves)?.iter().map(|name| show(Path::new(name))).collect())
+        Ok(slaves)
     }
 }
 

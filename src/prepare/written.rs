@@ -1,17 +1,14 @@
 //! What the boot loader's installer of a system writes, by what the module wrote into
-//! its `boot.json` (`initrd/README.md`, "bootLoader"). Of a system without that, the
-//! scripts that it calls say a part of it.
-
-use serde::Deserialize;
-use serde_json::Value;
+//! its `boot.json` (`initrd/README.md`, "bootLoader"). Of a system without that, nothing
+//! is known but what is mounted.
 
 use super::step::Result;
 use crate::engine::names::{ETC, NIX};
 use crate::error::Refusal;
 use crate::fs::name::{Name, RelPath};
 use crate::machine::files::Files;
-use crate::system::closure::Closure;
-use crate::system::loader::{Loader, LoaderKind};
+use crate::system::bootspec;
+use crate::system::facts::{self, BootLoader, LoaderName};
 
 /// What it writes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,33 +21,6 @@ pub(crate) struct Written {
     pub other: Vec<String>,
     /// The disks whose boot code it writes.
     pub disks: Vec<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct BootLoader {
-    kind: String,
-    writes: Vec<String>,
-    esps: Vec<String>,
-    esp_option: Option<String>,
-    xbootldr: Option<String>,
-    mirrors: Vec<Mirror>,
-    limine: Limine,
-}
-
-#[derive(Debug, Deserialize)]
-struct Mirror {
-    path: String,
-    esp: Option<String>,
-    #[serde(default)]
-    devices: Vec<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Limine {
-    bios: bool,
-    bios_device: Option<String>,
 }
 
 const INIT: &str = "/sbin/init";
@@ -77,13 +47,8 @@ impl Written {
     /// # Errors
     /// When its files cannot be read.
     pub(crate) fn of(files: &Files, system: &RelPath) -> Result<Self> {
-        let top = format!("/{system}");
-        let spec = files.read(format!("{top}/boot.json"))?;
-        let facts = spec.as_deref().and_then(facts);
-        Ok(match facts {
-            Some(facts) => Self::by(facts),
-            None => Self::by_scripts(files, &top)?,
-        })
+        let spec = files.read(format!("/{system}/boot.json"))?;
+        Ok(spec.as_deref().and_then(boot_loader).map_or_else(Self::default, Self::by))
     }
 
     fn by(facts: BootLoader) -> Self {
@@ -95,32 +60,18 @@ impl Written {
         for mirror in &facts.mirrors {
             found.add(&mirror.path);
             mirror.esp.iter().for_each(|esp| found.add(esp));
-            if facts.kind == "grub" {
+            if facts.kind == Some(LoaderName::Grub) {
                 found.mirrors.extend(RelPath::parse(mirror.path.as_bytes()));
             }
             found.disks.extend(mirror.devices.iter().filter(|disk| *disk != "nodev").cloned());
         }
-        if facts.kind == "initScript" {
+        if facts.kind == Some(LoaderName::InitScript) {
             found.add(INIT);
         }
-        let disk = facts.limine.bios_device.filter(|disk| facts.limine.bios && disk != "nodev");
-        found.disks.extend(disk);
+        let limine = facts.limine.filter(|limine| limine.bios == Some(true));
+        let disk = limine.and_then(|limine| limine.bios_device);
+        found.disks.extend(disk.filter(|disk| disk != "nodev"));
         found
-    }
-
-    fn by_scripts(files: &Files, top: &str) -> Result<Self> {
-        let mut found = Self::default();
-        let closure = Closure::find(files, top.as_ref())?;
-        let Ok(closure) = closure else { return Ok(found) };
-        let Some(loader) = Loader::of(files, &closure)? else { return Ok(found) };
-        for path in loader.esp.iter().chain(&loader.boot) {
-            found.add(&crate::machine::files::show(path));
-        }
-        if loader.kind == LoaderKind::InitScript {
-            found.add(INIT);
-        }
-        found.disks = loader.devices;
-        Ok(found)
     }
 
     fn add(&mut self, path: &str) {
@@ -158,10 +109,9 @@ impl Written {
 }
 
 /// The group of the boot loader; `None` where it is not known.
-fn facts(spec: &[u8]) -> Option<BootLoader> {
-    let document: Value = serde_json::from_slice(spec).ok()?;
-    let group = document.get("org.nixos-lustrate.v1")?.get("configuration")?.get("bootLoader")?;
-    BootLoader::deserialize(group).ok()
+fn boot_loader(spec: &[u8]) -> Option<BootLoader> {
+    let configuration = bootspec::parse(spec).ok()?.lustrate?.configuration?;
+    facts::read(&configuration).ok()?.boot_loader
 }
 
 #[cfg(test)]
@@ -171,8 +121,11 @@ mod tests {
     fn of(name: &str) -> Written {
         let path = format!("{}/tests/nix/facts/{name}.json", env!("CARGO_MANIFEST_DIR"));
         let configuration = std::fs::read_to_string(path).expect("facts");
-        let spec = format!("{{\"org.nixos-lustrate.v1\": {{\"configuration\": {configuration}}}}}");
-        Written::by(facts(spec.as_bytes()).expect("a boot loader"))
+        let spec = format!(
+            r#"{{"org.nixos.bootspec.v1": {{}}, "org.nixos-lustrate.v1": {{"version": "0.1.0",
+            "stage1": "systemd", "configuration": {configuration}}}}}"#
+        );
+        Written::by(boot_loader(spec.as_bytes()).expect("a boot loader"))
     }
 
     #[test]

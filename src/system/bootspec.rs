@@ -44,6 +44,9 @@ pub(crate) struct Lustrate {
     /// What it keeps besides what the marker lists.
     #[serde(default)]
     pub keep: Vec<String>,
+    /// What the configuration says of itself ([`crate::system::facts`]).
+    #[serde(default)]
+    pub configuration: Option<Value>,
 }
 
 fn yes() -> bool {

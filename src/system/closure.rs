@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use crate::machine::files::{Files, Result};
-use crate::machine::fstab::{self, FstabEntry};
 use crate::system::bootspec::{self, Bootspec};
 
 /// Where the manual's procedure puts it.
@@ -27,7 +26,7 @@ pub(crate) struct Closure {
     /// `bin/switch-to-configuration`.
     pub switch: Option<PathBuf>,
     /// `etc/fstab`.
-    pub fstab: Option<Vec<FstabEntry>>,
+    pub fstab: Option<PathBuf>,
     /// `boot.json`; `None` when there is none, and an error says what is wrong.
     pub bootspec: Option<std::result::Result<Bootspec, String>>,
     /// `prepare-root`, which only systemd stage 1 has (nixpkgs, top-level.nix).
@@ -58,7 +57,6 @@ impl Closure {
             return Ok(Err(Absent::Outside(top)));
         }
         let part = |name: &str| files.real(top.join(name));
-        let fstab = files.text(top.join("etc/fstab"))?;
         let spec = files.read(top.join("boot.json"))?;
         let version = files.text(top.join("nixos-version"))?;
         Ok(Ok(Self {
@@ -68,7 +66,7 @@ impl Closure {
             kernel: part("kernel")?,
             initrd: part("initrd")?,
             switch: part("bin/switch-to-configuration")?,
-            fstab: fstab.as_deref().map(fstab::parse),
+            fstab: part("etc/fstab")?,
             bootspec: spec.as_deref().map(bootspec::parse),
             prepare_root: part("prepare-root")?.is_some(),
             top,
@@ -93,11 +91,5 @@ impl Closure {
             ("etc/fstab", self.fstab.is_some()),
         ];
         parts.into_iter().filter(|(_, there)| !there).map(|(name, _)| name).collect()
-    }
-
-    /// The line of its fstab for a mount point.
-    #[must_use]
-    pub(crate) fn mounts_at(&self, point: impl AsRef<Path>) -> Option<&FstabEntry> {
-        self.fstab.iter().flatten().rev().find(|entry| entry.point == point.as_ref())
     }
 }

@@ -4,25 +4,27 @@ use std::os::unix::fs::PermissionsExt;
 
 use nixos_lustrate::check::Level::{Blocker, Ok, Warning};
 
+use serde_json::json;
+
 use crate::common::system::System;
 use crate::machine::{BOOT, Machine, ROOT};
 
-/// A closure that installs GRUB.
-fn grub(devices: &str, efi: &str) -> System {
-    let xml = format!(
-        "<attrs><attr name=\"bootPath\"><string value=\"/boot\" /></attr>\
-         <attr name=\"devices\"><list>{devices}</list></attr>\
-         <attr name=\"efiSysMountPoint\"><string value=\"/boot\" /></attr>\
-         <attr name=\"fullVersion\"><string value=\"2.06\" /></attr>\
-         <attr name=\"grubTargetEfi\"><string value=\"{efi}\" /></attr></attrs>"
-    );
-    System::new()
-        .part("grub-config.xml", xml)
-        .part("install-grub.sh", "#!/bin/sh\nperl install-grub.pl @part:grub-config.xml@ $@\n")
-        .text("bin/switch-to-configuration", "INSTALL_BOOTLOADER='@part:install-grub.sh@'\n")
+/// A configuration that installs GRUB.
+fn grub(disks: &[&str], efi: bool) -> System {
+    let esp = if efi { json!("/boot") } else { json!(null) };
+    let esps = if efi { json!(["/boot"]) } else { json!([]) };
+    let told = json!({"kind": "grub", "enabled": ["grub"], "efi": efi, "esps": esps,
+        "writes": ["/boot"], "grub": {"copyKernels": false, "forceInstall": false},
+        "mirrors": [{"path": "/boot", "devices": disks, "esp": esp}]});
+    System::new().fact("bootLoader", told).fact("/system/tools/grub", json!("2.06"))
 }
 
-const DISK: &str = "<string value=\"/dev/vda\" />";
+/// One that installs something else.
+fn loader(kind: &str) -> System {
+    System::new().fact("bootLoader", json!({"kind": kind, "enabled": [kind]}))
+}
+
+const DISK: &[&str] = &["/dev/vda"];
 
 fn bios(system: &System) -> Machine {
     let machine = Machine::with(system);
@@ -64,26 +66,21 @@ fn the_loader_has_to_fit_the_firmware() {
     let id = "firmware";
     Machine::new().expect(id, Ok, &["systemd-boot"]);
     bios(&System::new()).expect(id, Blocker, &["systemd-boot needs UEFI", "boot.loader.grub"]);
-    bios(&grub(DISK, "")).expect(id, Ok, &["GRUB needs none"]);
-    bios(&grub("<string value=\"nodev\" />", "x86_64-efi")).expect(
-        id,
-        Blocker,
-        &["no disk to go to"],
-    );
-    Machine::with(&grub(DISK, "")).expect(id, Blocker, &["GRUB is configured for a BIOS"]);
-    Machine::with(&grub("", "x86_64-efi")).ok(id);
-    let none =
-        System::new().text("bin/switch-to-configuration", "INSTALL_BOOTLOADER='/bin/true'\n");
-    Machine::with(&none).expect(id, Blocker, &["installs no boot loader"]);
-    let other = System::new()
-        .part("my-own-boot-loader", "")
-        .text("bin/switch-to-configuration", "INSTALL_BOOTLOADER='@part:my-own-boot-loader@'\n");
-    Machine::with(&other).unchecked(id, "not known here");
-    let init = System::new().part("init-script-builder.sh", "").text(
-        "bin/switch-to-configuration",
-        "INSTALL_BOOTLOADER='@part:init-script-builder.sh@'\n",
-    );
-    Machine::with(&init).expect(id, Warning, &["/sbin/init only"]);
+    bios(&grub(DISK, false)).expect(id, Ok, &["GRUB needs none"]);
+    bios(&grub(&["nodev"], true)).expect(id, Blocker, &["no disk to go to"]);
+    Machine::with(&grub(DISK, false)).expect(id, Blocker, &["GRUB is configured for a BIOS"]);
+    Machine::with(&grub(&["nodev"], true)).ok(id);
+    Machine::with(&loader("none")).expect(id, Blocker, &["installs no boot loader"]);
+    for other in ["external", "of-the-future"] {
+        Machine::with(&loader(other)).unchecked(id, "not known here");
+    }
+    Machine::with(&loader("initScript")).expect(id, Warning, &["/sbin/init only"]);
+    let extlinux = loader("generic-extlinux-compatible");
+    bios(&extlinux).expect(id, Blocker, &["this machine is a PC", "extlinux"]);
+    let mut board = bios(&extlinux);
+    "aarch64".clone_into(&mut board.options.sources.arch);
+    board.expect(id, Ok, &["extlinux needs none"]);
+    Machine::new().expect("boot-loader", Ok, &["installs systemd-boot"]);
 }
 
 #[test]
@@ -98,9 +95,9 @@ fn the_esp_has_to_be_where_the_configuration_expects_it() {
     machine.expect("esp", Blocker, &["none is mounted there"]);
     let unmounted = System::new().fstab(&["/dev/vda1 / ext4"]);
     Machine::with(&unmounted).expect("esp", Warning, &["does not mount it", "fsType = \"vfat\""]);
-    let silent = System::new().part("systemd-boot", "nothing");
-    Machine::with(&silent).unchecked("esp", "could not be found out");
-    assert!(bios(&grub(DISK, "")).report().find("esp").is_none());
+    assert!(bios(&grub(DISK, false)).report().find("esp").is_none());
+    let second = System::new().fact("/bootLoader/esps", json!(["/boot", "/efi"]));
+    Machine::with(&second).expect("esp", Blocker, &["expects the ESP at /efi"]);
 }
 
 #[test]
@@ -115,10 +112,58 @@ fn an_esp_that_others_use_is_told() {
 }
 
 #[test]
-fn grubs_disk_has_to_be_there() {
-    bios(&grub(DISK, "")).expect("boot-disk", Ok, &["/dev/vda"]);
-    let gone = "<string value=\"/dev/disk/by-id/gone\" />";
-    bios(&grub(gone, "")).expect("boot-disk", Blocker, &["/dev/disk/by-id/gone"]);
+fn grub_has_to_go_to_the_disks_that_are_started() {
+    let id = "boot-disk";
+    bios(&grub(DISK, false)).expect(id, Ok, &["/dev/vda"]);
+    let gone = grub(&["/dev/disk/by-id/gone"], false);
+    bios(&gone).expect(id, Blocker, &["/dev/disk/by-id/gone"]);
+    bios(&grub(&["/dev/vda1"], false)).expect(id, Warning, &["a partition (vda1) of vda"]);
+    let machine = bios(&grub(&["/dev/vdb"], false));
+    machine.disk("vdb", "254:16", "devices/vdb");
+    machine.expect(id, Warning, &["/boot is on vda too"]);
+    // Both halves of a RAID.
+    for (disks, level) in [(&["/dev/vda"][..], Warning), (&["/dev/vda", "/dev/vdb"], Ok)] {
+        let machine = bios(&grub(disks, false));
+        machine.disk("vdb", "254:16", "devices/vdb");
+        machine.partition("vdb", "vdb1", "254:17", "second");
+        machine.disk("md0", "9:0", "devices/virtual/block/md0");
+        machine.file("sys/devices/virtual/block/md0/md/level", "raid1\n");
+        for half in ["vda1", "vdb1"] {
+            let slave = format!("sys/devices/virtual/block/md0/slaves/{half}");
+            machine.link(&slave, &format!("../../../../../class/block/{half}"));
+        }
+        machine.mounts(&["21 1 9:0 / / rw - ext4 /dev/md0 rw"]);
+        machine.expect(id, level, if level == Ok { &[] } else { &["/boot is on vdb too"] });
+    }
+    // With a GPT it needs a partition of its own.
+    let gpt = |of_vda15: &str| {
+        let machine = bios(&grub(DISK, false));
+        for (name, numbers) in [("vda", "254:0"), ("vda/vda1", "254:1"), ("vda/vda15", "254:15")] {
+            let place = "sys/devices/pci0000:00/0000:00:04.0/virtio1/block";
+            machine.file(&format!("{place}/{name}/dev"), format!("{numbers}\n"));
+        }
+        machine.file("run/udev/data/b254:0", "E:ID_PART_TABLE_TYPE=gpt\n");
+        machine.file("run/udev/data/b254:1", "E:ID_PART_TABLE_TYPE=gpt\n");
+        machine.file("run/udev/data/b254:15", format!("E:ID_PART_ENTRY_TYPE={of_vda15}\n"));
+        machine
+    };
+    let other = gpt("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
+    other.expect(id, Blocker, &["vda, whose GPT has no BIOS boot partition"]);
+    gpt("21686148-6449-6e6f-744e-656564454649").ok(id);
+    // Started by UEFI, none of them counts.
+    assert!(Machine::with(&grub(&["nodev"], true)).report().find(id).is_none());
+}
+
+#[test]
+fn a_disk_without_partitions_is_started_from_outside() {
+    let whole = |disks: &[&str]| {
+        let machine = bios(&grub(disks, false));
+        machine.superblock("vda", &[]);
+        machine.mounts(&["21 1 254:0 / / rw - ext4 /dev/vda rw"]);
+        machine
+    };
+    whole(&["nodev"]).expect("firmware", Ok, &["no partition table"]);
+    whole(DISK).expect("boot-disk", Warning, &["no partition table", "nodev"]);
 }
 
 #[test]
@@ -129,10 +174,7 @@ fn secure_boot_refuses_what_is_not_signed() {
     machine.expect("secure-boot", Blocker, &["is not signed", "lanzaboote"]);
     machine.file(variable, [6, 0, 0, 0, 0]);
     assert!(machine.report().find("secure-boot").is_none());
-    let signed = System::new().part("lanzaboote-install", "");
-    let signed = signed
-        .text("bin/switch-to-configuration", "INSTALL_BOOTLOADER='@part:lanzaboote-install@'\n");
-    let machine = Machine::with(&signed);
+    let machine = Machine::with(&System::new().fact("/bootLoader/kind", json!("lanzaboote")));
     machine.file(variable, [6, 0, 0, 0, 1]);
     machine.expect("secure-boot", Warning, &["sbctl"]);
 }
@@ -156,22 +198,19 @@ fn features_newer_than_the_closure_are_found() {
     let id = "features";
     Machine::new().ok(id);
     // orphan_file, by e2fsprogs 1.47; metadata_csum_seed, by GRUB 2.12.
-    let old = System::new()
-        .part("e2fsprogs-1.46.5-bin", "")
-        .link("sw/bin/e2fsck", "@part:e2fsprogs-1.46.5-bin@");
+    let old = System::new().fact("/system/tools/e2fsprogs", json!("1.46.5"));
     let machine = Machine::with(&old);
     machine.ok(id);
     machine.superblock("vda1", &[(0x5d, 0x10)]);
     machine.expect(id, Warning, &["/ has orphan_file", "file system check"]);
-    let machine = bios(&grub(DISK, ""));
+    let machine = bios(&grub(DISK, false));
     machine.mounts(&[ROOT]);
     machine.superblock("vda1", &[(0x61, 0x20)]);
     machine.expect(id, Blocker, &["/ has metadata_csum_seed", "GRUB"]);
     // With a /boot of its own, GRUB does not read the root.
     machine.mounts(&[ROOT, BOOT]);
     machine.ok(id);
-    let kernel = System::new().part("linux-5.1.0", "").link("kernel", "@part:linux-5.1.0@");
-    let machine = Machine::with(&kernel);
+    let machine = Machine::with(&System::new().fact("/system/kernel", json!("5.1.0")));
     machine.superblock("vda1", &[(0x62, 0x2)]);
     machine.expect(id, Blocker, &["/ has casefold", "kernel"]);
     machine.remove("dev/vda1");

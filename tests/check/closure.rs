@@ -2,6 +2,8 @@
 
 use nixos_lustrate::check::Level::{Blocker, Ok, Warning};
 
+use serde_json::json;
+
 use crate::common::system::{SYSTEMD, System, elf, kernel};
 use crate::machine::Machine;
 
@@ -53,6 +55,35 @@ fn a_bootspec_is_missed_and_a_broken_one_is_named() {
     Machine::with(&without).expect("bootspec", Warning, &["there is no boot.json"]);
     let broken = System::new().text("boot.json", "{");
     Machine::with(&broken).expect("bootspec", Warning, &["boot.json cannot be read"]);
+}
+
+#[test]
+fn what_the_configuration_is_has_to_be_told() {
+    let id = "configuration";
+    Machine::new().expect(id, Ok, &["says what the configuration is"]);
+    let with = |told: &str| {
+        let extension = SYSTEMD.replace("@facts@", told);
+        Machine::with(&System::new().bootspec(&[&extension]))
+    };
+    let not_judged = ["login", "network", "fstab-root", "firmware", "initrd-storage", "features"];
+    let machines = [
+        (Machine::with(&System::new().bootspec(&[])), "nothing says what the configuration is"),
+        (with("null"), "the module of nixos-lustrate 0.1.0 does not say"),
+        (with("{\"schema\": 2}"), "by schema 2, which is not known here"),
+        (with("{\"schema\": 1, \"users\": {\"list\": 5}}"), "cannot be read: invalid type"),
+    ];
+    for (machine, says) in machines {
+        machine.unchecked(id, says);
+        let report = machine.report();
+        for id in not_judged {
+            assert!(report.find(id).is_none(), "{id}: {report:#?}");
+        }
+    }
+    // A group that does not evaluate is the only one that is not judged.
+    let part = Machine::with(&System::new().fact("users", json!(null)));
+    part.unchecked(id, "does not say what it has for users, which");
+    assert!(part.report().find("login").is_none());
+    part.ok("network");
 }
 
 #[test]

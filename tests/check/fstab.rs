@@ -2,6 +2,8 @@
 
 use nixos_lustrate::check::Level::{Blocker, Ok, Warning};
 
+use serde_json::json;
+
 use crate::common::system::{BOOT_UUID, ROOT_UUID, System};
 use crate::machine::{BOOT, Machine, ROOT};
 
@@ -143,7 +145,61 @@ fn other_devices_have_to_be_there_too() {
     let id = "fstab-devices";
     with(&[&root, "UUID=none /data ext4"]).expect(id, Blocker, &["/data", "nofail"]);
     with(&[&root, "UUID=none none swap"]).expect(id, Warning, &["90 seconds"]);
-    for fine in ["UUID=none /data ext4 nofail", "tmpfs /tmp tmpfs", "server:/x /data nfs"] {
+    for fine in [
+        "UUID=none /data ext4 nofail",
+        "UUID=none /data ext4 x-systemd.automount",
+        "tmpfs /tmp tmpfs",
+        "server:/x /data nfs",
+        "/srv/a /srv/b none bind",
+        "/swapfile none swap",
+    ] {
         assert!(with(&[&root, fine]).report().find(id).is_none(), "{fine}");
     }
+}
+
+#[test]
+fn labels_of_any_alphabet_are_found() {
+    let root = format!("UUID={ROOT_UUID} / ext4");
+    let id = "fstab-devices";
+    for (spec, there) in [
+        ("LABEL=Données\\040perso", true),
+        ("LABEL=my\\040data", true),
+        ("/dev/disk/by-label/my\\134x20data", true),
+        ("PARTLABEL=EFI\\040System\\040Partition", true),
+        ("LABEL=mydata", false),
+    ] {
+        let machine = with(&[&root, &format!("{spec} /srv ext4")]);
+        for link in [
+            "by-label/Données\\x20perso",
+            "by-label/my\\x20data",
+            "by-partlabel/EFI\\x20System\\x20Partition",
+        ] {
+            machine.link(&format!("dev/disk/{link}"), "../../vda1");
+        }
+        assert_eq!(machine.report().find(id).is_none(), there, "{spec}");
+    }
+}
+
+#[test]
+fn what_is_opened_later_need_not_be_there_now() {
+    let system = System::new().fstab(&["/dev/vda1 / ext4", "/dev/mapper/data /srv ext4"]);
+    let id = "fstab-devices";
+    Machine::with(&system).expect(id, Blocker, &["/dev/mapper/data"]);
+    // By stage 2, or by the initrd.
+    let table = system.clone().text("etc/crypttab", "data /dev/vda15 - luks\n");
+    assert!(Machine::with(&table).report().find(id).is_none());
+    let opens = |device: &str| {
+        let entry = json!([{"name": "data", "device": device, "token": false, "clevis": false}]);
+        Machine::with(&system.clone().fact("/initrd/luks", entry))
+    };
+    assert!(opens("/dev/vda15").report().find(id).is_none());
+    opens("/dev/vdz").expect(id, Blocker, &["/dev/mapper/data"]);
+}
+
+#[test]
+fn a_source_that_is_not_told_is_not_judged() {
+    let untold = System::new().facts(|facts| {
+        facts["fileSystems"][0].as_object_mut().expect("a record").remove("device");
+    });
+    Machine::with(&untold).unchecked("fstab-root", "does not say from where");
 }

@@ -23,7 +23,7 @@ fn a_good_machine_has_nothing_to_mend() {
 fn what_it_would_keep_is_in_the_report() {
     let mut machine = Machine::new();
     machine.file("root/etc/ssh/ssh_host_ed25519_key", "k");
-    machine.file("root/root/.ssh/authorized_keys", "ssh-ed25519 AAAA x\n");
+    machine.file("root/root/.ssh/authorized_keys", crate::common::system::KEY);
     let keep = |machine: &Machine| -> Vec<String> {
         machine.report().keep.iter().map(ToString::to_string).collect()
     };

@@ -16,7 +16,7 @@ fn the_module_says_so_in_the_bootspec() {
 
 #[test]
 fn systemd_stage_1_without_the_module_blocks() {
-    let stock = System::new().bootspec(&[]).part("initrd", "unknown");
+    let stock = System::new().bootspec(&[]);
     let says = ["nixpkgs#357878", "boot.initrd.lustrate.enable = true;"];
     Machine::with(&stock).expect(ID, Blocker, &says);
     // nixos-init has no prepare-root; then init is no script.
@@ -26,7 +26,7 @@ fn systemd_stage_1_without_the_module_blocks() {
 
 #[test]
 fn scripted_stage_1_has_a_function_of_its_own() {
-    let stock = System::new().bootspec(&[]).part("initrd", "unknown").without("prepare-root");
+    let stock = System::new().bootspec(&[]).without("prepare-root");
     let stock = stock.text("init", "#!/bin/sh\nsystemConfig=@out@\n");
     Machine::with(&stock).expect(ID, Warning, &["copies what is kept"]);
 }

@@ -30,6 +30,7 @@ pub mod population;
 pub mod skip;
 pub mod strace;
 pub mod sys;
+#[cfg(feature = "full")]
 pub mod system;
 pub mod text;
 pub mod trees;

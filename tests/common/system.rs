@@ -14,6 +14,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::{Value, json};
+
 use super::command::{LIMIT, run_limited};
 use super::skip::Skipped;
 
@@ -30,13 +32,18 @@ enum Node {
     Link(String),
 }
 
-/// A system. In texts and links, `@out@` is its store path, and `@part:NAME@`
-/// that of a part.
+/// Keys that let their owners in.
+pub const KEY: &str = "ssh-ed25519 \
+    AAAAC3NzaC1lZDI1NTE5AAAAIFvBpOO6nAFRUHk5WdZ0BtG0BXbIxjlZGNJiiMc3MdyB somebody";
+
+/// A system. In texts and links, `@out@` is its store path, `@part:NAME@` that of
+/// a part, and `@facts@` what its configuration says of itself.
 #[derive(Clone, Debug)]
 pub struct System {
     nodes: BTreeMap<String, Node>,
     /// Files that are store paths of their own; one may name earlier ones.
     parts: Vec<(String, Vec<u8>)>,
+    facts: Value,
 }
 
 impl Default for System {
@@ -49,16 +56,11 @@ impl System {
     /// One that is as it should be: systemd stage 1 with our module,
     /// systemd-boot, an SSH key, DHCP.
     pub fn new() -> Self {
-        let empty = Self { nodes: BTreeMap::new(), parts: Vec::new() };
-        let users = r#"{"mutableUsers": true, "groups": [], "users": [
-            {"name": "root", "uid": 0, "hashedPassword": null, "initialHashedPassword": "$6$x$y"},
-            {"name": "sshd", "uid": 998, "hashedPassword": null, "isSystemUser": true}]}"#;
+        let empty = Self { nodes: BTreeMap::new(), parts: Vec::new(), facts: facts() };
         empty
             .part("bzImage", kernel("x86_64"))
-            .part("initrd", initrd(&["init", "bin/nixos-lustrate", "lib/modules/6.12/virtio_blk.ko.xz", "lib/modules/6.12/ext4.ko.xz"]))
-            .part("systemd-boot", "EFI_SYS_MOUNT_POINT = Path(\"/boot\")\nBOOT_MOUNT_POINT = Path(\"/boot\")\n")
-            .part("install-systemd-boot.sh", "#!/bin/sh\nexec @part:systemd-boot@ \"$@\"\n")
-            .part("users-groups.json", users)
+            .part("initrd", "an initrd")
+            .part("install-systemd-boot.sh", "#!/bin/sh\n")
             .link("kernel", "@part:bzImage@")
             .link("initrd", "@part:initrd@")
             .file("init", elf("x86_64"), 0o555)
@@ -66,22 +68,43 @@ impl System {
             .text("nixos-version", "26.05")
             .text("system", "x86_64-linux")
             .bootspec(&[SYSTEMD])
-            .text("activate", "#!/bin/sh\nupdate-users-groups.pl @part:users-groups.json@\n")
             .file(
                 "bin/switch-to-configuration",
                 "#!/bin/sh\nexport INSTALL_BOOTLOADER='@part:install-systemd-boot.sh@'\n",
                 0o555,
             )
             .text("kernel-modules/lib/modules/6.12/modules.builtin", "kernel/fs/fat/fat.ko\n")
+            .text("kernel-modules/lib/modules/6.12/modules.dep", MODULES)
             .fstab(&[
                 &format!("/dev/disk/by-uuid/{ROOT_UUID} / ext4 x-initrd.mount 0 1"),
                 &format!("/dev/disk/by-uuid/{BOOT_UUID} /boot vfat defaults 0 2"),
             ])
             .text("etc/os-release", "ID=nixos\nPRETTY_NAME=\"NixOS of the tests\"\n")
-            .text("etc/ssh/authorized_keys.d/root", "ssh-ed25519 AAAA somebody\n")
+            .text("etc/ssh/authorized_keys.d/root", KEY)
             .text("etc/ssh/sshd_config", "AuthorizedKeysFile %h/.ssh/authorized_keys /etc/ssh/authorized_keys.d/%u\nPermitRootLogin prohibit-password\n")
-            .text("etc/systemd/system/sshd.service", "[Service]\n")
-            .text("etc/systemd/system/dhcpcd.service", "[Service]\n")
+    }
+
+    /// Changes what the configuration says of itself.
+    #[must_use]
+    pub fn facts(mut self, change: impl FnOnce(&mut Value)) -> Self {
+        change(&mut self.facts);
+        self
+    }
+
+    /// A group of it, or a part of one: `initrd`, `/network/dhcp`.
+    #[must_use]
+    pub fn fact(self, pointer: &str, value: Value) -> Self {
+        self.facts(|facts| {
+            let (mut at, mut rest) = (facts, pointer.trim_start_matches('/'));
+            while let Some((first, more)) = rest.split_once('/') {
+                at = match first.parse::<usize>() {
+                    Ok(number) => &mut at[number],
+                    Err(_) => &mut at[first],
+                };
+                rest = more;
+            }
+            at[rest] = value;
+        })
     }
 
     #[must_use]
@@ -95,9 +118,37 @@ impl System {
         self.file(path, content, 0o444)
     }
 
+    /// What it mounts and swaps to, as lines of an fstab.
     #[must_use]
     pub fn fstab(self, lines: &[&str]) -> Self {
-        self.text("etc/fstab", &(lines.join("\n") + "\n"))
+        let unescaped = |field: &str| field.replace("\\040", " ").replace("\\134", "\\");
+        let (mut mounts, mut swaps) = (Vec::new(), Vec::new());
+        for line in lines {
+            let fields: Vec<String> = line.split_whitespace().map(unescaped).collect();
+            let options = fields.get(3).map(String::as_str).unwrap_or_default();
+            let options: Vec<&str> =
+                options.split(',').filter(|option| !["", "defaults"].contains(option)).collect();
+            let needed = ["/", "/nix"].contains(&fields[1].as_str());
+            if fields[2] == "swap" {
+                swaps.push(json!({"device": fields[0], "options": options}));
+            } else {
+                mounts.push(json!({"device": fields[0], "mountPoint": fields[1],
+                    "fsType": fields[2], "options": options, "neededForBoot": needed}));
+            }
+        }
+        let told = self.fact("fileSystems", json!(mounts));
+        let told = told.fact("swap", json!({"zram": false, "devices": swaps}));
+        told.text("etc/fstab", &(lines.join("\n") + "\n"))
+    }
+
+    /// Other words in a text.
+    #[must_use]
+    pub fn replace(self, path: &str, from: &str, to: &str) -> Self {
+        let Some(Node::File(content, _)) = self.nodes.get(path) else { panic!("no {path}") };
+        let text = std::str::from_utf8(content).expect("a text");
+        assert!(text.contains(from), "no {from:?} in {path}");
+        let text = text.replace(from, to);
+        self.text(path, &text)
     }
 
     #[must_use]
@@ -169,7 +220,8 @@ impl System {
     }
 
     fn filled(&self, text: &str, top: &Path) -> String {
-        let mut text = text.replace("@out@", top.to_str().expect("UTF-8"));
+        let mut text = text.replace("@facts@", &self.facts.to_string());
+        text = text.replace("@out@", top.to_str().expect("UTF-8"));
         for (name, _) in &self.parts {
             let path = store_path(name);
             text = text.replace(&format!("@part:{name}@"), path.to_str().expect("UTF-8"));
@@ -199,7 +251,11 @@ impl System {
         for (path, node) in &self.nodes {
             let path = work.join("content").join(path);
             match node {
-                Node::File(content, mode) => write(&path, content, *mode),
+                Node::File(content, mode) => {
+                    let told = std::str::from_utf8(content).ok();
+                    let told = told.map(|text| text.replace("@facts@", &self.facts.to_string()));
+                    write(&path, told.as_ref().map_or(content.as_slice(), String::as_bytes), *mode);
+                }
                 Node::Link(target) => link(target, &path),
             }
         }
@@ -236,7 +292,53 @@ impl System {
 
 /// What our module adds to a bootspec.
 pub const SYSTEMD: &str = r#""org.nixos-lustrate.v1":
-    {"version": "0.1.0", "stage1": "systemd", "guard": true, "everyBoot": false, "keep": []}"#;
+    {"version": "0.1.0", "stage1": "systemd", "guard": true, "everyBoot": false, "keep": [],
+    "configuration": @facts@}"#;
+
+/// What its kernel has to load.
+const MODULES: &str = "kernel/drivers/block/virtio_blk.ko.xz:\n\
+    kernel/fs/ext4/ext4.ko.xz: kernel/fs/jbd2/jbd2.ko.xz kernel/lib/crc16.ko.xz\n\
+    kernel/fs/jbd2/jbd2.ko.xz:\nkernel/lib/crc16.ko.xz:\nkernel/drivers/odd_bus.ko.xz:\n";
+
+/// What the configuration says of itself, in the schema of `initrd/README.md`.
+fn facts() -> Value {
+    json!({
+        "schema": 1,
+        "bootLoader": {"kind": "systemd-boot", "enabled": ["systemd-boot"], "efi": true,
+            "esps": ["/boot"], "writes": ["/boot"], "canTouchEfiVariables": true, "timeout": 5},
+        "initrd": {"kind": "systemd", "modules": ["virtio_blk", "ext4"], "loaded": ["dm_mod"],
+            "fileSystems": ["ext4"], "lvm": false, "swraid": false, "bcache": true,
+            "network": false, "ssh": false, "emergencyAccess": false},
+        "users": {"mutable": true, "manager": "perl", "list": [root("crypt")]},
+        "sshd": {"enable": true, "ports": [22], "openFirewall": true, "socket": false},
+        "console": {"screen": true},
+        "network": {"dhcp": true, "ipv6": true, "manager": ["scripted"], "predictable": true,
+            "dhcpcd": {"deny": ["ve-*", "vb-*"], "limited": false}, "udevNames": false,
+            "useNetworkd": false, "firewall": {"enable": true, "tcp": [22], "trusted": ["lo"]}},
+        "system": {"release": "26.05", "platform": "x86_64-linux", "kernel": "6.12.1",
+            "tools": {"e2fsprogs": "1.47.0"}},
+    })
+}
+
+/// root, as a configuration has it, with such a password.
+pub fn root(password: &str) -> Value {
+    json!({"name": "root", "uid": 0, "home": "/root", "homeMode": "700", "createHome": false,
+        "normal": false, "groups": ["root"], "letsIn": true, "keys": 1, "principals": 0,
+        "shell": "/run/current-system/sw/bin/bash",
+        "password": {"kind": password, "option": "initialHashedPassword"}})
+}
+
+/// A normal user without a password.
+pub fn normal(name: &str, uid: Option<u32>) -> Value {
+    let mut user = json!({"name": name, "home": format!("/home/{name}"), "homeMode": "700",
+        "createHome": true, "normal": true, "groups": ["users"], "letsIn": true, "keys": 0,
+        "principals": 0, "shell": "/run/current-system/sw/bin/bash",
+        "password": {"kind": "none"}});
+    if let Some(uid) = uid {
+        user["uid"] = json!(uid);
+    }
+    user
+}
 
 fn nix(command: &mut Command, home: &Path) -> Result<String, Skipped> {
     let program = command.get_program().to_owned();
@@ -326,32 +428,4 @@ pub fn kernel(machine: &str) -> Vec<u8> {
         other => panic!("no kernel for {other}"),
     }
     image
-}
-
-/// An uncompressed initrd that has these files, all empty but for one byte.
-pub fn initrd(paths: &[&str]) -> Vec<u8> {
-    let mut archive = Vec::new();
-    for (at, path) in paths.iter().chain(&["TRAILER!!!"]).enumerate() {
-        let last = at == paths.len();
-        let (mode, size) = if last { (0, 0) } else { (0o100_444, 1) };
-        let fields = [at, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, path.len() + 1, 0];
-        archive.extend(b"070701");
-        for field in fields {
-            archive.extend(format!("{field:08x}").bytes());
-        }
-        archive.extend(path.bytes());
-        archive.push(0);
-        pad(&mut archive);
-        if !last {
-            archive.push(b'x');
-            pad(&mut archive);
-        }
-    }
-    archive
-}
-
-fn pad(archive: &mut Vec<u8>) {
-    while !archive.len().is_multiple_of(4) {
-        archive.push(0);
-    }
 }

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::json;
+
 use crate::common::system::System;
 use crate::debian::{self, BOOT_UUID, Variant};
 use crate::lab::host::output;
@@ -22,7 +24,7 @@ pub fn install(system: System, variant: Variant, works: bool) -> System {
     };
     let switch = include_str!("system/switch.sh").replace("@installer@", &format!("@part:{name}@"));
     let system = system.file("bin/switch-to-configuration", switch, 0o555);
-    let nothing = "#!/bin/sh\n# @part:grub-config.xml@\nexit 0\n";
+    let nothing = "#!/bin/sh\nexit 0\n";
     if works { system } else { system.part(name, nothing) }
 }
 
@@ -35,32 +37,24 @@ fn grub(mut system: System) -> System {
         let content = fs::read(&path).expect("a module");
         system = system.file(&format!("grub/i386-pc/{name}"), content, 0o444);
     }
-    let configuration = format!(
-        "<?xml version='1.0' encoding='utf-8'?>\n<expr><attrs>\
-         <attr name=\"bootPath\"><string value=\"/boot\" /></attr>\
-         <attr name=\"devices\"><list><string value=\"{GRUB_DISK}\" /></list></attr>\
-         <attr name=\"efiSysMountPoint\"><string value=\"\" /></attr>\
-         <attr name=\"fullVersion\"><string value=\"2.06\" /></attr>\
-         <attr name=\"grubTargetEfi\"><string value=\"\" /></attr></attrs></expr>\n"
-    );
+    let told = json!({"kind": "grub", "enabled": ["grub"], "efi": false, "writes": ["/boot"],
+        "mirrors": [{"path": "/boot", "devices": [GRUB_DISK]}], "grub": {"copyKernels": false}});
+    system = system.fact("bootLoader", told).fact("/system/tools/grub", json!("2.06"));
     let script = include_str!("system/install-grub.sh")
         .replace("@disk@", GRUB_DISK)
         .replace("@boot-uuid@", BOOT_UUID)
         .replace("@parameters@", PARAMETERS);
-    with_libraries(system, &tree, "usr/sbin/grub-install", "grub")
-        .part("grub-config.xml", configuration)
-        .part("install-grub.sh", script)
+    with_libraries(system, &tree, "usr/sbin/grub-install", "grub").part("install-grub.sh", script)
 }
 
 fn systemd_boot(system: System) -> System {
     let program = debian::systemd_boot().join("usr/lib/systemd/boot/efi/systemd-bootx64.efi");
     let script = include_str!("system/install-systemd-boot.sh").replace("@parameters@", PARAMETERS);
-    let paths = ["EFI_SYS_MOUNT_POINT", "BOOT_MOUNT_POINT"]
-        .map(|name| format!("{name} = Path(\"/boot/efi\")\n"))
-        .concat();
+    let told = json!({"kind": "systemd-boot", "enabled": ["systemd-boot"], "efi": true,
+        "esps": ["/boot/efi"], "writes": ["/boot/efi"]});
+    let system = system.fact("bootLoader", told);
     with_libraries(system, &debian::tree(), "usr/bin/efibootmgr", "efi")
         .file("efi/systemd-bootx64.efi", fs::read(program).expect("systemd-boot"), 0o444)
-        .part("systemd-boot", paths)
         .part("install-systemd-boot.sh", script)
 }
 

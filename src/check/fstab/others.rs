@@ -1,8 +1,17 @@
 //! What the fstab mounts besides root, /nix and /boot, and how it names disks.
 
-use crate::check::Finding;
+use crate::check::{Finding, Machine};
 use crate::machine::devices::{Target, is_fleeting};
+use crate::machine::files::Result;
 use crate::machine::fstab::FstabEntry;
+
+/// Whether stage 2 opens it (crypttab(5)), so that it need not be there now.
+pub(super) fn opens_later(machine: &Machine<'_>, spec: &str) -> Result<bool> {
+    let Some(name) = spec.strip_prefix("/dev/mapper/") else { return Ok(false) };
+    let Some(closure) = &machine.closure else { return Ok(false) };
+    let table = machine.files.text(closure.top.join("etc/crypttab"))?.unwrap_or_default();
+    Ok(table.lines().any(|line| line.split_whitespace().next() == Some(name)))
+}
 
 /// A mount of the configuration besides those: is its device there?
 pub(super) fn judge(entry: &FstabEntry, target: &Target) -> Option<Finding> {

@@ -136,7 +136,11 @@ impl<T: Tree> Exchange<'_, T> {
 ///
 /// # Errors
 /// What the file system answers.
-pub(crate) fn lustrated<T: Tree>(tree: &T, root: &T::Dir, name: &Name) -> tree::Result<Option<Timestamp>> {
+pub(crate) fn lustrated<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    name: &Name,
+) -> tree::Result<Option<Timestamp>> {
     Ok(record(tree, root, name)?.map(|record| record.started))
 }
 
@@ -145,7 +149,11 @@ pub(crate) fn lustrated<T: Tree>(tree: &T, root: &T::Dir, name: &Name) -> tree::
 ///
 /// # Errors
 /// What the file system answers.
-pub(crate) fn record<T: Tree>(tree: &T, root: &T::Dir, name: &Name) -> tree::Result<Option<Intent>> {
+pub(crate) fn record<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    name: &Name,
+) -> tree::Result<Option<Intent>> {
     match tree.open(root, &[name.clone(), LUSTRATE])? {
         Some(meta) => read_intent(tree, &meta, &RECORD),
         None => Ok(None),
@@ -199,7 +207,12 @@ pub(super) fn load<T: Tree>(tree: &T, meta: &T::Dir) -> Result<Option<Intent>> {
 ///
 /// # Errors
 /// [`Stop`] when the root cannot be looked at.
-pub(crate) fn free_dated<T: Tree>(tree: &T, root: &T::Dir, time: Timestamp, base: &Name) -> Result<Name> {
+pub(crate) fn free_dated<T: Tree>(
+    tree: &T,
+    root: &T::Dir,
+    time: Timestamp,
+    base: &Name,
+) -> Result<Name> {
     let dated = time.dated(base);
     let mut at = 0;
     while tree.stat(root, &dated.numbered(at))?.is_some() {

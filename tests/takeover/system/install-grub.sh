@@ -1,6 +1,6 @@
 #!/bin/sh
 # Does what NixOS's install-grub.pl does with the configuration in
-# @part:grub-config.xml@: kernels to /boot/kernels, grub.cfg written beside and
+# its facts: kernels to /boot/kernels, grub.cfg written beside and
 # renamed, GRUB itself when NIXOS_INSTALL_BOOTLOADER says so.
 set -eu
 top=$1
