@@ -36,12 +36,13 @@ use etc::Etc;
 use flags::Change;
 
 pub(crate) use begin::{From, begin};
+#[cfg(feature = "full")]
+pub(crate) use close::free_dated;
 pub(crate) use close::read_intent;
-pub(crate) use close::{
-    MAX_INTENT, ended, finish, free_dated, identity, lustrated, record, withdraw,
-};
-pub(crate) use flags::HINDERING;
-pub(crate) use flags::{note, write_note};
+pub(crate) use close::{MAX_INTENT, ended, finish, identity, lustrated, record, withdraw};
+#[cfg(feature = "full")]
+pub(crate) use flags::write_note;
+pub(crate) use flags::{HINDERING, note};
 pub(crate) use marker::{LONGEST_MARKER, MAX_MARKER, direction_of};
 pub(crate) use space::is_taken;
 pub(crate) use space::{Take, reserve};

@@ -143,11 +143,8 @@ pub(crate) fn survey<T: Tree>(
     let old_home = if finished { tree.open(root, &[OLD_ROOT])? } else { staging };
     let begun = stat_in(tree, old_home.as_ref(), &LUSTRATE)?.is_some();
     // In its last steps a revert has moved `.lustrate`.
-    let closing = if look.in_progress() && !begun && !finished {
-        closing(tree, root, &look.marker)?
-    } else {
-        None
-    };
+    let ends = look.in_progress() && !begun && !finished;
+    let closing = if ends { closing(tree, root, &look.marker)? } else { None };
     let mut incoming = closing.map_or(Ok(None), |name| tree.open(root, &[name]))?;
     let age = match look.marker {
         _ if !finished => Age::InProgress,
@@ -183,8 +180,7 @@ pub(crate) fn survey<T: Tree>(
         }
         _ => Vec::new(),
     };
-    let fresh = finished || journal == Journal::None;
-    let holder = old_home.as_ref().filter(|_| fresh);
+    let holder = old_home.as_ref().filter(|_| finished || journal == Journal::None);
     keeper_flags.extend(entered(tree, etc.as_ref(), holder, finished.then_some(OLD_ROOT))?);
     let boot_bak = stat_in(tree, old_home.as_ref(), &BOOT_BAK)?;
     let boot_bak = boot_bak.or(entry_stat(&entries, &BOOT_BAK)).filter(|s| s.kind == Kind::Dir);

@@ -86,7 +86,7 @@ fn system_calls_are_linear_in_the_keepers() {
 
 /// What the engine has been brought down to, and a little more: who adds calls
 /// should know it.
-const TYPICAL_CALLS: usize = 470;
+const TYPICAL_CALLS: usize = 360;
 
 #[test]
 fn a_typical_run_asks_nothing_twice() {

@@ -91,12 +91,7 @@ fn anew<'a, T: Tree>(
     let mut exchange = stage(tree, root, intent, boot, take, is_new)?;
     let (meta, intent) = (&exchange.meta, &exchange.intent);
     let notes = settle(tree, root, intent)?;
-    let home = intent.incoming();
-    let to = match intent.direction {
-        Direction::Lustrate => (meta, &NEW),
-        Direction::Revert => (root, &home),
-    };
-    exchange.incoming = first_home(tree, meta, intent, to)?;
+    exchange.incoming = come_home(tree, root, meta, intent)?;
     exchange.done.notes.extend(notes);
     if !is_new {
         exchange.staged = close_homes(tree, &exchange.staging, &exchange.incoming)?;
@@ -200,29 +195,21 @@ fn come_home<T: Tree>(tree: &T, root: &T::Dir, meta: &T::Dir, intent: &Intent) -
         Direction::Lustrate => (outside, inside),
         Direction::Revert => (inside, outside),
     };
-    match rename(tree, from, to)? {
-        Moved::Missing => first_home(tree, meta, intent, to),
-        _ => open(tree, to.0, to.1),
-    }
-}
-
-/// What was made becomes the home of the new population. What the stock function has
-/// copied is of that one, and has the names of directories in the draft: an empty one
-/// then, and the draft comes in once the copies are aside.
-fn first_home<T: Tree>(
-    tree: &T,
-    meta: &T::Dir,
-    intent: &Intent,
-    to: (&T::Dir, &Name),
-) -> Result<T::Dir> {
+    // What the stock function has copied is of the new population, and has the names of
+    // directories in the draft: an empty home then, and the draft comes in once the
+    // copies are aside.
     let made = if intent.copies.is_empty() { DRAFT } else { MAKING };
-    match tree.rename((meta, &made), to) {
-        Ok(Moved::Missing) => tree.make_dir(to.0, to.1, CLOSED)?,
-        // The old root has become a subvolume, or of another project.
-        Err(error) if intent.direction == Direction::Revert && error.errno() == Errno::EXDEV => {
-            tree.make_dir(to.0, to.1, CLOSED)?;
+    if rename(tree, from, to)? == Moved::Missing {
+        match tree.rename((meta, &made), to) {
+            Ok(Moved::Missing) => tree.make_dir(to.0, to.1, CLOSED)?,
+            // The old root has become a subvolume, or of another project.
+            Err(error)
+                if intent.direction == Direction::Revert && error.errno() == Errno::EXDEV =>
+            {
+                tree.make_dir(to.0, to.1, CLOSED)?;
+            }
+            moved => drop(moved?),
         }
-        moved => drop(moved?),
     }
     open(tree, to.0, to.1)
 }

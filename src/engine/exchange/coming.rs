@@ -10,6 +10,12 @@ use crate::error::Stop;
 use crate::fs::name::{Name, RelPath, Shown, joined};
 use crate::fs::tree::Tree;
 
+/// How far a path has been opened in each population.
+pub(super) struct Opened<D> {
+    pub new: Option<D>,
+    pub old: Option<D>,
+}
+
 impl<T: Tree> Exchange<'_, T> {
     /// Makes all of it.
     pub(super) fn make_coming(&mut self) -> Result<()> {
@@ -32,19 +38,19 @@ impl<T: Tree> Exchange<'_, T> {
     /// Makes directories like those of the old population; with few descriptors,
     /// whatever the depth.
     fn make_directories(&mut self, paths: &[RelPath]) -> Result<()> {
-        let mut opened = (None, None);
+        let mut opened = Opened { new: None, old: None };
         let mut last: &[Name] = &[];
         for path in paths {
             let path = path.names();
             let shared = last.iter().zip(path).take_while(|(a, b)| a == b).count();
             if shared < last.len() {
-                opened = (None, None);
+                opened = Opened { new: None, old: None };
                 if let (upper @ [entry, ..], _) = path.split_at(shared) {
                     let open = |population| match self.holder(population, entry)? {
                         Some(holder) => Ok(self.tree.open(holder, upper)?),
                         None => Ok::<_, Stop>(None),
                     };
-                    opened = (open(Population::New)?, open(Population::Old)?);
+                    opened = Opened { new: open(Population::New)?, old: open(Population::Old)? };
                 }
             }
             opened = self.make_below(path, shared, opened)?;
@@ -59,8 +65,8 @@ impl<T: Tree> Exchange<'_, T> {
         &mut self,
         path: &[Name],
         depth: usize,
-        (mut at, mut original): (Option<T::Dir>, Option<T::Dir>),
-    ) -> Result<(Option<T::Dir>, Option<T::Dir>)> {
+        Opened { new: mut at, old: mut original }: Opened<T::Dir>,
+    ) -> Result<Opened<T::Dir>> {
         let (tree, drafts) = (self.tree, self.coming == Coming::Making);
         let mut notes = Vec::new();
         for (depth, name) in path.iter().enumerate().skip(depth) {
@@ -99,7 +105,7 @@ impl<T: Tree> Exchange<'_, T> {
             at = Some(made);
         }
         self.done.notes.extend(notes);
-        Ok((at, original))
+        Ok(Opened { new: at, old: original })
     }
 }
 

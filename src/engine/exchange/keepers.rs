@@ -1,6 +1,7 @@
 //! Nested keepers: each is renamed from its place in the population that goes
 //! out to the same place in the one that comes in (I1: never copied).
 
+use super::coming::Opened;
 use super::{Coming, Exchange, Population, Result};
 use crate::engine::names::{BOOT_BAK, COPIES, ETC, MAKING};
 use crate::error::Stop;
@@ -124,7 +125,7 @@ impl<T: Tree> Exchange<'_, T> {
             return Ok(());
         }
         tree.remove_dir(&self.meta, &MAKING)?;
-        self.make_below(path, 0, (None, None)).map(drop)
+        self.make_below(path, 0, Opened { new: None, old: None }).map(drop)
     }
 
     /// Makes a symbolic link in the new population like the one in the old.
