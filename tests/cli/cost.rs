@@ -101,6 +101,24 @@ fn a_typical_run_asks_nothing_twice() {
     assert!(own <= TYPICAL_CALLS, "{own} calls");
 }
 
+/// Each is a flush of the disk, or several: on most disks that is the whole time.
+#[test]
+fn the_disk_is_waited_for_three_times() {
+    require_root!();
+    or_skip!(strace::available());
+    let (_image, mounted) = or_skip!(Case::TYPICAL.make(Fs::Ext4));
+    let syncs = |verb| {
+        let trace = strace::trace("syncfs,fsync,fdatasync", arguments(verb, mounted.path(), &[]));
+        assert_eq!(trace.ended.code, 0, "{}", trace.ended.err());
+        trace.calls.len()
+    };
+    // What is written; all that moved; the commit.
+    assert_eq!(syncs("run"), 3);
+    // And the marker in the etc that comes back, which must not ask for anything while it
+    // is being written.
+    assert_eq!(syncs("revert"), 4);
+}
+
 /// The most memory that a run needs, in bytes. The kernel begins to count anew
 /// at exec; the last look is a few milliseconds before the end.
 fn peak(root: &Path) -> u64 {
