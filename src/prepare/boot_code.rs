@@ -6,7 +6,9 @@
 //! table is the same: the core image first, then the sector that leads to it. No disk
 //! does that in one piece.
 
+use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
 use nix::fcntl::OFlag;
@@ -20,7 +22,7 @@ use super::site::Site;
 use super::step::Result;
 use crate::bootloader::disk::{CODE, Layout, SECTOR, layout};
 use crate::error::{OpError, Stop};
-use crate::fs::name::{Name, RelPath};
+use crate::fs::name::{Name, RelPath, joined};
 use crate::fs::sys::{self, Links, errno};
 use crate::fs::tree::Tree;
 use crate::fs::walk;
@@ -76,10 +78,22 @@ fn file(disk: usize, area: usize) -> Option<Name> {
     Name::new(format!("boot-code.{disk}.{area}").as_bytes()).ok()
 }
 
-/// Opens a disk by its path in the root; `None` when it is not there.
+/// Opens a disk by its path in the root; to write it back also by that in the rescue
+/// system that the root is mounted in: whether it is that disk shows in its partition
+/// table. `None` when it is not there.
 fn open(site: &Site, disk: &str, write: OFlag) -> Result<Option<File>> {
     let path = escape::path(disk).unwrap_or_default();
-    let Some(real) = walk::real(&site.disk, &site.root, &path)? else { return Ok(None) };
+    let Some(real) = walk::real(&site.disk, &site.root, &path)? else {
+        if write != OFlag::O_RDWR {
+            return Ok(None);
+        }
+        let path = [b"/", joined(&path).as_slice()].concat();
+        let opened = File::options().read(true).write(true).open(OsStr::from_bytes(&path));
+        return match opened {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            opened => Ok(Some(opened.map_err(wrong(site, "open", disk))?)),
+        };
+    };
     let Some((dir, name)) = parent(&site.disk, &site.root, &real)? else { return Ok(None) };
     let opened = sys::open_beneath(&dir, name.as_bytes(), write, Links::Refuse);
     let wrong = failed(&site.disk, "open", &dir, Some(&name));

@@ -42,8 +42,8 @@ const COMMANDS: &[(&str, Runs)] = &[
     ("tests/run", In("tests/run", "usual=(\"${quick[@]}\" demo ")),
     ("tests/run all", In(".ci/run", "tests/run\" all")),
     ("tests/run quick", In("tests/run", "all=(\"${quick[@]}\" ")),
-    ("cargo test --test trees", In("tests/run", "cargo test --locked --no-fail-fast")),
-    ("cargo test --test check network::", In("tests/run", "cargo test --locked --no-fail-fast")),
+    ("cargo test --test trees", In("tests/run", "cargo test --locked \"${profile[@]}\"")),
+    ("cargo test --test check network::", In("tests/run", "cargo test --locked \"${profile[@]}\"")),
     (
         "MESSAGES=write cargo test --test text",
         Nowhere("writes tests/text/messages.txt, to which the test compares"),
