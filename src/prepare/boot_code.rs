@@ -32,6 +32,8 @@ const START: usize = 256 << 10;
 const MOST: u64 = 1 << 20;
 /// What the installer left, as the hashes of the areas.
 const AFTER: Name = Name::literal("boot-code.after");
+/// There while it is written back: what is half-written then is ours.
+const BEGUN: Name = Name::literal("boot-code.begun");
 
 /// The code of a disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,10 +91,8 @@ fn open(site: &Site, disk: &str, write: OFlag) -> Result<Option<File>> {
         }
         let path = [b"/", joined(&path).as_slice()].concat();
         let opened = File::options().read(true).write(true).open(OsStr::from_bytes(&path));
-        return match opened {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            opened => Ok(Some(opened.map_err(wrong(site, "open", disk))?)),
-        };
+        // Whatever has that name there may be no disk, or have no medium.
+        return Ok(opened.ok().filter(|file| table(file).is_ok_and(|table| table.is_some())));
     };
     let Some((dir, name)) = parent(&site.disk, &site.root, &real)? else { return Ok(None) };
     let opened = sys::open_beneath(&dir, name.as_bytes(), write, Links::Refuse);
@@ -190,6 +190,7 @@ pub(crate) fn put_back(site: &Site) -> Result<Vec<String>> {
     let after = site.disk.read(home, &AFTER, 1 << 20)?;
     let after = after.map(|text| serde_json::from_slice::<Vec<Vec<String>>>(&text));
     let after = after.transpose().map_err(|_| damaged(&site.disk, home, &AFTER))?;
+    let begun = site.disk.read(home, &BEGUN, 1 << 20)?;
     let mut rest = Vec::new();
     for (number, code) in codes.iter().enumerate() {
         let shown = format!("/{}", code.disk);
@@ -207,12 +208,17 @@ pub(crate) fn put_back(site: &Site) -> Result<Vec<String>> {
         let failed = wrong(site, "read", &code.disk);
         let now = table(&file).map_err(&failed)?;
         let same = now.is_some_and(|now| hash(&now.table) == code.table);
+        let ours = begun.as_deref() == Some(code.disk.as_bytes());
         let mut due = Vec::new();
         let mut others = false;
         for (at, area) in code.areas.iter().enumerate() {
-            let now = hash(&read(&file, (area.offset, area.length)).map_err(&failed)?);
+            let now = match read(&file, (area.offset, area.length)) {
+                Ok(bytes) => hash(&bytes),
+                Err(_) if !same => String::new(), // a smaller disk, perhaps
+                Err(error) => return Err(failed(error)),
+            };
             if now != area.hash {
-                let its = left.and_then(|left| left.get(at)) == Some(&now);
+                let its = ours || left.and_then(|left| left.get(at)) == Some(&now);
                 others |= !its;
                 due.push((at, area));
             }
@@ -231,6 +237,7 @@ pub(crate) fn put_back(site: &Site) -> Result<Vec<String>> {
             }));
             continue;
         }
+        put(&site.disk, home, &BEGUN, code.disk.as_bytes())?;
         // The core image before the sector that leads to it.
         for (at, area) in due.into_iter().rev() {
             let saved = match self::file(number, at) {
@@ -244,6 +251,7 @@ pub(crate) fn put_back(site: &Site) -> Result<Vec<String>> {
             let written = file.write_all_at(&bytes, area.offset).and_then(|()| file.sync_all());
             written.map_err(wrong(site, "write", &code.disk))?;
         }
+        site.disk.remove_file(home, &BEGUN)?;
     }
     Ok(rest)
 }

@@ -178,7 +178,7 @@ fn a_shell_offers_each_option_behind_its_command() {
             let options: Vec<_> = options.map(|option| format!("--{option}")).collect();
             shell.assert_offers(&format!("{} --", sub.get_name()), options);
         }
-        shell.assert_offers("purge --json --older-than 30d --dr", ["--dry-run"]);
+        shell.assert_offers("purge --json --older-than 30d --dry", ["--dry-run"]);
     });
 }
 

@@ -5,9 +5,10 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::common::command::{LIMIT, run_limited};
+use crate::common::command::{LIMIT, arguments, run_limited};
 use crate::common::compare::Excuse;
 use crate::common::skip::Skipped;
+use crate::common::strace::{self, Call, Fault};
 use crate::common::text::says;
 use crate::common::{or_skip, require_root};
 use crate::machine::{Boot, GRUB, Machine, assert_same};
@@ -110,6 +111,24 @@ fn it_comes_back_when_the_installer_fails() {
     let old = disk.content();
     machine.prepare(&[]).expect(1).says(&["Everything was put back"]);
     assert!(disk.content() == old, "the disk is another one");
+}
+
+/// No disk takes a core image in one piece: the power may go in the middle of it.
+#[test]
+fn what_was_half_written_back_is_completed() {
+    require_root!();
+    or_skip!(strace::available());
+    let (machine, disk) = or_skip!(machine(""));
+    let old = disk.content();
+    machine.prepare(&[]).expect(0);
+    let call = Call { name: "pwrite64".into(), nth: 1, line: String::new() };
+    let ended =
+        strace::run_with(Fault::Kill, &call, arguments("cancel", machine.path(), &["--yes"]));
+    assert!(ended.was_killed(), "{}", ended.err());
+    disk.write(&old[512..519], 512);
+    let said = machine.cancel().expect(0).out();
+    assert!(disk.content() == old, "the disk is another one: {said}");
+    assert!(!says(&said, "grub-install"), "{said}");
 }
 
 /// Each leaves the disk as it is, and is said.
